@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Settings: nm-killswitch.conf(5). Every setting has a safe default; a
+ * malformed value is reported with file, key and value, and its default used.
+ */
+#pragma once
+
+#include "policy/ks-prefix.h"
+
+typedef enum {
+  KS_LAN_UNSET = -1, /* a profile without an opinion */
+  KS_LAN_PRIVATE, /* private prefixes by the main table, default route excluded */
+  KS_LAN_ROUTES, /* whatever the main table has besides a default route */
+  KS_LAN_OFF,
+} KsLan;
+
+typedef enum {
+  KS_DNS_UNSET = -1,
+  KS_DNS_TUNNEL, /* queries leave through the tunnel only */
+  KS_DNS_LAN, /* a resolver on the local network may be asked */
+} KsDns;
+
+typedef struct {
+  guint32 table; /* the tunnel's default, and the blackhole */
+  guint32 tunnel_table; /* the tunnel's own subnets */
+  guint32 uplink_table; /* main without the tunnels */
+  guint8 protocol; /* of our rules and routes */
+  guint32 priority; /* first of KS_PRIORITY_WINDOW rule priorities */
+  guint32 tunnel_metric;
+  guint32 blackhole_metric;
+  char **zones; /* connection.zone values that arm in mode strict */
+  char **session_zones; /* ... in mode session */
+  KsLan lan;
+  GArray *lan_prefixes; /* of KsPrefix, both families */
+  KsDns dns;
+  gboolean guard;
+} KsConfig;
+
+/* Rule priorities @priority .. @priority + KS_PRIORITY_WINDOW - 1 are ours. */
+#define KS_PRIORITY_WINDOW 100
+
+#define KS_CONFIG_PATH KS_SYSCONFDIR "/nm-killswitch.conf"
+
+KsConfig *ks_config_new (void);
+void ks_config_free (KsConfig *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsConfig, ks_config_free)
+
+/*
+ * Reads @path; a file that does not exist is the defaults. Never fails: what
+ * is malformed keeps its default, and a GError* (KS_ERROR_INVALID or
+ * KS_ERROR_IO) that names file, key and value is appended to @errors.
+ */
+KsConfig *ks_config_read (const char *path, GPtrArray *errors);
+
+gboolean ks_lan_parse (const char *text, KsLan *out);
+const char *ks_lan_format (KsLan lan);
+gboolean ks_dns_parse (const char *text, KsDns *out);
+const char *ks_dns_format (KsDns dns);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * NetworkManager's connection profiles, read from disk: which are armed, in
+ * which mode and why, and what they say about their transports.
+ *
+ * From disk, not over D-Bus: that works before NetworkManager runs and while
+ * it is blocked waiting for us.
+ */
+#pragma once
+
+#include "input/ks-config.h"
+
+typedef enum {
+  KS_MODE_OFF,
+  KS_MODE_STRICT, /* armed until the setting is taken away */
+  KS_MODE_SESSION, /* armed by activation, released by an orderly disconnect */
+} KsMode;
+
+typedef enum {
+  KS_REASON_NONE,
+  KS_REASON_ZONE, /* connection.zone */
+  KS_REASON_USER_DATA, /* user.data nm-killswitch.mode */
+  KS_REASON_CONFIG, /* a [vpn NAME] section */
+  KS_REASON_INVALID, /* the setting's value is not one: armed strict, fail closed */
+  KS_REASON_REMEMBERED, /* the file cannot be read any more, and was armed when it could */
+} KsReason;
+
+typedef enum {
+  KS_VPN_NONE, /* not a VPN: cannot be armed */
+  KS_VPN_WIREGUARD,
+  KS_VPN_PLUGIN,
+  KS_VPN_TUN,
+  KS_VPN_IP_TUNNEL,
+} KsVpnType;
+
+/* Where a transport goes. */
+typedef struct {
+  char *host; /* an address or a host name, as written */
+  guint16 port; /* 0 for any */
+  guint8 ip_protocol; /* 0 for any */
+} KsEndpoint;
+
+typedef struct {
+  char *path; /* of the keyfile */
+  char *uuid; /* nullable: NetworkManager makes one up for a file without */
+  char *id;
+  char *type; /* connection.type, as NetworkManager spells it */
+  char *interface; /* nullable: connection.interface-name */
+  KsVpnType vpn_type;
+  char *service; /* nullable: vpn.service-type */
+  KsMode mode;
+  KsReason reason;
+  KsLan lan; /* KS_LAN_UNSET: as configured */
+  KsDns dns; /* KS_DNS_UNSET: as configured */
+  gboolean never_default4;
+  gboolean never_default6;
+  guint16 listen_port; /* WireGuard's; 0 for "the kernel picks one" */
+  guint32 fwmark; /* WireGuard's; 0 for none */
+  GPtrArray *endpoints; /* of KsEndpoint */
+  GArray *prefixes; /* KsPrefix: the tunnel's own subnets, as far as the profile tells */
+  GArray *nameservers; /* KsPrefix, hosts */
+} KsProfile;
+
+KsProfile *ks_profile_new (void);
+void ks_profile_free (KsProfile *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsProfile, ks_profile_free)
+
+KsEndpoint *ks_endpoint_new (const char *host, guint16 port, guint8 ip_protocol);
+void ks_endpoint_free (KsEndpoint *self);
+
+const char *ks_mode_format (KsMode mode);
+const char *ks_reason_format (KsReason reason);
+/* What identifies a profile in our state: the UUID, or the path of a file without one. */
+const char *ks_profile_key (const KsProfile *self);
+
+typedef struct {
+  GPtrArray *profiles; /* of KsProfile, every VPN profile with a setting of ours, also "off"; by path */
+  GPtrArray *unreadable; /* of char*, paths of files that are no valid profile */
+  GPtrArray *warnings; /* of char*, for people: a zone on a profile that is no VPN */
+} KsProfileSet;
+
+void ks_profile_set_free (KsProfileSet *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsProfileSet, ks_profile_set_free)
+
+/*
+ * Reads the profiles in @directories, highest precedence first (NetworkManager's
+ * own: /run, /etc, /usr/lib; NULL at the end), with NetworkManager's precedence
+ * and tombstones. Never fails: each malformed file appends a GError* to
+ * @errors that names file, key and value, and its path to @unreadable.
+ */
+KsProfileSet *ks_profile_set_read (const char *const *directories, const KsConfig *config, GPtrArray *errors);
+
+/* NetworkManager's directories, highest precedence first. */
+extern const char *const ks_profile_directories[];

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A tunnel: the network device of an active armed profile, and what is known
+ * of it. A value; ks-nm.c fills it from NetworkManager, ks-reconcile.c from
+ * the kernel and the event when NetworkManager does not answer.
+ */
+#pragma once
+
+#include "policy/ks-prefix.h"
+
+typedef struct {
+  char *key; /* ks_profile_key() of its profile */
+  char *interface;
+  guint ifindex; /* 0: the kernel has no such device (any more), or it is not up */
+  gboolean has_ipv4; /* has an address the tunnel can carry packets for */
+  gboolean has_ipv6;
+  KsPrefix gateway4; /* unset without */
+  KsPrefix gateway6;
+  GArray *addresses; /* KsPrefix with host bits and length */
+  GArray *prefixes; /* KsPrefix: its subnets and specific routes */
+  GArray *gateways; /* KsPrefix: next hop of the prefix with the same index; unset without */
+  GArray *nameservers; /* KsPrefix */
+  guint16 listen_port; /* WireGuard's; 0 when unknown */
+  guint32 fwmark; /* WireGuard's; 0 for none */
+  gboolean never_default;
+} KsTunnel;
+
+KsTunnel *ks_tunnel_new (const char *key, const char *interface);
+void ks_tunnel_free (KsTunnel *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsTunnel, ks_tunnel_free)
+
+/* Adds a specific route of the tunnel, host bits cleared; @gateway may be NULL. A default route is not one. */
+void ks_tunnel_add_prefix (KsTunnel *self, const KsPrefix *prefix, const KsPrefix *gateway);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The kernel's routing: read what it holds, apply a plan. The only module that
+ * changes rules and routes.
+ */
+#pragma once
+
+#include "policy/ks-diff.h"
+
+typedef struct _KsKernel KsKernel;
+
+/* What the kernel held at one moment. */
+typedef struct {
+  GArray *rules; /* KsRule, both families, everybody's */
+  GArray *routes; /* KsRoute, both families: our three tables and main */
+} KsSnapshot;
+
+void ks_snapshot_free (KsSnapshot *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsSnapshot, ks_snapshot_free)
+
+/* Opens a netlink socket. KS_ERROR_UNSUPPORTED or KS_ERROR_KERNEL. */
+KsKernel *ks_kernel_new (GError **error);
+void ks_kernel_free (KsKernel *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsKernel, ks_kernel_free)
+
+/* Dumps rules, and the routes of @config's tables and main. An interrupted dump is repeated, a few times. */
+KsSnapshot *ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **error);
+
+/*
+ * Applies @plan in order. After an addition that blocks has failed, nothing
+ * that blocks is deleted; other steps go on. Returns FALSE with the first
+ * error if any step failed; *@changes counts the messages the kernel accepted.
+ */
+gboolean ks_kernel_apply (KsKernel *self, const GArray *plan, guint *changes, GError **error);
+
+/* The index of a device that exists and is up; 0 otherwise. */
+guint ks_kernel_link_index (KsKernel *self, const char *interface);
+/* Whether a device exists, up or not. */
+gboolean ks_kernel_link_exists (KsKernel *self, const char *interface);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ks-error.h"
+
+G_DEFINE_QUARK (ks-error-quark, ks_error)
+
+char *
+ks_error_printable (const char *text)
+{
+  g_autofree char *valid = g_utf8_make_valid (text, -1);
+  GString *out = g_string_new (NULL);
+
+  for (const char *p = valid; *p; p = g_utf8_next_char (p)) {
+    gunichar c = g_utf8_get_char (p);
+
+    if (g_unichar_isprint (c))
+      g_string_append_unichar (out, c);
+    else
+      g_string_append_printf (out, "\\u%04x", c);
+  }
+  return g_string_free (out, FALSE);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The one error domain. A message names the object and the reason: it is
+ * prefixed on its way up (g_prefix_error) and logged once, at the top.
+ */
+#pragma once
+
+#include <glib.h>
+
+typedef enum {
+  KS_ERROR_INVALID,     /* an input is malformed; the message names file or variable, key and value */
+  KS_ERROR_PERMISSION,  /* not root, or no CAP_NET_ADMIN */
+  KS_ERROR_UNSUPPORTED, /* the kernel lacks what is needed */
+  KS_ERROR_KERNEL,      /* the kernel refused a change or an answer */
+  KS_ERROR_IO,          /* a file could not be read or written */
+  KS_ERROR_SILENT,      /* NetworkManager is absent or did not answer in time */
+} KsError;
+
+#define KS_ERROR (ks_error_quark ())
+GQuark ks_error_quark (void);
+
+/* Returns @error's text without control characters, safe for a terminal and a journal (transfer full). */
+char *ks_error_printable (const char *text);

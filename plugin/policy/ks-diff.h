@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The difference between what the kernel holds of ours and a policy, as an
+ * ordered plan: no prefix of its steps lets out what both would stop, and none
+ * locks out a transport that both allow.
+ */
+#pragma once
+
+#include "policy/ks-policy.h"
+
+typedef enum {
+  KS_STEP_ADD_ROUTE,
+  KS_STEP_DELETE_ROUTE,
+  KS_STEP_ADD_RULE,
+  KS_STEP_DELETE_RULE,
+} KsStepKind;
+
+typedef struct {
+  KsStepKind kind;
+  guint phase; /* steps are sorted by it; ks-diff.c names them */
+  gboolean blocks; /* an addition without which something would get out: nothing that blocks is deleted after it failed */
+  union {
+    KsRoute route;
+    KsRule rule;
+  };
+} KsStep;
+
+typedef enum {
+  KS_DIFF_DEFAULT = 0,
+  /* An input could not be read: add and correct, but delete nothing that blocks and no exemption. */
+  KS_DIFF_HOLD = 1 << 0,
+} KsDiffFlags;
+
+/*
+ * @rules and @routes are what the kernel holds (KsRule, KsRoute; also of
+ * others, which are ignored). Returns an array of KsStep in the order they
+ * have to be applied (transfer full).
+ */
+GArray *ks_diff_compute (const KsConfig *config, const GArray *rules, const GArray *routes, const KsPolicy *policy,
+                         KsDiffFlags flags);
+/* For messages: "add rule ..." (transfer full). */
+char *ks_step_format (const KsStep *self);

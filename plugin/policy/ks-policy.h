@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The policy: what the kernel has to hold while armed, as a pure value. The
+ * same inputs give the same bytes. ks-policy.c opens with the specification.
+ */
+#pragma once
+
+#include "input/ks-config.h"
+#include "input/ks-profile.h"
+#include "input/ks-tunnel.h"
+#include "policy/ks-route.h"
+#include "policy/ks-rule.h"
+#include "policy/ks-transport.h"
+
+/* Offsets from KsConfig.priority. */
+enum {
+  KS_PRIORITY_TRANSPORT = 0,
+  KS_PRIORITY_BOOTSTRAP = 5,
+  KS_PRIORITY_DHCP = 7,
+  KS_PRIORITY_DNS = 10,
+  KS_PRIORITY_TUNNEL = 20,
+  KS_PRIORITY_LAN = 30,
+  KS_PRIORITY_MULTICAST = 35,
+  KS_PRIORITY_DEFAULT = 80,
+  KS_PRIORITY_TERMINAL = 90,
+};
+
+/* Everything the policy depends on; nothing is owned. */
+typedef struct {
+  const KsConfig *config;
+  const GPtrArray *armed; /* of KsProfile: the profiles that are armed now */
+  const GPtrArray *tunnels; /* of KsTunnel, in NetworkManager's order of preference */
+  GHashTable *resolved; /* host name -> GArray of KsPrefix: the answers that are known */
+  GHashTable *remembered; /* profile key -> GArray of KsPrefix: table 84 at the last activation */
+  const GArray *main_routes; /* KsRoute: table main of both families */
+  const GArray *resolvers; /* KsPrefix: the DNS servers the uplinks were given */
+  const GArray *plugin_uids; /* guint32: service users of VPN plugins besides root */
+  const GArray *resolver_uids; /* guint32: of the system's resolver, besides root */
+} KsPolicyInput;
+
+/* What the guard needs to know of a tunnel. */
+typedef struct {
+  char interface[IFNAMSIZ];
+  guint ifindex;
+  GArray *addresses; /* KsPrefix, hosts */
+} KsPolicyTunnel;
+
+typedef struct {
+  gboolean armed;
+  GArray *rules; /* KsRule, in order of priority */
+  GArray *routes; /* KsRoute */
+  GArray *transports; /* KsTransport: what the rules at KS_PRIORITY_TRANSPORT exempt */
+  GArray *bootstrap; /* KsTransport: what the rules at KS_PRIORITY_BOOTSTRAP exempt */
+  GPtrArray *tunnels; /* KsPolicyTunnel */
+  KsLan lan;
+  GArray *lan_prefixes; /* KsPrefix */
+  KsDns dns;
+  gboolean guard;
+} KsPolicy;
+
+/* Computes the policy; an empty one, which owns nothing, when no profile is armed. Never fails (transfer full). */
+KsPolicy *ks_policy_compute (const KsPolicyInput *input);
+void ks_policy_free (KsPolicy *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsPolicy, ks_policy_free)
+
+/* Whether an object is ours: our protocol in our priorities, or in our tables. Nothing else is ever deleted. */
+gboolean ks_policy_owns_rule (const KsConfig *config, const KsRule *rule);
+gboolean ks_policy_owns_route (const KsConfig *config, const KsRoute *route);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One policy routing rule, as `ip rule` knows it: a pure value.
+ *
+ * libnl-route-3's rule objects know neither inverted rules nor
+ * suppress_prefixlength nor uid ranges, and comparing or deleting by such an
+ * object can hit somebody else's rule (libnl 3.7). Hence a type of our own.
+ */
+#pragma once
+
+#include <linux/fib_rules.h>
+#include <net/if.h>
+
+#include "policy/ks-prefix.h"
+
+typedef struct {
+  guint16 first; /* 0 for "not set" */
+  guint16 last;
+} KsPortRange;
+
+typedef struct {
+  int family; /* AF_INET or AF_INET6 */
+  guint32 priority;
+  guint8 action; /* FR_ACT_* of linux/fib_rules.h */
+  guint32 table; /* of FR_ACT_TO_TBL; else 0 */
+  guint32 goto_target; /* of FR_ACT_GOTO; else 0 */
+  gboolean invert;
+  KsPrefix from;
+  KsPrefix to;
+  int suppress_prefixlength; /* -1 for "not set" */
+  int suppress_ifgroup; /* -1 for "not set" */
+  guint8 ip_protocol; /* IPPROTO_*, 0 for "not set" */
+  KsPortRange sport;
+  KsPortRange dport;
+  gboolean has_uid_range;
+  guint32 uid_first;
+  guint32 uid_last;
+  guint32 fwmark;
+  guint32 fwmask; /* 0 for "no mark in the selector" */
+  char iifname[IFNAMSIZ];
+  char oifname[IFNAMSIZ];
+  guint8 tos;
+  guint32 flow; /* realms */
+  guint64 tun_id;
+  gboolean l3mdev;
+  guint8 protocol; /* who installed it: RTPROT_* or our own number */
+  gboolean has_unknown; /* read from the kernel with an attribute that is not in this struct: never ours */
+} KsRule;
+
+/* A rule that matches every packet of @family and looks up nothing yet; "unset" fields have their explicit values. */
+KsRule ks_rule_init (int family, guint32 priority, guint8 protocol);
+/* The same, looking up @table. */
+KsRule ks_rule_lookup (int family, guint32 priority, guint8 protocol, guint32 table);
+
+gboolean ks_rule_equal (const KsRule *a, const KsRule *b);
+/* A total order: family, priority, then every other field. */
+int ks_rule_compare (const KsRule *a, const KsRule *b);
+
+/* The words after `ip [-6] rule add` (transfer full): for messages, `status` and tests, never to be run. */
+char *ks_rule_format (const KsRule *self);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "policy/ks-transport.h"
+
+#include <string.h>
+
+KsRule
+ks_transport_rule (const KsTransport *self, guint32 priority, guint8 protocol, guint32 table)
+{
+  KsRule rule = ks_rule_lookup (self->family, priority, protocol, table);
+
+  rule.to = self->to;
+  rule.from = self->from;
+  rule.ip_protocol = self->ip_protocol;
+  rule.sport = (KsPortRange){ self->sport, self->sport };
+  rule.dport = (KsPortRange){ self->dport, self->dport };
+  if (self->fwmark) {
+    rule.fwmark = self->fwmark;
+    rule.fwmask = G_MAXUINT32;
+  }
+  if (self->uid != KS_UID_ANY) {
+    rule.has_uid_range = TRUE;
+    rule.uid_first = rule.uid_last = self->uid;
+  }
+  return rule;
+}
+
+#define COMPARE(field) \
+  if (a->field != b->field) \
+    return a->field < b->field ? -1 : 1
+
+int
+ks_transport_compare (const KsTransport *a, const KsTransport *b)
+{
+  int order;
+
+  COMPARE (family);
+  if ((order = ks_prefix_compare (&a->to, &b->to)) != 0)
+    return order;
+  if ((order = ks_prefix_compare (&a->from, &b->from)) != 0)
+    return order;
+  COMPARE (ip_protocol);
+  COMPARE (sport);
+  COMPARE (dport);
+  COMPARE (fwmark);
+  COMPARE (uid);
+  COMPARE (kernel);
+  return strncmp (a->device, b->device, IFNAMSIZ);
+}
+
+char *
+ks_transport_format (const KsTransport *self)
+{
+  GString *out = g_string_new (NULL);
+
+  switch (self->ip_protocol) {
+  case 0:
+    g_string_append (out, "any protocol");
+    break;
+  case IPPROTO_UDP:
+    g_string_append (out, "udp");
+    break;
+  case IPPROTO_TCP:
+    g_string_append (out, "tcp");
+    break;
+  case IPPROTO_ESP:
+    g_string_append (out, "esp");
+    break;
+  default:
+    g_string_append_printf (out, "protocol %u", self->ip_protocol);
+  }
+  if (ks_prefix_is_set (&self->from)) {
+    g_autofree char *from = ks_prefix_format (&self->from);
+
+    g_string_append_printf (out, " from %s", from);
+  }
+  if (self->sport)
+    g_string_append_printf (out, " from port %u", self->sport);
+  if (ks_prefix_is_set (&self->to)) {
+    g_autofree char *to = ks_prefix_format (&self->to);
+
+    g_string_append_printf (out, " to %s", to);
+  } else {
+    g_string_append (out, self->family == AF_INET6 ? " to any IPv6 address" : " to any IPv4 address");
+  }
+  if (self->dport)
+    g_string_append_printf (out, " port %u", self->dport);
+  if (self->fwmark)
+    g_string_append_printf (out, ", mark 0x%x", self->fwmark);
+  if (self->uid != KS_UID_ANY)
+    g_string_append_printf (out, ", uid %u", self->uid);
+  return g_string_free (out, FALSE);
+}

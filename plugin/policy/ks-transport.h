@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A transport: the VPN's own encapsulated traffic, the only thing exempted
+ * from the tunnel. As narrow as what is known of it; an unprivileged program
+ * can use none of them.
+ */
+#pragma once
+
+#include "policy/ks-rule.h"
+
+#define KS_UID_ANY G_MAXUINT32
+
+typedef struct {
+  int family;
+  KsPrefix to; /* the server; unset when only the local port or the mark is known */
+  KsPrefix from; /* unset in most */
+  guint8 ip_protocol; /* IPPROTO_*; 0 for any */
+  guint16 sport; /* 0 for any */
+  guint16 dport; /* 0 for any */
+  guint32 fwmark; /* 0 for none */
+  guint32 uid; /* KS_UID_ANY for any */
+  char device[IFNAMSIZ]; /* the kernel tunnel that holds @sport, or "" */
+  gboolean kernel; /* sent by the kernel: its packets have no socket owner the guard could ask for */
+} KsTransport;
+
+/* `from all [to T] ... lookup TABLE` for the transport. */
+KsRule ks_transport_rule (const KsTransport *self, guint32 priority, guint8 protocol, guint32 table);
+int ks_transport_compare (const KsTransport *a, const KsTransport *b);
+/* For people, such as "udp to 203.0.113.10 port 51820, uid 0" (transfer full). */
+char *ks_transport_format (const KsTransport *self);
