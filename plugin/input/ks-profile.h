@@ -59,6 +59,7 @@ typedef struct {
   GPtrArray *endpoints; /* of KsEndpoint */
   GArray *prefixes; /* KsPrefix: the tunnel's own subnets, as far as the profile tells */
   GArray *nameservers; /* KsPrefix, hosts */
+  GArray *uids; /* guint32: who sends the transport; 0 always among them */
 } KsProfile;
 
 KsProfile *ks_profile_new (void);

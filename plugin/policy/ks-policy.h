@@ -31,10 +31,9 @@ typedef struct {
   const GPtrArray *armed; /* of KsProfile: the profiles that are armed now */
   const GPtrArray *tunnels; /* of KsTunnel, in NetworkManager's order of preference */
   GHashTable *resolved; /* host name -> GArray of KsPrefix: the answers that are known */
-  GHashTable *remembered; /* profile key -> GArray of KsPrefix: table 84 at the last activation */
+  GHashTable *remembered; /* profile key -> GArray of KsPrefix: the tunnel's subnets at the last activation */
   const GArray *main_routes; /* KsRoute: table main of both families */
   const GArray *resolvers; /* KsPrefix: the DNS servers the uplinks were given */
-  const GArray *plugin_uids; /* guint32: service users of VPN plugins besides root */
   const GArray *resolver_uids; /* guint32: of the system's resolver, besides root */
 } KsPolicyInput;
 

@@ -33,7 +33,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 from . import runner
 
@@ -44,6 +43,10 @@ SERVER = "203.0.113.10"
 SERVER6 = "2001:db8:113::10"
 TARGET = "198.51.100.1"
 TARGET6 = "2001:db8:1::1"
+
+# What programs in a namespace get as environment: nothing of this machine's.
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+               "LC_ALL": "C.UTF-8"}
 
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1
@@ -71,6 +74,7 @@ read -r pid rest </proc/self/stat
 mount -t proc proc /proc &&
 mount -t sysfs -o ro sysfs /sys &&
 cd / &&
+echo "$0" >/proc/sys/kernel/hostname &&
 ip link set lo up &&
 echo "$pid" || exit 1
 exec >/dev/null
@@ -87,7 +91,7 @@ class Process:
         with open(self.log, "ab") as output:
             self.popen = subprocess.Popen(
                 namespace.enter() + list(command), stdin=subprocess.DEVNULL,
-                stdout=output, stderr=output, env=env, preexec_fn=die_with_parent)
+                stdout=output, stderr=output, env=env or ENVIRONMENT, preexec_fn=die_with_parent)
         # nsenter stays outside and waits; its child is the program.
         self.pid = runner.wait_for(self._find, 5, f"{name} is started: {self.text()}", 0.002)
 
@@ -126,7 +130,8 @@ class Namespace:
         self.name = name
         self.directory = directory
         self._init = subprocess.Popen(
-            ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _INIT],
+            ["unshare", "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child",
+             "sh", "-c", _INIT, name],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, preexec_fn=die_with_parent)
         runner.at_exit(self.close)
@@ -149,7 +154,7 @@ class Namespace:
 
     def enter(self):
         """The start of a command line that runs the rest of it in here."""
-        return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--pid", "--"]
+        return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--uts", "--pid", "--"]
 
     def run(self, *command, timeout=30, check=True, input=None, env=None, uid=None):
         """Run COMMAND to its end, TIMEOUT seconds at most; returns the CompletedProcess.
@@ -161,7 +166,7 @@ class Namespace:
             self.enter() + ["timeout", "-k", "1", str(timeout)] + as_user + list(command),
             input=input, stdin=subprocess.DEVNULL if input is None else None,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
-            timeout=timeout + 5, check=False, env=env)
+            timeout=timeout + 5, check=False, env=env or ENVIRONMENT)
         if check and result.returncode:
             raise AssertionError(f"{self.name}: {' '.join(command)}: exit {result.returncode}: "
                                  f"{(result.stdout + result.stderr).strip()}")
@@ -200,6 +205,25 @@ class Namespace:
                 path = "/proc/sys/net/" + key.replace("__", "/")
                 with open(path, "w", encoding="ascii") as file:
                     file.write(str(value))
+
+    def path(self, path):
+        """The path from outside to what is PATH in there."""
+        return f"/proc/{self.pid}/root{path}"
+
+    def read(self, path):
+        """The text of a file in there; empty if there is none."""
+        return _read(self.path(path))
+
+    def write(self, path, text, mode=0o644):
+        """Make or replace a file in there."""
+        os.makedirs(os.path.dirname(self.path(path)), exist_ok=True)
+        with open(self.path(path), "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
+
+    def has_device(self, name):
+        """Is there a network device of that name?"""
+        return f" {name}:" in _read(f"/proc/{self.pid}/net/dev").replace("\n", " ")
 
     def processes(self, comm=None):
         """The ids (seen outside) of the programs in here, or of those called COMM."""
@@ -305,14 +329,15 @@ class Lab:
     def __init__(self):
         if os.geteuid() != 0:
             raise runner.Skip("needs root")
-        _remove_stale()
-        self.directory = tempfile.mkdtemp(prefix=f"ks-{os.getpid()}-")
-        os.chmod(self.directory, 0o755)  # OpenVPN reads its keys as another user
-        if not os.environ.get("KS_KEEP_LOGS"):
-            runner.at_exit(shutil.rmtree, self.directory, True)
+        self.directory = make_directory()
         self.host = Namespace("host", self.directory)
         self.router = Namespace("router", self.directory)
         self.internet = Namespace("internet", self.directory)
+        for namespace in (self.host, self.router, self.internet):
+            # Duplicate address detection takes a second of waiting, and there are no duplicates.
+            namespace.sysctl(ipv6__conf__all__accept_dad=0, ipv6__conf__default__accept_dad=0)
+        # Ping sockets for everybody, as systemd has it, so that nobody can ping too.
+        self.host.sysctl(ipv4__ping_group_range="0 2147483647")
         self._wan()
         self.lans = []
         self.lan = self.add_lan()
@@ -371,6 +396,16 @@ def _read(path):
         return ""
 
 
+def make_directory():
+    """A directory for this run; kept if KS_KEEP_LOGS is in the environment."""
+    _remove_stale()
+    directory = tempfile.mkdtemp(prefix=f"ks-{os.getpid()}-")
+    os.chmod(directory, 0o755)  # OpenVPN reads its keys as another user
+    if not os.environ.get("KS_KEEP_LOGS"):
+        runner.at_exit(shutil.rmtree, directory, True)
+    return directory
+
+
 def _remove_stale():
     """Remove the directories of runs that were killed: those whose process is gone."""
     for entry in os.listdir(tempfile.gettempdir()):
@@ -378,8 +413,3 @@ def _remove_stale():
         if len(parts) == 3 and parts[0] == "ks" and parts[1].isdigit() \
                 and not os.path.exists(f"/proc/{parts[1]}"):
             shutil.rmtree(os.path.join(tempfile.gettempdir(), entry), ignore_errors=True)
-
-
-def pause(seconds):
-    """Let packets in flight arrive."""
-    time.sleep(seconds)

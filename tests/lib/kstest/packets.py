@@ -51,6 +51,7 @@ class Packet:
     nd_target: Optional[str] = None     # neighbour solicitation and advertisement
     fragment: bool = False              # part of a fragmented datagram
     payload: bytes = b""                # behind the UDP, TCP or ICMP header
+    time: float = 0.0                   # seconds since the epoch, set by who knows it
 
     def __str__(self):
         """One line in the manner of tcpdump, for messages of failed tests."""
@@ -169,29 +170,49 @@ def _parse_transport(packet, body):
 def read_pcap(path):
     """Yield (time, frame) for each packet in the file PATH.
 
-    The file may still be written to: a record that is not whole yet ends the
-    reading. A file that does not exist or has no header yet holds no packet.
+    A file that does not exist or has no header yet holds no packet; a record
+    that is not whole yet ends the reading.
     """
-    try:
-        file = open(path, "rb")
-    except FileNotFoundError:
-        return
-    with file:
-        header = file.read(24)
-        if len(header) < 24:
+    yield from PcapReader(path).read()
+
+
+class PcapReader:
+    """Reads a capture that is still being written: each read() yields what has come since the last."""
+
+    def __init__(self, path):
+        self.path = path
+        self._offset = 0
+        self._order = self._unit = None
+
+    def read(self):
+        """Yield (time, frame) for each new packet."""
+        try:
+            file = open(self.path, "rb")
+        except FileNotFoundError:
             return
+        with file:
+            if self._order is None and not self._read_header(file.read(24)):
+                return
+            file.seek(self._offset)
+            while True:
+                record = file.read(16)
+                if len(record) < 16:
+                    return
+                seconds, fraction, size = struct.unpack_from(self._order + "III", record)
+                frame = file.read(size)
+                if len(frame) < size:
+                    return
+                self._offset += 16 + size
+                yield seconds + fraction / self._unit, frame
+
+    def _read_header(self, header):
+        if len(header) < 24:
+            return False
         if header[:4] not in _PCAP_MAGIC:
-            raise ValueError(f"{path}: not a pcap file")
-        order, unit = _PCAP_MAGIC[header[:4]]
-        link = struct.unpack_from(order + "I", header, 20)[0] & 0xFFFF
+            raise ValueError(f"{self.path}: not a pcap file")
+        self._order, self._unit = _PCAP_MAGIC[header[:4]]
+        link = struct.unpack_from(self._order + "I", header, 20)[0] & 0xFFFF
         if link != _PCAP_ETHERNET:
-            raise ValueError(f"{path}: link type {link}, only Ethernet is understood")
-        while True:
-            record = file.read(16)
-            if len(record) < 16:
-                return
-            seconds, fraction, size = struct.unpack_from(order + "III", record)
-            frame = file.read(size)
-            if len(frame) < size:
-                return
-            yield seconds + fraction / unit, frame
+            raise ValueError(f"{self.path}: link type {link}, only Ethernet is understood")
+        self._offset = 24
+        return True

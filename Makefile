@@ -1,0 +1,192 @@
+# nm-killswitch: build, install, test, package. `make help` lists the targets.
+
+PREFIX      ?= /usr
+SYSCONFDIR  ?= /etc
+LOCALSTATEDIR ?= /var
+RUNSTATEDIR ?= /run
+BINDIR      ?= $(PREFIX)/bin
+# NetworkManager and systemd look nowhere else, whatever PREFIX says
+NMLIBDIR    ?= /usr/lib/NetworkManager
+UNITDIR     ?= /usr/lib/systemd/system
+FIREWALLDDIR ?= /usr/lib/firewalld
+MANDIR      ?= $(PREFIX)/share/man
+DOCDIR      ?= $(PREFIX)/share/doc/nm-killswitch
+DESTDIR     ?=
+
+VERSION     := $(shell sed -n '1s/.* //p' NEWS.md)
+
+CC          ?= cc
+CLANG       ?= clang
+CLANG_FORMAT ?= clang-format
+PYTHON      ?= python3
+PKG_CONFIG  ?= pkg-config
+INSTALL     ?= install
+SUDO        ?=
+V           ?= 0
+WERROR      ?= 0
+# SANITIZE=address,undefined builds into a directory of its own
+SANITIZE    ?=
+# FAULTS=1 builds with fault injection (tests only)
+FAULTS      ?= 0
+COVERAGE    ?= 0
+
+BUILD       ?= build$(if $(SANITIZE),/sanitize)$(if $(filter 1,$(FAULTS)),/faults)$(if $(filter 1,$(COVERAGE)),/coverage)
+
+PACKAGES     = libnm glib-2.0 gio-2.0 gio-unix-2.0 libnl-3.0 libnl-route-3.0 libnftables
+CFLAGS      ?= -O2 -g
+WARNINGS     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+               -Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wimplicit-fallthrough
+HARDENING   ?= -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
+
+ALL_CPPFLAGS = -Iplugin -D_GNU_SOURCE -DG_LOG_DOMAIN='"nm-killswitch"' -DKS_VERSION='"$(VERSION)"' \
+               -DKS_SYSCONFDIR='"$(SYSCONFDIR)"' -DKS_RUNSTATEDIR='"$(RUNSTATEDIR)"' \
+               -DKS_LOCALSTATEDIR='"$(LOCALSTATEDIR)"' \
+               $(if $(filter 1,$(FAULTS)),-DKS_FAULTS) $(PACKAGE_CFLAGS) $(CPPFLAGS)
+ALL_CFLAGS   = -std=gnu11 $(WARNINGS) $(if $(filter 1,$(WERROR)),-Werror) \
+               $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fPIE -fno-sanitize-recover=all,$(HARDENING)) \
+               $(if $(filter 1,$(COVERAGE)),--coverage -O0) $(CFLAGS)
+ALL_LDFLAGS  = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) \
+               $(if $(filter 1,$(COVERAGE)),--coverage) $(LDFLAGS)
+PACKAGE_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+PACKAGE_LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
+
+Q            = $(if $(filter 1,$(V)),,@)
+say          = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' '$(1)' '$(2)';)
+
+PLUGIN_SOURCES  = $(wildcard plugin/*.c plugin/*/*.c)
+PLUGIN_OBJECTS  = $(PLUGIN_SOURCES:%.c=$(BUILD)/%.o)
+PLUGIN          = $(BUILD)/libkillswitch.a
+PROGRAMS        = $(BUILD)/10-killswitch $(BUILD)/nm-killswitch
+
+.PHONY: all
+all: $(PROGRAMS)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(PLUGIN): $(PLUGIN_OBJECTS)
+	@rm -f $@
+	$(call say,AR,$@)$(AR) rcs $@ $^
+
+$(BUILD)/10-killswitch: $(BUILD)/dispatcher/10-killswitch.o $(PLUGIN)
+	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
+
+$(BUILD)/nm-killswitch: $(BUILD)/dispatcher/nm-killswitch.o $(PLUGIN)
+	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
+
+# --- installation: starts and enables nothing ---
+
+DISPATCHER   = $(NMLIBDIR)/dispatcher.d
+
+.PHONY: install
+install: all
+	$(INSTALL) -D -m 0755 $(BUILD)/10-killswitch $(DESTDIR)$(DISPATCHER)/no-wait.d/10-killswitch
+	$(INSTALL) -d $(DESTDIR)$(DISPATCHER)/pre-up.d $(DESTDIR)$(DISPATCHER)/pre-down.d
+	ln -sf no-wait.d/10-killswitch $(DESTDIR)$(DISPATCHER)/10-killswitch
+	ln -sf ../no-wait.d/10-killswitch $(DESTDIR)$(DISPATCHER)/pre-up.d/10-killswitch
+	ln -sf ../no-wait.d/10-killswitch $(DESTDIR)$(DISPATCHER)/pre-down.d/10-killswitch
+	$(INSTALL) -D -m 0755 $(BUILD)/nm-killswitch $(DESTDIR)$(BINDIR)/nm-killswitch
+	$(INSTALL) -D -m 0644 nm-conf/nm-killswitch.conf $(DESTDIR)$(SYSCONFDIR)/nm-killswitch.conf
+	$(INSTALL) -D -m 0644 nm-conf/rt_tables.conf $(DESTDIR)$(SYSCONFDIR)/iproute2/rt_tables.d/nm-killswitch.conf
+	$(INSTALL) -D -m 0644 nm-conf/rt_protos.conf $(DESTDIR)$(SYSCONFDIR)/iproute2/rt_protos.d/nm-killswitch.conf
+	$(INSTALL) -D -m 0644 nm-conf/10-nm-killswitch.conf $(DESTDIR)$(NMLIBDIR)/conf.d/10-nm-killswitch.conf
+	for unit in nm-conf/*.service nm-conf/*.path nm-conf/*.socket; do \
+		[ -e "$$unit" ] || continue; \
+		$(INSTALL) -D -m 0644 "$$unit" "$(DESTDIR)$(UNITDIR)/$${unit##*/}" || exit 1; done
+	for zone in nm-conf/zones/*.xml; do \
+		$(INSTALL) -D -m 0644 "$$zone" "$(DESTDIR)$(FIREWALLDDIR)/zones/$${zone##*/}" || exit 1; done
+	$(INSTALL) -D -m 0644 man/nm-killswitch.8 $(DESTDIR)$(MANDIR)/man8/nm-killswitch.8
+	$(INSTALL) -D -m 0644 man/nm-killswitch.conf.5 $(DESTDIR)$(MANDIR)/man5/nm-killswitch.conf.5
+
+.PHONY: uninstall
+uninstall:
+	rm -f $(DESTDIR)$(DISPATCHER)/10-killswitch $(DESTDIR)$(DISPATCHER)/no-wait.d/10-killswitch \
+		$(DESTDIR)$(DISPATCHER)/pre-up.d/10-killswitch $(DESTDIR)$(DISPATCHER)/pre-down.d/10-killswitch \
+		$(DESTDIR)$(BINDIR)/nm-killswitch $(DESTDIR)$(SYSCONFDIR)/nm-killswitch.conf \
+		$(DESTDIR)$(SYSCONFDIR)/iproute2/rt_tables.d/nm-killswitch.conf \
+		$(DESTDIR)$(SYSCONFDIR)/iproute2/rt_protos.d/nm-killswitch.conf \
+		$(DESTDIR)$(NMLIBDIR)/conf.d/10-nm-killswitch.conf \
+		$(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(wildcard nm-conf/*.service nm-conf/*.path nm-conf/*.socket))) \
+		$(addprefix $(DESTDIR)$(FIREWALLDDIR)/zones/,$(notdir $(wildcard nm-conf/zones/*.xml))) \
+		$(DESTDIR)$(MANDIR)/man8/nm-killswitch.8 $(DESTDIR)$(MANDIR)/man5/nm-killswitch.conf.5
+
+# --- tests ---
+
+# A unit test is tests/unit/test-NAME.c, a kernel test tests/kernel/test-NAME.c.
+UNIT_TESTS   = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test-*.c))
+KERNEL_TESTS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/kernel/test-*.c))
+TEST_LIBS    = $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
+TEST_SUPPORT = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
+
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_SUPPORT) $(PLUGIN)
+	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PACKAGE_LIBS) $(TEST_LIBS)
+$(BUILD)/tests/%.o: ALL_CPPFLAGS += -Itests/lib -DKS_TESTS='"$(CURDIR)/tests"'
+
+.PHONY: tests
+tests: $(UNIT_TESTS) $(KERNEL_TESTS)
+
+.PHONY: dependencies
+dependencies:
+	packaging/install-dependencies check
+
+.PHONY: check check-unit check-kernel check-nm check-attacks check-vm
+# Each suite runs in a make of its own: what `dependencies` has just installed is seen by pkg-config only then.
+check: dependencies
+	tests/run-all
+
+check-unit: $(UNIT_TESTS)
+	tests/run-cmocka $(UNIT_TESTS)
+check-kernel: $(KERNEL_TESTS)
+	tests/run-cmocka $(KERNEL_TESTS)
+check-nm: all
+	$(PYTHON) tests/run-suite tests/nm
+check-attacks: all
+	$(PYTHON) tests/run-suite tests/attacks
+check-vm: deb
+	$(PYTHON) tests/run-suite tests/vm
+
+.PHONY: demo
+demo:
+	packaging/install-dependencies demo
+	$(MAKE) --no-print-directory all
+	$(PYTHON) tests/nm/demo.py
+
+# --- packages ---
+
+.PHONY: deb
+deb:
+	packaging/deb/build $(VERSION)
+
+# --- upkeep ---
+
+C_FILES = $(wildcard plugin/*.[ch] plugin/*/*.[ch] dispatcher/*.[ch] tests/*/*.[ch])
+
+.PHONY: format lint
+format:
+	$(CLANG_FORMAT) -i $(C_FILES)
+lint:
+	packaging/lint $(C_FILES)
+
+.PHONY: clean
+clean:
+	rm -rf $(filter-out build/vm,$(wildcard build/*))
+
+.PHONY: help
+help:
+	@echo 'all            build the programs into $(BUILD)/'
+	@echo 'install        install under DESTDIR; starts and enables nothing'
+	@echo 'uninstall      remove what install put there'
+	@echo 'check          install what the tests need, then run every suite'
+	@echo 'check-unit     values, parsing, policy, difference: no privileges'
+	@echo 'check-kernel   against the real kernel, in network namespaces (root)'
+	@echo 'check-nm       a real NetworkManager and OpenVPN in namespaces (root)'
+	@echo 'check-attacks  the cases a kill switch has to withstand (root)'
+	@echo 'check-vm       a whole Debian in a virtual machine (root)'
+	@echo 'demo           show the main job on this machine, without touching its network'
+	@echo 'deb            the Debian package, into build/deb/'
+	@echo 'format, lint   clang-format; both compilers with warnings as errors, and the other linters'
+	@echo 'clean          remove build/ but the cached machine images'
+	@echo 'Variables: PREFIX DESTDIR SYSCONFDIR CC CFLAGS V=1 WERROR=1 SANITIZE=address,undefined FAULTS=1'
+
+-include $(wildcard $(BUILD)/plugin/*.d $(BUILD)/plugin/*/*.d $(BUILD)/dispatcher/*.d $(BUILD)/tests/*/*.d)

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "input/ks-config.h"
+
+#include <string.h>
+
+#include "ks-error.h"
+
+#define GROUP "main"
+
+static const char *const default_lan_prefixes[] = {
+  "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10",
+};
+
+/* What a malformed file is read into: the path for messages, and where these go. */
+typedef struct {
+  const char *path;
+  GKeyFile *file;
+  GPtrArray *errors;
+} Reader;
+
+KsConfig *
+ks_config_new (void)
+{
+  static const char *const zones[] = { "killswitch", NULL };
+  static const char *const session_zones[] = { "killswitch-auto", NULL };
+  KsConfig *self = g_new0 (KsConfig, 1);
+
+  self->table = 83;
+  self->tunnel_table = 84;
+  self->uplink_table = 85;
+  self->protocol = 83;
+  self->priority = 8300;
+  self->tunnel_metric = 100;
+  self->blackhole_metric = 200;
+  self->zones = g_strdupv ((char **) (gpointer) zones);
+  self->session_zones = g_strdupv ((char **) (gpointer) session_zones);
+  self->lan = KS_LAN_PRIVATE;
+  self->lan_prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  for (guint i = 0; i < G_N_ELEMENTS (default_lan_prefixes); i++) {
+    KsPrefix prefix;
+
+    ks_prefix_parse (default_lan_prefixes[i], &prefix, NULL);
+    g_array_append_val (self->lan_prefixes, prefix);
+  }
+  self->dns = KS_DNS_TUNNEL;
+  self->guard = TRUE;
+  return self;
+}
+
+void
+ks_config_free (KsConfig *self)
+{
+  g_strfreev (self->zones);
+  g_strfreev (self->session_zones);
+  g_array_unref (self->lan_prefixes);
+  g_free (self);
+}
+
+static const char *const lan_words[] = { "private", "routes", "off" };
+static const char *const dns_words[] = { "tunnel", "lan" };
+
+gboolean
+ks_lan_parse (const char *text, KsLan *out)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (lan_words); i++)
+    if (strcmp (text, lan_words[i]) == 0) {
+      *out = i;
+      return TRUE;
+    }
+  return FALSE;
+}
+
+const char *
+ks_lan_format (KsLan lan)
+{
+  return lan >= 0 && lan < (int) G_N_ELEMENTS (lan_words) ? lan_words[lan] : "unset";
+}
+
+gboolean
+ks_dns_parse (const char *text, KsDns *out)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (dns_words); i++)
+    if (strcmp (text, dns_words[i]) == 0) {
+      *out = i;
+      return TRUE;
+    }
+  return FALSE;
+}
+
+const char *
+ks_dns_format (KsDns dns)
+{
+  return dns >= 0 && dns < (int) G_N_ELEMENTS (dns_words) ? dns_words[dns] : "unset";
+}
+
+static void
+report (Reader *r, const char *key, const char *value, const char *what)
+{
+  g_autofree char *printable = ks_error_printable (value);
+
+  g_ptr_array_add (r->errors, g_error_new (KS_ERROR, KS_ERROR_INVALID, "%s: %s: '%s' is not %s", r->path, key,
+                                           printable, what));
+}
+
+/* The value of @key; NULL when it is not set (transfer full). */
+static char *
+get_value (Reader *r, const char *key)
+{
+  g_autoptr (GError) error = NULL;
+  char *value = g_key_file_get_string (r->file, GROUP, key, &error);
+
+  if (error && !g_error_matches (error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_KEY_NOT_FOUND)
+      && !g_error_matches (error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_GROUP_NOT_FOUND)) {
+    g_autofree char *raw = g_key_file_get_value (r->file, GROUP, key, NULL);
+
+    report (r, key, raw ? raw : "", "text in UTF-8 with valid escapes");
+  }
+  return value ? g_strstrip (value) : NULL;
+}
+
+static void
+read_number (Reader *r, const char *key, guint32 min, guint32 max, guint32 *out)
+{
+  g_autofree char *value = get_value (r, key);
+  g_autofree char *what = g_strdup_printf ("a number from %u to %u", min, max);
+  guint64 number;
+
+  if (!value)
+    return;
+  if (g_ascii_string_to_unsigned (value, 10, min, max, &number, NULL))
+    *out = (guint32) number;
+  else
+    report (r, key, value, what);
+}
+
+static void
+read_list (Reader *r, const char *key, char ***out)
+{
+  g_autofree char *value = get_value (r, key);
+  g_autoptr (GPtrArray) list = NULL;
+  g_auto (GStrv) words = NULL;
+
+  if (!value)
+    return;
+  list = g_ptr_array_new ();
+  words = g_strsplit_set (value, ";,", -1);
+  for (char **word = words; *word; word++)
+    if (*g_strstrip (*word))
+      g_ptr_array_add (list, g_strdup (*word));
+  g_ptr_array_add (list, NULL);
+  g_strfreev (*out);
+  *out = (char **) g_ptr_array_free (g_steal_pointer (&list), FALSE);
+}
+
+static void
+read_lan (Reader *r, KsConfig *config)
+{
+  g_autofree char *value = get_value (r, "Lan");
+
+  if (value && !ks_lan_parse (value, &config->lan)) {
+    report (r, "Lan", value, "one of private, routes, off");
+    config->lan = KS_LAN_OFF;
+  }
+}
+
+/* A prefix of length 0 would be no limit at all. */
+static void
+read_lan_prefixes (Reader *r, KsConfig *config)
+{
+  g_autofree char *value = get_value (r, "LanPrefixes");
+  g_auto (GStrv) words = NULL;
+
+  if (!value)
+    return;
+  g_array_set_size (config->lan_prefixes, 0);
+  words = g_strsplit_set (value, ";,", -1);
+  for (char **word = words; *word; word++) {
+    KsPrefix prefix;
+
+    if (!*g_strstrip (*word))
+      continue;
+    if (!ks_prefix_parse (*word, &prefix, NULL) || prefix.length == 0) {
+      report (r, "LanPrefixes", *word, "a prefix such as 192.168.0.0/16 or fc00::/7");
+      continue;
+    }
+    prefix = ks_prefix_network (&prefix);
+    ks_prefix_array_add (config->lan_prefixes, &prefix);
+  }
+}
+
+static void
+read_dns (Reader *r, KsConfig *config)
+{
+  g_autofree char *value = get_value (r, "Dns");
+
+  if (value && !ks_dns_parse (value, &config->dns)) {
+    report (r, "Dns", value, "one of tunnel, lan");
+    config->dns = KS_DNS_TUNNEL;
+  }
+}
+
+static void
+read_guard (Reader *r, KsConfig *config)
+{
+  g_autofree char *value = get_value (r, "Guard");
+
+  if (!value)
+    return;
+  config->guard = strcmp (value, "off") != 0;
+  if (config->guard && strcmp (value, "on") != 0)
+    report (r, "Guard", value, "one of on, off");
+}
+
+static void
+read_numbers (Reader *r, KsConfig *config)
+{
+  guint32 protocol = config->protocol;
+  g_autoptr (KsConfig) defaults = ks_config_new ();
+
+  /* tables 253 to 255 are default, main and local */
+  read_number (r, "Table", 1, 252, &config->table);
+  read_number (r, "TunnelTable", 1, 252, &config->tunnel_table);
+  read_number (r, "UplinkTable", 1, 252, &config->uplink_table);
+  /* 0 to 4 are the kernel's own and "static" */
+  read_number (r, "Protocol", 5, 255, &protocol);
+  read_number (r, "Priority", 1, 32766 - KS_PRIORITY_WINDOW, &config->priority);
+  read_number (r, "TunnelMetric", 1, 1000000, &config->tunnel_metric);
+  read_number (r, "BlackholeMetric", 2, 1000000, &config->blackhole_metric);
+  config->protocol = protocol;
+
+  if (config->table == config->tunnel_table || config->table == config->uplink_table
+      || config->tunnel_table == config->uplink_table) {
+    g_autofree char *tables
+      = g_strdup_printf ("%u, %u, %u", config->table, config->tunnel_table, config->uplink_table);
+
+    report (r, "Table, TunnelTable, UplinkTable", tables, "three different tables");
+    config->table = defaults->table;
+    config->tunnel_table = defaults->tunnel_table;
+    config->uplink_table = defaults->uplink_table;
+  }
+  if (config->tunnel_metric >= config->blackhole_metric) {
+    g_autofree char *metrics = g_strdup_printf ("%u, %u", config->tunnel_metric, config->blackhole_metric);
+
+    report (r, "TunnelMetric, BlackholeMetric", metrics, "in this order");
+    config->tunnel_metric = defaults->tunnel_metric;
+    config->blackhole_metric = defaults->blackhole_metric;
+  }
+}
+
+/* A misspelt name is an error too: the setting the person meant does not hold. */
+static void
+check_names (Reader *r)
+{
+  static const char *const known[]
+    = { "Zones",    "SessionZones", "Lan",      "LanPrefixes",  "Dns",             "Guard", "Table", "TunnelTable",
+        "UplinkTable", "Protocol",  "Priority", "TunnelMetric", "BlackholeMetric", NULL };
+  g_auto (GStrv) groups = g_key_file_get_groups (r->file, NULL);
+  g_auto (GStrv) keys = g_key_file_get_keys (r->file, GROUP, NULL, NULL);
+
+  for (char **group = groups; *group; group++)
+    if (strcmp (*group, GROUP) != 0)
+      report (r, "section", *group, "known; there is [" GROUP "]");
+  for (char **key = keys; key && *key; key++)
+    if (!g_strv_contains (known, *key))
+      report (r, "[" GROUP "]", *key, "a setting");
+}
+
+KsConfig *
+ks_config_read (const char *path, GPtrArray *errors)
+{
+  g_autoptr (KsConfig) config = ks_config_new ();
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+  g_autoptr (GError) error = NULL;
+  Reader r = { .path = path, .file = file, .errors = errors };
+
+  if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, &error)) {
+    if (!g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+      g_autofree char *reason = ks_error_printable (error->message);
+
+      g_ptr_array_add (errors, g_error_new (KS_ERROR, KS_ERROR_INVALID, "%s: %s", path, reason));
+    }
+    return g_steal_pointer (&config);
+  }
+  check_names (&r);
+  read_list (&r, "Zones", &config->zones);
+  read_list (&r, "SessionZones", &config->session_zones);
+  read_lan (&r, config);
+  read_lan_prefixes (&r, config);
+  read_dns (&r, config);
+  read_guard (&r, config);
+  read_numbers (&r, config);
+  return g_steal_pointer (&config);
+}

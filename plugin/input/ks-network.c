@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The object model (NetworkManager 1.42, run): an active connection of a
+ * device has the device in Devices. One of a plugin VPN has its *parent*
+ * there; its own tunnel is the device that shares the active connection's
+ * Ip4Config or Ip6Config object. Both exist from vpn-pre-up on; at vpn-down
+ * the active connection is gone already.
+ */
+#include "input/ks-network.h"
+
+#include <gio/gio.h>
+#include <string.h>
+
+#include "input/ks-event.h"
+#include "ks-error.h"
+
+#define BUS_NAME "org.freedesktop.NetworkManager"
+#define PATH "/org/freedesktop/NetworkManager"
+#define MAIN_INTERFACE BUS_NAME
+#define ACTIVE_INTERFACE BUS_NAME ".Connection.Active"
+#define DEVICE_INTERFACE BUS_NAME ".Device"
+#define WIREGUARD_INTERFACE BUS_NAME ".Device.WireGuard"
+#define SETTINGS_INTERFACE BUS_NAME ".Settings.Connection"
+
+/* NMState and NMActiveConnectionState (nm-dbus-interface.h). */
+enum { STATE_ASLEEP = 10, STATE_DISCONNECTING = 30 };
+enum { ACTIVE_ACTIVATING = 1, ACTIVE_ACTIVATED = 2, ACTIVE_DEACTIVATING = 3 };
+
+typedef struct {
+  GDBusConnection *bus;
+  gint64 deadline; /* microseconds, monotonic */
+  const GPtrArray *profiles;
+  KsNetwork *network;
+  GPtrArray *devices; /* of Device, loaded when the first plugin VPN asks; NULL before */
+} Reader;
+
+typedef struct {
+  char *interface;
+  char *ip4_config;
+  char *ip6_config;
+} Device;
+
+static void
+device_free (gpointer data)
+{
+  Device *device = data;
+
+  g_free (device->interface);
+  g_free (device->ip4_config);
+  g_free (device->ip6_config);
+  g_free (device);
+}
+
+void
+ks_network_free (KsNetwork *self)
+{
+  g_ptr_array_unref (self->tunnels);
+  g_hash_table_unref (self->active);
+  g_array_unref (self->resolvers);
+  g_free (self);
+}
+
+static int
+remaining_ms (const Reader *r)
+{
+  gint64 left = (r->deadline - g_get_monotonic_time ()) / 1000;
+
+  return left > 0 ? (int) left : 0;
+}
+
+/* All properties of one interface of one object: a{sv} (transfer full). */
+static GVariant *
+get_all (Reader *r, const char *path, const char *interface, GError **error)
+{
+  int timeout = remaining_ms (r);
+  g_autoptr (GVariant) reply = NULL;
+
+  if (timeout == 0) {
+    g_set_error (error, KS_ERROR, KS_ERROR_SILENT, "NetworkManager did not answer in time");
+    return NULL;
+  }
+  reply = g_dbus_connection_call_sync (r->bus, BUS_NAME, path, "org.freedesktop.DBus.Properties", "GetAll",
+                                       g_variant_new ("(s)", interface), G_VARIANT_TYPE ("(a{sv})"),
+                                       G_DBUS_CALL_FLAGS_NO_AUTO_START, timeout, NULL, error);
+  return reply ? g_variant_get_child_value (reply, 0) : NULL;
+}
+
+/* Whether an object vanished between two calls: not an error, it is just not there. */
+static gboolean
+is_vanished (const GError *error)
+{
+  return g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_OBJECT)
+         || g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_METHOD)
+         || g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_INTERFACE)
+         || g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS);
+}
+
+/* As get_all(), with an empty dictionary for an object that vanished. */
+static GVariant *
+get_all_or_empty (Reader *r, const char *path, const char *interface, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  GVariant *properties = NULL;
+
+  if (strcmp (path, "/") != 0)
+    properties = get_all (r, path, interface, &local);
+  if (!properties && local && !is_vanished (local)) {
+    g_propagate_error (error, g_steal_pointer (&local));
+    return NULL;
+  }
+  return properties ? properties : g_variant_ref_sink (g_variant_new_array (G_VARIANT_TYPE ("{sv}"), NULL, 0));
+}
+
+static const char *
+lookup_string (GVariant *dict, const char *key)
+{
+  const char *value = "";
+
+  if (!g_variant_lookup (dict, key, "&s", &value))
+    g_variant_lookup (dict, key, "&o", &value);
+  return value;
+}
+
+static const char *
+lookup_path (GVariant *dict, const char *key)
+{
+  const char *path = lookup_string (dict, key);
+
+  return *path ? path : "/";
+}
+
+static guint32
+lookup_u32 (GVariant *dict, const char *key)
+{
+  guint32 value = 0;
+
+  g_variant_lookup (dict, key, "u", &value);
+  return value;
+}
+
+static gboolean
+lookup_boolean (GVariant *dict, const char *key)
+{
+  gboolean value = FALSE;
+
+  g_variant_lookup (dict, key, "b", &value);
+  return value;
+}
+
+/* "dest"/"prefix" or "address"/"prefix" of one element of RouteData or AddressData. */
+static gboolean
+lookup_prefix (GVariant *dict, const char *key, KsPrefix *out)
+{
+  KsPrefix prefix;
+  guint32 length;
+
+  if (!ks_prefix_parse (lookup_string (dict, key), &prefix, NULL))
+    return FALSE;
+  if (g_variant_lookup (dict, "prefix", "u", &length)) {
+    if (length > prefix.length)
+      return FALSE;
+    prefix.length = length;
+  }
+  *out = prefix;
+  return TRUE;
+}
+
+/* --- one IP configuration --- */
+
+static void
+read_nameservers (GVariant *config, GArray *out)
+{
+  g_autoptr (GVariant) data = g_variant_lookup_value (config, "NameserverData", G_VARIANT_TYPE ("aa{sv}"));
+  g_autoptr (GVariant) raw = g_variant_lookup_value (config, "Nameservers", G_VARIANT_TYPE ("aay"));
+  GVariantIter iter;
+  GVariant *item;
+
+  if (data) {
+    g_variant_iter_init (&iter, data);
+    while (g_variant_iter_loop (&iter, "@a{sv}", &item)) {
+      KsPrefix server;
+
+      if (lookup_prefix (item, "address", &server))
+        ks_prefix_array_add (out, &server);
+    }
+  }
+  if (raw) { /* IPv6: no NameserverData */
+    g_variant_iter_init (&iter, raw);
+    while (g_variant_iter_loop (&iter, "@ay", &item)) {
+      gsize length;
+      gconstpointer bytes = g_variant_get_fixed_array (item, &length, 1);
+
+      if (length == 16) {
+        KsPrefix server = ks_prefix_from_bytes (AF_INET6, bytes, 128);
+
+        ks_prefix_array_add (out, &server);
+      }
+    }
+  }
+}
+
+static void
+read_addresses (GVariant *config, KsTunnel *tunnel, gboolean *carries)
+{
+  g_autoptr (GVariant) data = g_variant_lookup_value (config, "AddressData", G_VARIANT_TYPE ("aa{sv}"));
+  GVariantIter iter;
+  GVariant *item;
+
+  if (!data)
+    return;
+  g_variant_iter_init (&iter, data);
+  while (g_variant_iter_loop (&iter, "@a{sv}", &item)) {
+    KsPrefix address;
+
+    if (!lookup_prefix (item, "address", &address) || ks_prefix_is_link_local (&address))
+      continue;
+    *carries = TRUE;
+    ks_prefix_array_add (tunnel->addresses, &address);
+    if (!ks_prefix_is_host (&address))
+      ks_tunnel_add_prefix (tunnel, &address, NULL);
+  }
+}
+
+static void
+read_routes (GVariant *config, KsTunnel *tunnel)
+{
+  g_autoptr (GVariant) data = g_variant_lookup_value (config, "RouteData", G_VARIANT_TYPE ("aa{sv}"));
+  GVariantIter iter;
+  GVariant *item;
+
+  if (!data)
+    return;
+  g_variant_iter_init (&iter, data);
+  while (g_variant_iter_loop (&iter, "@a{sv}", &item)) {
+    KsPrefix dst, gateway = KS_PREFIX_UNSET;
+
+    if (!lookup_prefix (item, "dest", &dst) || ks_prefix_is_link_local (&dst) || ks_prefix_is_multicast (&dst))
+      continue;
+    if (!ks_prefix_parse (lookup_string (item, "next-hop"), &gateway, NULL) || gateway.family != dst.family)
+      gateway = KS_PREFIX_UNSET;
+    ks_tunnel_add_prefix (tunnel, &dst, &gateway);
+  }
+}
+
+static gboolean
+read_tunnel_config (Reader *r, KsTunnel *tunnel, const char *path, int family, GError **error)
+{
+  const char *interface = family == AF_INET ? BUS_NAME ".IP4Config" : BUS_NAME ".IP6Config";
+  g_autoptr (GVariant) config = get_all_or_empty (r, path, interface, error);
+  KsPrefix gateway;
+
+  if (!config)
+    return FALSE;
+  read_addresses (config, tunnel, family == AF_INET ? &tunnel->has_ipv4 : &tunnel->has_ipv6);
+  read_routes (config, tunnel);
+  read_nameservers (config, tunnel->nameservers);
+  if (ks_prefix_parse (lookup_string (config, "Gateway"), &gateway, NULL) && gateway.family == family) {
+    static const guint8 any[16];
+
+    if (memcmp (gateway.bytes, any, sizeof any) != 0)
+      *(family == AF_INET ? &tunnel->gateway4 : &tunnel->gateway6) = gateway;
+  }
+  return TRUE;
+}
+
+/* --- devices --- */
+
+static Device *
+read_device (Reader *r, const char *path, GError **error)
+{
+  g_autoptr (GVariant) properties = get_all_or_empty (r, path, DEVICE_INTERFACE, error);
+  const char *ip_interface;
+  Device *device;
+
+  if (!properties)
+    return NULL;
+  device = g_new0 (Device, 1);
+  ip_interface = lookup_string (properties, "IpInterface");
+  device->interface = g_strdup (*ip_interface ? ip_interface : lookup_string (properties, "Interface"));
+  device->ip4_config = g_strdup (lookup_path (properties, "Ip4Config"));
+  device->ip6_config = g_strdup (lookup_path (properties, "Ip6Config"));
+  return device;
+}
+
+static gboolean
+load_devices (Reader *r, GError **error)
+{
+  g_autoptr (GVariant) properties = NULL;
+  g_autofree const char **paths = NULL;
+
+  if (r->devices)
+    return TRUE;
+  properties = get_all (r, PATH, MAIN_INTERFACE, error);
+  if (!properties)
+    return FALSE;
+  r->devices = g_ptr_array_new_with_free_func (device_free);
+  g_variant_lookup (properties, "Devices", "^a&o", &paths);
+  for (guint i = 0; paths && paths[i]; i++) {
+    Device *device = read_device (r, paths[i], error);
+
+    if (!device)
+      return FALSE;
+    g_ptr_array_add (r->devices, device);
+  }
+  return TRUE;
+}
+
+static gboolean
+is_same_config (const char *a, const char *b)
+{
+  return strcmp (a, "/") != 0 && strcmp (a, b) == 0;
+}
+
+/* The tunnel device of a plugin VPN: the one that shares its IP configuration. NULL when there is none. */
+static const Device *
+find_vpn_device (const Reader *r, const char *ip4_config, const char *ip6_config)
+{
+  for (guint i = 0; i < r->devices->len; i++) {
+    const Device *device = r->devices->pdata[i];
+
+    if (is_same_config (device->ip4_config, ip4_config) || is_same_config (device->ip6_config, ip6_config))
+      return device;
+  }
+  return NULL;
+}
+
+static gboolean
+read_wireguard (Reader *r, KsTunnel *tunnel, const char *device_path, GError **error)
+{
+  g_autoptr (GVariant) properties = get_all_or_empty (r, device_path, WIREGUARD_INTERFACE, error);
+
+  if (!properties)
+    return FALSE;
+  g_variant_lookup (properties, "ListenPort", "q", &tunnel->listen_port);
+  tunnel->fwmark = lookup_u32 (properties, "FwMark");
+  return TRUE;
+}
+
+/* --- active connections --- */
+
+static const KsProfile *
+find_profile (const Reader *r, const char *uuid, const char *filename)
+{
+  for (guint i = 0; i < r->profiles->len; i++) {
+    const KsProfile *profile = r->profiles->pdata[i];
+
+    if (profile->uuid ? g_strcmp0 (profile->uuid, uuid) == 0 : g_strcmp0 (profile->path, filename) == 0)
+      return profile;
+  }
+  return NULL;
+}
+
+/* Whether some profile can only be recognised by its file. */
+static gboolean
+needs_filename (const Reader *r)
+{
+  for (guint i = 0; i < r->profiles->len; i++)
+    if (!((const KsProfile *) r->profiles->pdata[i])->uuid)
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
+wants_resolvers (const Reader *r)
+{
+  for (guint i = 0; i < r->profiles->len; i++) {
+    const KsProfile *profile = r->profiles->pdata[i];
+
+    for (guint j = 0; j < profile->endpoints->len; j++) {
+      const KsEndpoint *endpoint = profile->endpoints->pdata[j];
+      KsPrefix literal;
+
+      if (!ks_prefix_parse (endpoint->host, &literal, NULL))
+        return TRUE;
+    }
+  }
+  return FALSE;
+}
+
+static gboolean
+add_tunnel (Reader *r, const KsProfile *profile, GVariant *active, GError **error)
+{
+  const char *ip4_config = lookup_path (active, "Ip4Config");
+  const char *ip6_config = lookup_path (active, "Ip6Config");
+  g_autofree const char **devices = NULL;
+  g_autoptr (KsTunnel) tunnel = NULL;
+
+  if (profile->vpn_type == KS_VPN_PLUGIN) {
+    const Device *device;
+
+    if (!load_devices (r, error))
+      return FALSE;
+    device = find_vpn_device (r, ip4_config, ip6_config);
+    if (!device || !ks_interface_name_is_valid (device->interface))
+      return TRUE;
+    tunnel = ks_tunnel_new (ks_profile_key (profile), device->interface);
+  } else {
+    Device *device;
+
+    if (!g_variant_lookup (active, "Devices", "^a&o", &devices) || !devices[0])
+      return TRUE;
+    device = read_device (r, devices[0], error);
+    if (!device)
+      return FALSE;
+    tunnel = ks_tunnel_new (ks_profile_key (profile), device->interface);
+    device_free (device);
+    if (!ks_interface_name_is_valid (tunnel->interface))
+      return TRUE;
+    if (profile->vpn_type == KS_VPN_WIREGUARD && !read_wireguard (r, tunnel, devices[0], error))
+      return FALSE;
+  }
+  if (!read_tunnel_config (r, tunnel, ip4_config, AF_INET, error)
+      || !read_tunnel_config (r, tunnel, ip6_config, AF_INET6, error))
+    return FALSE;
+  tunnel->never_default = profile->never_default4 && profile->never_default6;
+  g_ptr_array_add (r->network->tunnels, g_steal_pointer (&tunnel));
+  return TRUE;
+}
+
+static gboolean
+add_resolvers (Reader *r, GVariant *active, GError **error)
+{
+  static const char *const interfaces[] = { BUS_NAME ".IP4Config", BUS_NAME ".IP6Config" };
+  static const char *const keys[] = { "Ip4Config", "Ip6Config" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++) {
+    g_autoptr (GVariant) config = get_all_or_empty (r, lookup_path (active, keys[i]), interfaces[i], error);
+
+    if (!config)
+      return FALSE;
+    read_nameservers (config, r->network->resolvers);
+  }
+  return TRUE;
+}
+
+/* The file of an active connection's profile; "" when it has none (transfer full), NULL on error. */
+static char *
+read_filename (Reader *r, GVariant *active, GError **error)
+{
+  g_autoptr (GVariant) settings = get_all_or_empty (r, lookup_path (active, "Connection"), SETTINGS_INTERFACE, error);
+
+  return settings ? g_strdup (lookup_string (settings, "Filename")) : NULL;
+}
+
+static gboolean
+read_active (Reader *r, const char *path, gboolean want_filename, gboolean want_resolvers, GError **error)
+{
+  g_autoptr (GVariant) active = get_all_or_empty (r, path, ACTIVE_INTERFACE, error);
+  g_autofree char *filename = NULL;
+  const KsProfile *profile;
+  guint32 state;
+
+  if (!active)
+    return FALSE;
+  state = lookup_u32 (active, "State");
+  if (state != ACTIVE_ACTIVATING && state != ACTIVE_ACTIVATED && state != ACTIVE_DEACTIVATING)
+    return TRUE;
+  if (want_filename && !(filename = read_filename (r, active, error)))
+    return FALSE;
+
+  profile = find_profile (r, lookup_string (active, "Uuid"), filename);
+  if (profile) {
+    g_hash_table_add (r->network->active, g_strdup (ks_profile_key (profile)));
+    return state == ACTIVE_DEACTIVATING || add_tunnel (r, profile, active, error);
+  }
+  if (want_resolvers && !lookup_boolean (active, "Vpn"))
+    return add_resolvers (r, active, error);
+  return TRUE;
+}
+
+/* --- the bus: connecting to it may hang as well --- */
+
+typedef struct {
+  GMainLoop *loop;
+  GDBusConnection *bus;
+  GError *error;
+} Connecting;
+
+static void
+on_connected (GObject *source G_GNUC_UNUSED, GAsyncResult *result, gpointer user_data)
+{
+  Connecting *connecting = user_data;
+
+  connecting->bus = g_dbus_connection_new_for_address_finish (result, &connecting->error);
+  g_main_loop_quit (connecting->loop);
+}
+
+static gboolean
+on_timeout (gpointer user_data)
+{
+  g_cancellable_cancel (user_data);
+  return G_SOURCE_REMOVE;
+}
+
+static GDBusConnection *
+connect_bus (guint timeout_ms, GError **error)
+{
+  g_autofree char *address = g_dbus_address_get_for_bus_sync (G_BUS_TYPE_SYSTEM, NULL, error);
+  g_autoptr (GMainContext) context = NULL;
+  g_autoptr (GMainLoop) loop = NULL;
+  g_autoptr (GCancellable) cancellable = NULL;
+  g_autoptr (GSource) timer = NULL;
+  Connecting connecting = { 0 };
+
+  if (!address)
+    return NULL;
+  context = g_main_context_new ();
+  g_main_context_push_thread_default (context);
+  loop = g_main_loop_new (context, FALSE);
+  cancellable = g_cancellable_new ();
+  timer = g_timeout_source_new (timeout_ms);
+  g_source_set_callback (timer, on_timeout, cancellable, NULL);
+  g_source_attach (timer, context);
+
+  connecting.loop = loop;
+  g_dbus_connection_new_for_address (
+    address, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION, NULL,
+    cancellable, on_connected, &connecting);
+  g_main_loop_run (loop);
+
+  g_source_destroy (timer);
+  g_main_context_pop_thread_default (context);
+  if (!connecting.bus)
+    g_propagate_error (error, connecting.error);
+  else
+    g_dbus_connection_set_exit_on_close (connecting.bus, FALSE);
+  return connecting.bus;
+}
+
+/* Tunnels that want no default route come last; otherwise NetworkManager's order stays. */
+static int
+compare_tunnels (gconstpointer a, gconstpointer b)
+{
+  const KsTunnel *first = *(const KsTunnel *const *) a;
+  const KsTunnel *second = *(const KsTunnel *const *) b;
+
+  return first->never_default - second->never_default;
+}
+
+static gboolean
+read_network (Reader *r, GError **error)
+{
+  g_autoptr (GVariant) properties = get_all (r, PATH, MAIN_INTERFACE, error);
+  g_autofree const char **paths = NULL;
+  gboolean want_filename = needs_filename (r);
+  gboolean want_resolvers = wants_resolvers (r);
+  guint32 state;
+
+  if (!properties)
+    return FALSE;
+  state = lookup_u32 (properties, "State");
+  r->network->leaving = state == STATE_ASLEEP || state == STATE_DISCONNECTING;
+  g_variant_lookup (properties, "ActiveConnections", "^a&o", &paths);
+  for (guint i = 0; paths && paths[i]; i++)
+    if (!read_active (r, paths[i], want_filename, want_resolvers, error))
+      return FALSE;
+  g_ptr_array_sort (r->network->tunnels, compare_tunnels);
+  return TRUE;
+}
+
+KsNetwork *
+ks_network_read (const GPtrArray *profiles, guint timeout_ms, GError **error)
+{
+  g_autoptr (KsNetwork) network = g_new0 (KsNetwork, 1);
+  g_autoptr (GDBusConnection) bus = NULL;
+  g_autoptr (GError) local = NULL;
+  Reader r = { .deadline = g_get_monotonic_time () + (gint64) timeout_ms * 1000, .profiles = profiles, .network = network };
+  gboolean is_read;
+
+  network->tunnels = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_tunnel_free);
+  network->active = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  network->resolvers = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  r.bus = bus = connect_bus (timeout_ms, &local);
+  is_read = bus && read_network (&r, &local);
+  if (r.devices)
+    g_ptr_array_unref (r.devices);
+  if (!is_read) {
+    g_dbus_error_strip_remote_error (local);
+    g_set_error (error, KS_ERROR, KS_ERROR_SILENT, "NetworkManager does not answer: %s", local->message);
+    return NULL;
+  }
+  return g_steal_pointer (&network);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What NetworkManager knows of the running network, over D-Bus: which profiles
+ * are active, by which tunnel devices, and the resolvers of the uplinks.
+ *
+ * Its properties are read one object at a time, not by an NMClient: that loads
+ * every profile first (500 ms with 800 of them).
+ */
+#pragma once
+
+#include "input/ks-profile.h"
+#include "input/ks-tunnel.h"
+
+typedef struct {
+  GPtrArray *tunnels; /* of KsTunnel: of the profiles asked for, in order of preference; ifindex not filled in */
+  GHashTable *active; /* set of profile keys (char*) that are activating, activated or deactivating */
+  GArray *resolvers; /* KsPrefix: DNS servers of the devices that are no tunnels */
+  gboolean leaving; /* NetworkManager is asleep or disconnecting: a loss now is not the person's wish */
+} KsNetwork;
+
+/*
+ * Asks the NetworkManager on the system bus about @profiles (of KsProfile).
+ * The whole takes at most @timeout_ms milliseconds. NULL with KS_ERROR_SILENT
+ * when NetworkManager or the bus is absent or does not answer in time.
+ */
+KsNetwork *ks_network_read (const GPtrArray *profiles, guint timeout_ms, GError **error);
+void ks_network_free (KsNetwork *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsNetwork, ks_network_free)

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Fault injection, in builds made with FAULTS=1 only: the N-th call that
+ * crosses to the kernel fails, or the process is killed there. Elsewhere it
+ * compiles to nothing.
+ */
+#pragma once
+
+#ifdef KS_FAULTS
+/*
+ * Counts calls. Returns 0, or the errno value to fail with, when the
+ * environment variable KS_FAULT is "fail:N" and this is the N-th call;
+ * does not return when it is "kill:N".
+ */
+int ks_fault_point (void);
+#else
+static inline int
+ks_fault_point (void)
+{
+  return 0;
+}
+#endif

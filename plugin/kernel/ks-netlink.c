@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kernel/ks-netlink.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <netlink/socket.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "kernel/ks-fault.h"
+#include "ks-error.h"
+
+/* The kernel answers at once; a socket that does not is broken. */
+#define TIMEOUT_SECONDS 5
+#define RECEIVE_BUFFER (1 << 20)
+
+#ifndef NETLINK_GET_STRICT_CHK
+#define NETLINK_GET_STRICT_CHK 12
+#endif
+
+typedef struct {
+  KsNetlinkFunc func;
+  gpointer user_data;
+  gboolean done;
+  gboolean interrupted;
+  int error; /* errno value */
+} Exchange;
+
+static int
+on_valid (struct nl_msg *message, void *data)
+{
+  Exchange *exchange = data;
+
+  if (exchange->func && exchange->error == 0 && !exchange->func (nlmsg_hdr (message), exchange->user_data))
+    exchange->error = EBADMSG;
+  return NL_OK;
+}
+
+static int
+on_end (struct nl_msg *message G_GNUC_UNUSED, void *data)
+{
+  ((Exchange *) data)->done = TRUE;
+  return NL_STOP;
+}
+
+static int
+on_interrupted (struct nl_msg *message G_GNUC_UNUSED, void *data)
+{
+  ((Exchange *) data)->interrupted = TRUE;
+  return NL_OK;
+}
+
+static int
+on_error (struct sockaddr_nl *peer G_GNUC_UNUSED, struct nlmsgerr *answer, void *data)
+{
+  Exchange *exchange = data;
+
+  exchange->error = -answer->error;
+  exchange->done = TRUE;
+  return NL_STOP;
+}
+
+KsNlSocket *
+ks_netlink_open (GError **error)
+{
+  g_autoptr (KsNlSocket) socket = nl_socket_alloc ();
+  struct timeval timeout = { .tv_sec = TIMEOUT_SECONDS };
+  int one = 1;
+  int result;
+
+  result = socket ? nl_connect (socket, NETLINK_ROUTE) : -NLE_NOMEM;
+  if (result < 0) {
+    g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "cannot open a routing netlink socket: %s", nl_geterror (result));
+    return NULL;
+  }
+  /* Without these it still works: slower, and a hang is then a hang. */
+  nl_socket_set_buffer_size (socket, RECEIVE_BUFFER, 0);
+  setsockopt (nl_socket_get_fd (socket), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+  setsockopt (nl_socket_get_fd (socket), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &one, sizeof one);
+  return g_steal_pointer (&socket);
+}
+
+/* Receives until the exchange is over. */
+static int
+receive (KsNlSocket *socket, Exchange *exchange)
+{
+  struct nl_cb *callbacks = nl_cb_alloc (NL_CB_CUSTOM);
+  int result = 0;
+
+  if (!callbacks)
+    return ENOMEM;
+  nl_cb_set (callbacks, NL_CB_VALID, NL_CB_CUSTOM, on_valid, exchange);
+  nl_cb_set (callbacks, NL_CB_FINISH, NL_CB_CUSTOM, on_end, exchange);
+  nl_cb_set (callbacks, NL_CB_ACK, NL_CB_CUSTOM, on_end, exchange);
+  nl_cb_set (callbacks, NL_CB_DUMP_INTR, NL_CB_CUSTOM, on_interrupted, exchange);
+  nl_cb_err (callbacks, NL_CB_CUSTOM, on_error, exchange);
+  while (!exchange->done && result >= 0)
+    result = nl_recvmsgs (socket, callbacks);
+  nl_cb_put (callbacks);
+
+  if (exchange->error)
+    return exchange->error;
+  if (exchange->interrupted)
+    return EINTR;
+  if (!exchange->done)
+    return result == -NLE_AGAIN ? ETIMEDOUT : EIO;
+  return 0;
+}
+
+static int
+exchange_message (KsNlSocket *socket, KsNlMessage *message, Exchange *exchange)
+{
+  if (nl_send_auto (socket, message) < 0)
+    return errno ? errno : EIO;
+  return receive (socket, exchange);
+}
+
+int
+ks_netlink_request (KsNlSocket *socket, KsNlMessage *message)
+{
+  Exchange exchange = { 0 };
+  int fault = ks_fault_point ();
+
+  if (fault)
+    return fault;
+  nlmsg_hdr (message)->nlmsg_flags |= NLM_F_ACK;
+  return exchange_message (socket, message, &exchange);
+}
+
+int
+ks_netlink_dump (KsNlSocket *socket, KsNlMessage *message, KsNetlinkFunc func, gpointer user_data)
+{
+  Exchange exchange = { .func = func, .user_data = user_data };
+  int fault = ks_fault_point ();
+
+  if (fault)
+    return fault;
+  nlmsg_hdr (message)->nlmsg_flags |= NLM_F_REQUEST | NLM_F_DUMP;
+  return exchange_message (socket, message, &exchange);
+}

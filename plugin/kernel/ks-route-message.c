@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kernel/ks-route-message.h"
+
+#include <linux/rtnetlink.h>
+#include <netlink/route/nexthop.h>
+#include <netlink/route/route.h>
+#include <string.h>
+
+typedef struct rtnl_route NlRoute;
+typedef struct nl_addr NlAddr;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NlRoute, rtnl_route_put)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NlAddr, nl_addr_put)
+
+
+static NlAddr *
+address_new (const KsPrefix *prefix)
+{
+  g_autoptr (NlAddr) address = nl_addr_build (prefix->family, prefix->bytes, prefix->family == AF_INET6 ? 16 : 4);
+
+  if (address)
+    nl_addr_set_prefixlen (address, prefix->length);
+  return g_steal_pointer (&address);
+}
+
+static gboolean
+set_gateway (struct rtnl_nexthop *hop, const KsPrefix *gateway, int route_family)
+{
+  g_autoptr (NlAddr) address = NULL;
+
+  if (!ks_prefix_is_set (gateway))
+    return TRUE;
+  address = address_new (gateway);
+  if (!address)
+    return FALSE;
+  if (gateway->family == route_family)
+    rtnl_route_nh_set_gateway (hop, address);
+  else if (rtnl_route_nh_set_via (hop, address) < 0) /* IPv4 route, IPv6 gateway: RTA_VIA */
+    return FALSE;
+  return TRUE;
+}
+
+static gboolean
+add_nexthops (NlRoute *out, const KsRoute *route)
+{
+  for (guint i = 0; i < route->n_nexthops; i++) {
+    const KsNexthop *from = &route->nexthops[i];
+    struct rtnl_nexthop *hop = rtnl_route_nh_alloc ();
+
+    if (!hop)
+      return FALSE;
+    rtnl_route_nh_set_ifindex (hop, from->ifindex);
+    rtnl_route_nh_set_weight (hop, from->weight);
+    if (from->onlink)
+      rtnl_route_nh_set_flags (hop, RTNH_F_ONLINK);
+    if (!set_gateway (hop, &from->gateway, route->family)) {
+      rtnl_route_nh_free (hop);
+      return FALSE;
+    }
+    rtnl_route_add_nexthop (out, hop); /* takes it */
+  }
+  /* of a single next hop libnl sends the route's flags, not the hop's */
+  if (route->n_nexthops == 1 && route->nexthops[0].onlink)
+    rtnl_route_set_flags (out, RTNH_F_ONLINK);
+  return TRUE;
+}
+
+static NlRoute *
+to_libnl (const KsRoute *route)
+{
+  g_autoptr (NlRoute) out = rtnl_route_alloc ();
+  g_autoptr (NlAddr) dst = address_new (&route->dst);
+
+  if (!out || !dst)
+    return NULL;
+  rtnl_route_set_family (out, route->family);
+  rtnl_route_set_table (out, route->table);
+  rtnl_route_set_protocol (out, route->protocol);
+  rtnl_route_set_type (out, route->type);
+  rtnl_route_set_scope (out, route->scope);
+  rtnl_route_set_tos (out, route->tos);
+  rtnl_route_set_priority (out, route->metric);
+  if (rtnl_route_set_dst (out, dst) < 0)
+    return NULL;
+  if (ks_prefix_is_set (&route->prefsrc)) {
+    g_autoptr (NlAddr) source = address_new (&route->prefsrc);
+
+    if (!source || rtnl_route_set_pref_src (out, source) < 0)
+      return NULL;
+  }
+  for (int i = 1; i <= RTAX_MAX; i++)
+    if (route->metrics[i] && rtnl_route_set_metric (out, i, route->metrics[i]) < 0)
+      return NULL;
+  if (!add_nexthops (out, route))
+    return NULL;
+  return g_steal_pointer (&out);
+}
+
+KsNlMessage *
+ks_route_message_add (const KsRoute *route)
+{
+  g_autoptr (NlRoute) object = to_libnl (route);
+  KsNlMessage *message = NULL;
+
+  if (!object || rtnl_route_build_add_request (object, NLM_F_CREATE | NLM_F_APPEND, &message) < 0)
+    return NULL;
+  return message;
+}
+
+KsNlMessage *
+ks_route_message_delete (const KsRoute *route)
+{
+  g_autoptr (NlRoute) object = to_libnl (route);
+  KsNlMessage *message = NULL;
+
+  if (!object || rtnl_route_build_del_request (object, 0, &message) < 0)
+    return NULL;
+  return message;
+}
+
+KsNlMessage *
+ks_route_message_dump (int family, guint32 table)
+{
+  g_autoptr (KsNlMessage) message = nlmsg_alloc_simple (RTM_GETROUTE, 0);
+  struct rtmsg header = { .rtm_family = family, .rtm_table = table < 256 ? table : RT_TABLE_UNSPEC };
+
+  if (!message || nlmsg_append (message, &header, sizeof header, NLMSG_ALIGNTO) < 0
+      || nla_put_u32 (message, RTA_TABLE, table) < 0)
+    return NULL;
+  return g_steal_pointer (&message);
+}
+
+static KsPrefix
+prefix_of (struct nl_addr *address, int family)
+{
+  KsPrefix prefix = KS_PREFIX_UNSET;
+
+  /* libnl spells the default destination as an address of no bytes */
+  if (!address)
+    return prefix;
+  prefix.family = nl_addr_get_family (address);
+  if (prefix.family != AF_INET && prefix.family != AF_INET6)
+    prefix.family = family;
+  prefix.length = MIN (nl_addr_get_prefixlen (address), ks_prefix_full_length (prefix.family));
+  memcpy (prefix.bytes, nl_addr_get_binary_addr (address), MIN (nl_addr_get_len (address), sizeof prefix.bytes));
+  return prefix;
+}
+
+/* A gateway without its length; unset when there is none. */
+static KsPrefix
+gateway_of (struct rtnl_nexthop *hop, int family)
+{
+  struct nl_addr *address = rtnl_route_nh_get_gateway (hop);
+  KsPrefix gateway = prefix_of (address ? address : rtnl_route_nh_get_via (hop), family);
+
+  return ks_prefix_is_set (&gateway) ? ks_prefix_host (&gateway) : gateway;
+}
+
+static void
+get_nexthops (NlRoute *in, KsRoute *out)
+{
+  int count = rtnl_route_get_nnexthops (in);
+
+  for (int i = 0; i < count && out->n_nexthops < KS_ROUTE_MAX_NEXTHOPS; i++) {
+    struct rtnl_nexthop *hop = rtnl_route_nexthop_n (in, i);
+    guint flags = rtnl_route_nh_get_flags (hop) | (count == 1 ? rtnl_route_get_flags (in) : 0);
+
+    if (flags & RTNH_F_DEAD)
+      continue;
+    out->nexthops[out->n_nexthops++] = (KsNexthop){
+      .ifindex = rtnl_route_nh_get_ifindex (hop),
+      .gateway = gateway_of (hop, out->family),
+      .weight = count > 1 ? rtnl_route_nh_get_weight (hop) : 0,
+      .onlink = (flags & RTNH_F_ONLINK) != 0,
+    };
+  }
+}
+
+static gboolean
+carries (guint8 type)
+{
+  return type != RTN_BLACKHOLE && type != RTN_UNREACHABLE && type != RTN_PROHIBIT && type != RTN_THROW;
+}
+
+static KsRoute
+from_libnl (NlRoute *in)
+{
+  KsRoute route = {
+    .family = rtnl_route_get_family (in),
+    .table = rtnl_route_get_table (in),
+    .protocol = rtnl_route_get_protocol (in),
+    .type = rtnl_route_get_type (in),
+    .tos = rtnl_route_get_tos (in),
+    .metric = rtnl_route_get_priority (in),
+  };
+
+  route.scope = route.family == AF_INET6 ? RT_SCOPE_UNIVERSE : rtnl_route_get_scope (in);
+  route.dst = prefix_of (rtnl_route_get_dst (in), route.family);
+  route.dst.family = route.family;
+  route.prefsrc = prefix_of (rtnl_route_get_pref_src (in), route.family);
+  for (int i = 1; i <= RTAX_MAX; i++)
+    rtnl_route_get_metric (in, i, &route.metrics[i]);
+  /* IPv6 shows routes that carry nothing as routes by the loopback device */
+  if (carries (route.type))
+    get_nexthops (in, &route);
+  return route;
+}
+
+gboolean
+ks_route_message_parse (struct nlmsghdr *header, KsRoute *out)
+{
+  g_autoptr (NlRoute) object = NULL;
+  const struct rtmsg *route_header;
+
+  if (header->nlmsg_type != RTM_NEWROUTE || !nlmsg_valid_hdr (header, sizeof *route_header))
+    return FALSE;
+  route_header = nlmsg_data (header);
+  if (route_header->rtm_family != AF_INET && route_header->rtm_family != AF_INET6)
+    return FALSE;
+  if (rtnl_route_parse (header, &object) < 0)
+    return FALSE;
+  *out = from_libnl (object);
+  return TRUE;
+}

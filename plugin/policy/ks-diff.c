@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The order of the steps, and why.
+ *
+ * While the host stays armed, or becomes so, a packet that gets out between
+ * two steps must be one that the old or the new policy lets out:
+ *
+ *   1  routes that block         blackholes: nothing can fall through behind a rule that is about to appear
+ *   2  routes that carry         tunnel defaults, the tunnel's subnets, uplink routes
+ *   3  exemptions                so that a transport both policies allow never meets a blocker first
+ *   4  rules that block          the terminal rule, then the default, the tunnel's own subnets, DNS
+ *   5  LAN rules                 after the tunnel's own subnets, which they must not shadow
+ *   6  stale routes that carry   tunnels that are gone
+ *   7  stale LAN rules, stale exemptions
+ *   8  stale rules that block    once nothing old is left that they would have stopped
+ *   9  stale routes that block, stale uplink routes
+ *
+ * To disarm, everything is allowed by the new policy: what blocks goes first,
+ * so that a run killed half way leaves no transport cut off by half a policy.
+ */
+#include "policy/ks-diff.h"
+
+enum {
+  PHASE_ADD_BLOCKING_ROUTE,
+  PHASE_ADD_ROUTE,
+  PHASE_ADD_EXEMPTION,
+  PHASE_ADD_BLOCKING_RULE,
+  PHASE_ADD_LAN,
+  PHASE_DELETE_ROUTE,
+  PHASE_DELETE_LAN,
+  PHASE_DELETE_EXEMPTION,
+  PHASE_DELETE_BLOCKING_RULE,
+  PHASE_DELETE_BLOCKING_ROUTE,
+};
+
+typedef enum {
+  ROLE_EXEMPTION,
+  ROLE_LAN,
+  ROLE_BLOCKER,
+} Role;
+
+/* What a rule of ours does, by its priority; another version's unknown one is treated as a blocker. */
+static Role
+rule_role (const KsConfig *config, const KsRule *rule)
+{
+  guint32 offset = rule->priority - config->priority;
+
+  if (offset < KS_PRIORITY_DNS)
+    return ROLE_EXEMPTION;
+  if (offset >= KS_PRIORITY_LAN && offset < KS_PRIORITY_DEFAULT)
+    return ROLE_LAN;
+  return ROLE_BLOCKER;
+}
+
+/* Whether a route stops packets, or carries them. Routes in table 85 only ever serve exemptions. */
+static gboolean
+route_blocks (const KsConfig *config, const KsRoute *route)
+{
+  return route->type != RTN_UNICAST && route->table != config->uplink_table;
+}
+
+static guint
+add_rule_phase (const KsConfig *config, const KsRule *rule)
+{
+  switch (rule_role (config, rule)) {
+  case ROLE_EXEMPTION:
+    return PHASE_ADD_EXEMPTION;
+  case ROLE_LAN:
+    return PHASE_ADD_LAN;
+  default:
+    return PHASE_ADD_BLOCKING_RULE;
+  }
+}
+
+static guint
+delete_rule_phase (const KsConfig *config, const KsRule *rule)
+{
+  switch (rule_role (config, rule)) {
+  case ROLE_EXEMPTION:
+    return PHASE_DELETE_EXEMPTION;
+  case ROLE_LAN:
+    return PHASE_DELETE_LAN;
+  default:
+    return PHASE_DELETE_BLOCKING_RULE;
+  }
+}
+
+static guint
+delete_route_phase (const KsConfig *config, const KsRoute *route)
+{
+  /* an uplink route may still be looked up by an exemption that is about to go */
+  if (route->type == RTN_UNICAST && route->table != config->uplink_table)
+    return PHASE_DELETE_ROUTE;
+  return PHASE_DELETE_BLOCKING_ROUTE;
+}
+
+static int
+compare_rules (gconstpointer a, gconstpointer b)
+{
+  return ks_rule_compare (a, b);
+}
+
+static int
+compare_routes (gconstpointer a, gconstpointer b)
+{
+  return ks_route_compare (a, b);
+}
+
+/* By phase; within one, rules that block from the last priority to the first, other things as they came. */
+static int
+compare_steps (gconstpointer first, gconstpointer second)
+{
+  const KsStep *a = first, *b = second;
+
+  if (a->phase != b->phase)
+    return a->phase < b->phase ? -1 : 1;
+  if (a->phase == PHASE_ADD_BLOCKING_RULE && a->rule.priority != b->rule.priority)
+    return a->rule.priority > b->rule.priority ? -1 : 1;
+  return 0;
+}
+
+/* The same when nothing of ours is wanted any more: what blocks goes first, from the last priority to the first. */
+static int
+compare_disarming_steps (gconstpointer first, gconstpointer second)
+{
+  const KsStep *a = first, *b = second;
+
+  if (a->kind != b->kind)
+    return a->kind == KS_STEP_DELETE_RULE ? -1 : 1;
+  if (a->kind == KS_STEP_DELETE_RULE) {
+    gboolean a_blocks = a->phase == PHASE_DELETE_BLOCKING_RULE;
+    gboolean b_blocks = b->phase == PHASE_DELETE_BLOCKING_RULE;
+
+    if (a_blocks != b_blocks)
+      return a_blocks ? -1 : 1;
+    if (a->rule.priority != b->rule.priority)
+      return a->rule.priority > b->rule.priority ? -1 : 1;
+  }
+  return 0;
+}
+
+static void
+push_rule (GArray *plan, KsStepKind kind, guint phase, const KsRule *rule)
+{
+  KsStep step = { .kind = kind, .phase = phase, .rule = *rule };
+
+  step.blocks = phase == PHASE_ADD_BLOCKING_RULE;
+  g_array_append_val (plan, step);
+}
+
+static void
+push_route (GArray *plan, KsStepKind kind, guint phase, const KsRoute *route)
+{
+  KsStep step = { .kind = kind, .phase = phase, .route = *route };
+
+  step.blocks = phase == PHASE_ADD_BLOCKING_ROUTE;
+  g_array_append_val (plan, step);
+}
+
+static GArray *
+own_rules (const KsConfig *config, const GArray *rules)
+{
+  GArray *own = g_array_new (FALSE, FALSE, sizeof (KsRule));
+
+  for (guint i = 0; i < rules->len; i++)
+    if (ks_policy_owns_rule (config, &g_array_index (rules, KsRule, i)))
+      g_array_append_val (own, g_array_index (rules, KsRule, i));
+  g_array_sort (own, compare_rules);
+  return own;
+}
+
+static GArray *
+own_routes (const KsConfig *config, const GArray *routes)
+{
+  GArray *own = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+
+  for (guint i = 0; i < routes->len; i++)
+    if (ks_policy_owns_route (config, &g_array_index (routes, KsRoute, i)))
+      g_array_append_val (own, g_array_index (routes, KsRoute, i));
+  g_array_sort (own, compare_routes);
+  return own;
+}
+
+static GArray *
+sorted_copy (const GArray *array, guint size, GCompareFunc compare)
+{
+  GArray *copy = g_array_new (FALSE, FALSE, size);
+
+  g_array_append_vals (copy, array->data, array->len);
+  g_array_sort (copy, compare);
+  return copy;
+}
+
+static void
+diff_rules (GArray *plan, const KsConfig *config, const GArray *rules, const KsPolicy *policy)
+{
+  g_autoptr (GArray) have = own_rules (config, rules);
+  g_autoptr (GArray) want = sorted_copy (policy->rules, sizeof (KsRule), compare_rules);
+  guint i = 0, j = 0;
+
+  while (i < have->len || j < want->len) {
+    const KsRule *old = i < have->len ? &g_array_index (have, KsRule, i) : NULL;
+    const KsRule *new = j < want->len ? &g_array_index (want, KsRule, j) : NULL;
+    int order = !old ? 1 : !new ? -1 : ks_rule_compare (old, new);
+
+    if (order < 0)
+      push_rule (plan, KS_STEP_DELETE_RULE, delete_rule_phase (config, old), old);
+    if (order > 0)
+      push_rule (plan, KS_STEP_ADD_RULE, add_rule_phase (config, new), new);
+    i += order <= 0;
+    j += order >= 0;
+  }
+}
+
+static void
+diff_routes (GArray *plan, const KsConfig *config, const GArray *routes, const KsPolicy *policy)
+{
+  g_autoptr (GArray) have = own_routes (config, routes);
+  g_autoptr (GArray) want = sorted_copy (policy->routes, sizeof (KsRoute), compare_routes);
+  guint i = 0, j = 0;
+
+  while (i < have->len || j < want->len) {
+    const KsRoute *old = i < have->len ? &g_array_index (have, KsRoute, i) : NULL;
+    const KsRoute *new = j < want->len ? &g_array_index (want, KsRoute, j) : NULL;
+    int order = !old ? 1 : !new ? -1 : ks_route_compare (old, new);
+
+    if (order < 0)
+      push_route (plan, KS_STEP_DELETE_ROUTE, delete_route_phase (config, old), old);
+    if (order > 0)
+      push_route (plan, KS_STEP_ADD_ROUTE, route_blocks (config, new) ? PHASE_ADD_BLOCKING_ROUTE : PHASE_ADD_ROUTE, new);
+    i += order <= 0;
+    j += order >= 0;
+  }
+}
+
+/* Whether a step has to wait until the inputs can be read again: it would open or cut off on a guess. */
+static gboolean
+is_held (const KsStep *step)
+{
+  switch (step->phase) {
+  case PHASE_DELETE_LAN:
+  case PHASE_DELETE_EXEMPTION:
+  case PHASE_DELETE_BLOCKING_RULE:
+    return TRUE;
+  case PHASE_DELETE_BLOCKING_ROUTE:
+    return step->route.type != RTN_UNICAST;
+  default:
+    return FALSE;
+  }
+}
+
+GArray *
+ks_diff_compute (const KsConfig *config, const GArray *rules, const GArray *routes, const KsPolicy *policy,
+                 KsDiffFlags flags)
+{
+  GArray *plan = g_array_new (FALSE, FALSE, sizeof (KsStep));
+
+  if (!policy->armed && (flags & KS_DIFF_HOLD))
+    return plan;
+
+  diff_rules (plan, config, rules, policy);
+  diff_routes (plan, config, routes, policy);
+  if (flags & KS_DIFF_HOLD)
+    for (guint i = plan->len; i-- > 0;)
+      if (is_held (&g_array_index (plan, KsStep, i)))
+        g_array_remove_index (plan, i);
+
+  /* g_array_sort() is stable */
+  g_array_sort (plan, policy->armed ? compare_steps : compare_disarming_steps);
+  return plan;
+}
+
+char *
+ks_step_format (const KsStep *self)
+{
+  gboolean is_rule = self->kind == KS_STEP_ADD_RULE || self->kind == KS_STEP_DELETE_RULE;
+  gboolean is_add = self->kind == KS_STEP_ADD_RULE || self->kind == KS_STEP_ADD_ROUTE;
+  int family = is_rule ? self->rule.family : self->route.family;
+  g_autofree char *object = is_rule ? ks_rule_format (&self->rule) : ks_route_format (&self->route);
+
+  return g_strdup_printf ("%s %s %s: %s", is_add ? "add" : "delete", family == AF_INET6 ? "IPv6" : "IPv4",
+                          is_rule ? "rule" : "route", object);
+}

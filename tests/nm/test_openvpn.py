@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""OpenVPN through a real NetworkManager: does anything leave when the tunnel goes?
+
+First without the kill switch, where every way to lose the tunnel must be seen
+as a leak on the wire: a test that cannot see the leak proves nothing. Then the
+same ways with it, where the wire must carry the VPN's transport and the LAN
+only. A flood of UDP and TCP, IPv4 and IPv6, runs through every change, since a
+leak may last a millisecond.
+"""
+
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+# pylint: disable=wrong-import-position
+from kstest import runner
+from kstest.machine import VPN, Machine
+from kstest.runner import check, equal, test, wait_for
+
+_machines = {}
+
+
+def machine(killswitch):
+    """The machine without or with the kill switch; made at first use."""
+    if killswitch not in _machines:
+        _machines[killswitch] = Machine(killswitch)
+    return _machines[killswitch]
+
+
+def without(lose):
+    """The control: LOSE the tunnel without the kill switch; it must be seen to leak."""
+    m = machine(False)
+    m.up()
+    m.check_tunnel_carries()
+    mark = m.wire.mark()
+    with m.flood():
+        lose(m)
+        wait_for(lambda: len(m.wire.leaks(mark)) > 10, 10, "the flood leaks")
+    m.check_leaks()
+
+
+def armed():
+    """A machine with the VPN up and the kill switch on, its mode strict."""
+    m = machine(True)
+    m.nm.modify(VPN, "connection.zone", "killswitch")
+    m.up()
+    m.check_tunnel_carries()
+    return m
+
+
+def losing(lose):
+    """LOSE the tunnel with the kill switch on, under a flood; then come back, still under it."""
+    m = armed()
+    mark = m.wire.mark()
+    with m.flood() as flood:
+        lose(m)
+        time.sleep(1)
+        m.check_blocked()
+        m.up()
+        m.check_tunnel_carries()
+    check(flood.sent["udp"] > 100, f"the flood was one: {flood.sent}")
+    m.wire.assert_no_leak(mark)
+
+
+@test
+def without_killswitch_disconnecting_leaks():
+    without(Machine.disconnect)
+
+
+@test
+def without_killswitch_killing_openvpn_leaks():
+    without(Machine.kill_openvpn)
+
+
+@test
+def without_killswitch_deleting_the_device_leaks():
+    without(Machine.delete_device)
+
+
+@test
+def without_killswitch_a_server_crash_leaks():
+    without(Machine.crash_server)
+
+
+@test
+def armed_while_down_blocks_and_keeps_the_lan():
+    m = machine(True)
+    m.check_leaks()
+    m.nm.modify(VPN, "connection.zone", "killswitch")
+    m.check_blocked()
+
+
+@test
+def vpn_connects_while_blocked_and_carries_everything():
+    m = armed()
+    m.check_lan_works()
+
+
+@test
+def disconnecting_does_not_leak():
+    losing(Machine.disconnect)
+
+
+@test
+def killing_openvpn_does_not_leak():
+    losing(Machine.kill_openvpn)
+
+
+@test
+def deleting_the_device_does_not_leak():
+    losing(Machine.delete_device)
+
+
+@test
+def a_server_crash_does_not_leak():
+    losing(Machine.crash_server)
+
+
+@test
+def zone_emptied_while_down_restores_the_host_exactly():
+    m = armed()
+    m.disconnect()
+    m.check_blocked()
+    m.nm.modify(VPN, "connection.zone", "")
+    wait_for(lambda: not m.host.has_device("tun0"), 5, "the tunnel's device is gone")
+    equal(m.host.routing(), m.untouched, "rules, routes and nftables")
+    m.check_leaks()
+
+
+@test
+def zone_emptied_while_up_keeps_the_vpn_and_stops_blocking():
+    m = armed()
+    m.nm.modify(VPN, "connection.zone", "")
+    m.check_tunnel_carries()
+    m.disconnect()
+    m.check_leaks()
+
+
+@test
+def armed_while_up_blocks_when_the_tunnel_is_lost():
+    m = machine(True)
+    m.nm.modify(VPN, "connection.zone", "")
+    m.up()
+    m.nm.modify(VPN, "connection.zone", "killswitch")
+    m.check_tunnel_carries()
+    mark = m.wire.mark()
+    m.kill_openvpn()
+    m.check_blocked()
+    m.wire.assert_no_leak(mark)
+
+
+@test
+def session_mode_blocks_after_a_loss_and_releases_when_the_user_disconnects():
+    m = machine(True)
+    m.nm.modify(VPN, "connection.zone", "killswitch-auto")
+    if m.nm.state(VPN):
+        m.disconnect()
+    m.check_leaks()
+    m.up()
+    m.check_tunnel_carries()
+    mark = m.wire.mark()
+    with m.flood():
+        m.kill_openvpn()
+        m.check_blocked()
+        m.nm.up(VPN)
+        m.check_tunnel_carries()
+    m.wire.assert_no_leak(mark)
+    m.disconnect()
+    m.check_leaks()
+    m.nm.modify(VPN, "connection.zone", "")
+
+
+if __name__ == "__main__":
+    runner.main()
