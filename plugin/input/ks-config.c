@@ -133,6 +133,22 @@ read_number (Reader *r, const char *key, guint32 min, guint32 max, guint32 *out)
     report (r, key, value, what);
 }
 
+/* Tables 253 to 255 are default, main and local. */
+static void
+read_table (Reader *r, const char *key, guint32 *out)
+{
+  guint32 table = *out;
+
+  read_number (r, key, 1, G_MAXUINT32, &table);
+  if (table >= 253 && table <= 255) {
+    g_autofree char *value = g_strdup_printf ("%u", table);
+
+    report (r, key, value, "a table of our own: 253 to 255 are the system's");
+    return;
+  }
+  *out = table;
+}
+
 static void
 read_list (Reader *r, const char *key, char ***out)
 {
@@ -217,10 +233,9 @@ read_numbers (Reader *r, KsConfig *config)
   guint32 protocol = config->protocol;
   g_autoptr (KsConfig) defaults = ks_config_new ();
 
-  /* tables 253 to 255 are default, main and local */
-  read_number (r, "Table", 1, 252, &config->table);
-  read_number (r, "TunnelTable", 1, 252, &config->tunnel_table);
-  read_number (r, "UplinkTable", 1, 252, &config->uplink_table);
+  read_table (r, "Table", &config->table);
+  read_table (r, "TunnelTable", &config->tunnel_table);
+  read_table (r, "UplinkTable", &config->uplink_table);
   /* 0 to 4 are the kernel's own and "static" */
   read_number (r, "Protocol", 5, 255, &protocol);
   read_number (r, "Priority", 1, 32766 - KS_PRIORITY_WINDOW, &config->priority);
@@ -278,6 +293,7 @@ ks_config_read (const char *path, GPtrArray *errors)
       g_autofree char *reason = ks_error_printable (error->message);
 
       g_ptr_array_add (errors, g_error_new (KS_ERROR, KS_ERROR_INVALID, "%s: %s", path, reason));
+      config->is_unreadable = TRUE;
     }
     return g_steal_pointer (&config);
   }

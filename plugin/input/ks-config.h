@@ -34,6 +34,7 @@ typedef struct {
   GArray *lan_prefixes; /* of KsPrefix, both families */
   KsDns dns;
   gboolean guard;
+  gboolean is_unreadable; /* the file is there and could not be read: these are the defaults */
 } KsConfig;
 
 /* Rule priorities @priority .. @priority + KS_PRIORITY_WINDOW - 1 are ours. */

@@ -22,9 +22,8 @@
 #define WIREGUARD_INTERFACE BUS_NAME ".Device.WireGuard"
 #define SETTINGS_INTERFACE BUS_NAME ".Settings.Connection"
 
-/* NMState and NMActiveConnectionState (nm-dbus-interface.h). */
+/* NMState (nm-dbus-interface.h). */
 enum { STATE_ASLEEP = 10, STATE_DISCONNECTING = 30 };
-enum { ACTIVE_ACTIVATING = 1, ACTIVE_ACTIVATED = 2, ACTIVE_DEACTIVATING = 3 };
 
 typedef struct {
   GDBusConnection *bus;
@@ -58,6 +57,12 @@ ks_network_free (KsNetwork *self)
   g_hash_table_unref (self->active);
   g_array_unref (self->resolvers);
   g_free (self);
+}
+
+KsActiveState
+ks_network_active_state (const KsNetwork *self, const char *key)
+{
+  return (KsActiveState) GPOINTER_TO_UINT (g_hash_table_lookup (self->active, key));
 }
 
 static int
@@ -453,15 +458,15 @@ read_active (Reader *r, const char *path, gboolean want_filename, gboolean want_
   if (!active)
     return FALSE;
   state = lookup_u32 (active, "State");
-  if (state != ACTIVE_ACTIVATING && state != ACTIVE_ACTIVATED && state != ACTIVE_DEACTIVATING)
+  if (state != KS_ACTIVE_ACTIVATING && state != KS_ACTIVE_ACTIVATED && state != KS_ACTIVE_DEACTIVATING)
     return TRUE;
   if (want_filename && !(filename = read_filename (r, active, error)))
     return FALSE;
 
   profile = find_profile (r, lookup_string (active, "Uuid"), filename);
   if (profile) {
-    g_hash_table_add (r->network->active, g_strdup (ks_profile_key (profile)));
-    return state == ACTIVE_DEACTIVATING || add_tunnel (r, profile, active, error);
+    g_hash_table_insert (r->network->active, g_strdup (ks_profile_key (profile)), GUINT_TO_POINTER (state));
+    return state == KS_ACTIVE_DEACTIVATING || add_tunnel (r, profile, active, error);
   }
   if (want_resolvers && !lookup_boolean (active, "Vpn"))
     return add_resolvers (r, active, error);

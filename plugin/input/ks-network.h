@@ -11,9 +11,17 @@
 #include "input/ks-profile.h"
 #include "input/ks-tunnel.h"
 
+/* NMActiveConnectionState (nm-dbus-interface.h), as far as it matters. */
+typedef enum {
+  KS_ACTIVE_NO = 0,
+  KS_ACTIVE_ACTIVATING = 1,
+  KS_ACTIVE_ACTIVATED = 2,
+  KS_ACTIVE_DEACTIVATING = 3,
+} KsActiveState;
+
 typedef struct {
   GPtrArray *tunnels; /* of KsTunnel: of the profiles asked for, in order of preference; ifindex not filled in */
-  GHashTable *active; /* set of profile keys (char*) that are activating, activated or deactivating */
+  GHashTable *active; /* profile key (char*) -> KsActiveState, of those asked for that are on in whichever way */
   GArray *resolvers; /* KsPrefix: DNS servers of the devices that are no tunnels */
   gboolean leaving; /* NetworkManager is asleep or disconnecting: a loss now is not the person's wish */
 } KsNetwork;
@@ -25,4 +33,6 @@ typedef struct {
  */
 KsNetwork *ks_network_read (const GPtrArray *profiles, guint timeout_ms, GError **error);
 void ks_network_free (KsNetwork *self);
+/* How far the profile with @key is on. */
+KsActiveState ks_network_active_state (const KsNetwork *self, const char *key);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsNetwork, ks_network_free)

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "input/ks-config.h"
+#include "input/ks-endpoint.h"
 
 typedef enum {
   KS_MODE_OFF,
@@ -32,13 +33,6 @@ typedef enum {
   KS_VPN_TUN,
   KS_VPN_IP_TUNNEL,
 } KsVpnType;
-
-/* Where a transport goes. */
-typedef struct {
-  char *host; /* an address or a host name, as written */
-  guint16 port; /* 0 for any */
-  guint8 ip_protocol; /* 0 for any */
-} KsEndpoint;
 
 typedef struct {
   char *path; /* of the keyfile */
@@ -66,9 +60,10 @@ KsProfile *ks_profile_new (void);
 void ks_profile_free (KsProfile *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsProfile, ks_profile_free)
 
-KsEndpoint *ks_endpoint_new (const char *host, guint16 port, guint8 ip_protocol);
-void ks_endpoint_free (KsEndpoint *self);
+/* Whether @profile asks for the kill switch, in whichever mode. */
+gboolean ks_profile_wants (const KsProfile *self);
 
+gboolean ks_mode_parse (const char *text, KsMode *out);
 const char *ks_mode_format (KsMode mode);
 const char *ks_reason_format (KsReason reason);
 /* What identifies a profile in our state: the UUID, or the path of a file without one. */
@@ -77,19 +72,30 @@ const char *ks_profile_key (const KsProfile *self);
 typedef struct {
   GPtrArray *profiles; /* of KsProfile, every VPN profile with a setting of ours, also "off"; by path */
   GPtrArray *unreadable; /* of char*, paths of files that are no valid profile */
+  GPtrArray *unclear; /* of char*, paths of profiles with a zone that a configuration we could not read may name */
   GPtrArray *warnings; /* of char*, for people: a zone on a profile that is no VPN */
 } KsProfileSet;
 
 void ks_profile_set_free (KsProfileSet *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsProfileSet, ks_profile_set_free)
 
-/*
- * Reads the profiles in @directories, highest precedence first (NetworkManager's
- * own: /run, /etc, /usr/lib; NULL at the end), with NetworkManager's precedence
- * and tombstones. Never fails: each malformed file appends a GError* to
- * @errors that names file, key and value, and its path to @unreadable.
- */
-KsProfileSet *ks_profile_set_read (const char *const *directories, const KsConfig *config, GPtrArray *errors);
+/* A directory of keyfiles. */
+typedef struct {
+  const char *path;
+  gboolean any_name; /* files need no ".nmconnection" at the end of their name */
+  gboolean tombstones; /* UUID.nmmeta files that hide a profile count */
+} KsProfileDirectory;
 
-/* NetworkManager's directories, highest precedence first. */
-extern const char *const ks_profile_directories[];
+/*
+ * Reads the profiles in @directories, highest precedence first, an entry with
+ * a NULL path at the end, with NetworkManager's precedence and tombstones.
+ * Never fails: each malformed file appends a GError* to @errors that names
+ * file, key and value; one that is no profile at all is in "unreadable".
+ */
+KsProfileSet *ks_profile_set_read (const KsProfileDirectory *directories, const KsConfig *config, GPtrArray *errors);
+
+/* The profile with @key; NULL when there is none (transfer none). */
+const KsProfile *ks_profile_set_find (const KsProfileSet *self, const char *key);
+
+/* NetworkManager's own directories, highest precedence first. */
+extern const KsProfileDirectory ks_profile_directories[];

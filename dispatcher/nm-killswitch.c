@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The command: for people, and for the systemd units.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "ks-reconcile.h"
+#include "report/ks-log.h"
+#include "report/ks-status.h"
+
+enum { EXIT_OK = 0, EXIT_ERROR = 1, EXIT_USAGE = 2 };
+
+typedef struct {
+  const char *name;
+  const char *arguments;
+  const char *help;
+  int (*run) (int argc, char **argv);
+} Command;
+
+static int run_status (int argc, char **argv);
+static int run_sync (int argc, char **argv);
+static int run_release (int argc, char **argv);
+static int run_resume (int argc, char **argv);
+static int run_help (int argc, char **argv);
+
+static const Command commands[] = {
+  { "status", "[--json]", "show what is armed, by which tunnel, and what is exempted", run_status },
+  { "sync", "[--boot|--follow]", "bring rules and routes to what profiles and configuration ask for", run_sync },
+  { "release", "", "take everything away now, until `resume` or a reboot", run_release },
+  { "resume", "", "undo `release`", run_resume },
+  { "help", "", "show this", run_help },
+};
+
+static int G_GNUC_PRINTF (1, 2)
+usage_error (const char *format, ...)
+{
+  va_list arguments;
+
+  fprintf (stderr, "nm-killswitch: ");
+  va_start (arguments, format);
+  vfprintf (stderr, format, arguments);
+  va_end (arguments);
+  fprintf (stderr, "; `nm-killswitch help` lists the commands\n");
+  return EXIT_USAGE;
+}
+
+/* Whether the only argument is one of @options (NULL at the end); its index in *@found, -1 for none. */
+static gboolean
+parse_option (int argc, char **argv, const char *const *options, int *found)
+{
+  *found = -1;
+  if (argc == 1)
+    return TRUE;
+  if (argc > 2)
+    return FALSE;
+  for (int i = 0; options && options[i]; i++)
+    if (strcmp (argv[1], options[i]) == 0) {
+      *found = i;
+      return TRUE;
+    }
+  return FALSE;
+}
+
+static void
+print_errors (const KsReport *report)
+{
+  for (guint i = 0; i < report->errors->len; i++)
+    fprintf (stderr, "nm-killswitch: %s\n", ((const GError *) report->errors->pdata[i])->message);
+  for (guint i = 0; report->situation && i < report->situation->set->warnings->len; i++)
+    fprintf (stderr, "nm-killswitch: warning: %s\n", (const char *) report->situation->set->warnings->pdata[i]);
+}
+
+static int
+run_status (int argc, char **argv)
+{
+  static const char *const options[] = { "--json", NULL };
+  g_autoptr (KsReport) report = NULL;
+  g_autoptr (KsSnapshot) snapshot = NULL;
+  g_autofree char *text = NULL;
+  KsStatus status;
+  int option;
+
+  if (!parse_option (argc, argv, options, &option))
+    return usage_error ("status takes --json and nothing else");
+  report = ks_reconcile_preview (&ks_paths_default, &snapshot);
+  status = (KsStatus){ .report = report, .snapshot = snapshot };
+  if (option == 0)
+    text = ks_status_format_json (&status);
+  else if (report->situation)
+    text = ks_status_format (&status);
+  if (text)
+    fputs (text, stdout);
+  if (option != 0)
+    print_errors (report);
+  return report->errors->len > 0 ? EXIT_ERROR : EXIT_OK;
+}
+
+/* To people on standard output; nothing to say is said too. */
+static int
+finish (const KsReport *report, const char *what)
+{
+  gboolean is_armed = report->policy && report->policy->armed;
+
+  ks_log_report (report, what);
+  if (report->errors->len > 0)
+    return EXIT_ERROR;
+  if (report->situation && report->situation->is_released)
+    printf ("released: nothing is blocked; ");
+  else
+    printf ("%s; ", is_armed ? "armed" : "not armed");
+  if (report->changes == 0)
+    printf ("nothing to change\n");
+  else
+    printf ("%u change%s\n", report->changes, report->changes == 1 ? "" : "s");
+  return EXIT_OK;
+}
+
+static int
+run_sync (int argc, char **argv)
+{
+  static const char *const options[] = { "--boot", "--follow", NULL };
+  g_autoptr (KsReport) report = NULL;
+  int option;
+
+  if (!parse_option (argc, argv, options, &option))
+    return usage_error ("sync takes --boot or --follow and nothing else");
+  if (option == 1)
+    report = ks_reconcile_follow (&ks_paths_default);
+  else
+    report = ks_reconcile (&ks_paths_default, NULL, option == 0 ? KS_RECONCILE_BOOT : KS_RECONCILE_DEFAULT);
+  return finish (report, option == 0 ? "boot" : "sync");
+}
+
+static int
+run_release (int argc, char **argv)
+{
+  g_autoptr (KsReport) report = NULL;
+  int option;
+
+  if (!parse_option (argc, argv, NULL, &option))
+    return usage_error ("release takes no argument, got '%s'", argv[1]);
+  report = ks_release (&ks_paths_default);
+  return finish (report, "release");
+}
+
+static int
+run_resume (int argc, char **argv)
+{
+  g_autoptr (KsReport) report = NULL;
+  int option;
+
+  if (!parse_option (argc, argv, NULL, &option))
+    return usage_error ("resume takes no argument, got '%s'", argv[1]);
+  report = ks_resume (&ks_paths_default);
+  return finish (report, "resume");
+}
+
+static int
+run_help (int argc G_GNUC_UNUSED, char **argv G_GNUC_UNUSED)
+{
+  printf ("Usage: nm-killswitch COMMAND\n\n");
+  for (guint i = 0; i < G_N_ELEMENTS (commands); i++) {
+    g_autofree char *words = g_strdup_printf ("%s %s", commands[i].name, commands[i].arguments);
+
+    printf ("  %-24s %s\n", words, commands[i].help);
+  }
+  printf ("\nTo arm a VPN profile:   nmcli connection modify PROFILE connection.zone killswitch\n"
+          "To turn that off:       nmcli connection modify PROFILE connection.zone \"\"\n"
+          "See nm-killswitch(8) and nm-killswitch.conf(5).\n");
+  return EXIT_OK;
+}
+
+int
+main (int argc, char **argv)
+{
+  ks_log_init ("nm-killswitch");
+  if (argc < 2)
+    return usage_error ("a command is missing");
+  if (strcmp (argv[1], "--version") == 0) {
+    printf ("nm-killswitch %s\n", KS_VERSION);
+    return EXIT_OK;
+  }
+  if (strcmp (argv[1], "--help") == 0 || strcmp (argv[1], "-h") == 0)
+    return run_help (argc, argv);
+  for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
+    if (strcmp (argv[1], commands[i].name) == 0)
+      return commands[i].run (argc - 1, argv + 1);
+  return usage_error ("'%s' is no command", argv[1]);
+}

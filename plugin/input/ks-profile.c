@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "input/ks-profile.h"
+
+#include <string.h>
+
+KsProfile *
+ks_profile_new (void)
+{
+  KsProfile *self = g_new0 (KsProfile, 1);
+
+  self->lan = KS_LAN_UNSET;
+  self->dns = KS_DNS_UNSET;
+  self->endpoints = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_endpoint_free);
+  self->prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  self->nameservers = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  self->uids = g_array_new (FALSE, FALSE, sizeof (guint32));
+  return self;
+}
+
+void
+ks_profile_free (KsProfile *self)
+{
+  g_free (self->path);
+  g_free (self->uuid);
+  g_free (self->id);
+  g_free (self->type);
+  g_free (self->interface);
+  g_free (self->service);
+  g_ptr_array_unref (self->endpoints);
+  g_array_unref (self->prefixes);
+  g_array_unref (self->nameservers);
+  g_array_unref (self->uids);
+  g_free (self);
+}
+
+static const char *const mode_words[] = { "off", "strict", "session" };
+
+gboolean
+ks_mode_parse (const char *text, KsMode *out)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (mode_words); i++)
+    if (strcmp (text, mode_words[i]) == 0) {
+      *out = i;
+      return TRUE;
+    }
+  return FALSE;
+}
+
+const char *
+ks_mode_format (KsMode mode)
+{
+  return mode_words[mode];
+}
+
+const char *
+ks_reason_format (KsReason reason)
+{
+  switch (reason) {
+  case KS_REASON_ZONE:
+    return "connection.zone";
+  case KS_REASON_USER_DATA:
+    return "user.data nm-killswitch.mode";
+  case KS_REASON_CONFIG:
+    return "configuration";
+  case KS_REASON_INVALID:
+    return "a setting that is no valid value: fail closed";
+  case KS_REASON_REMEMBERED:
+    return "armed when last readable";
+  default:
+    return "no setting";
+  }
+}
+
+const char *
+ks_profile_key (const KsProfile *self)
+{
+  return self->uuid ? self->uuid : self->path;
+}
+
+gboolean
+ks_profile_wants (const KsProfile *self)
+{
+  return self->mode != KS_MODE_OFF;
+}
+
+void
+ks_profile_set_free (KsProfileSet *self)
+{
+  g_ptr_array_unref (self->profiles);
+  g_ptr_array_unref (self->unreadable);
+  g_ptr_array_unref (self->unclear);
+  g_ptr_array_unref (self->warnings);
+  g_free (self);
+}
+
+const KsProfile *
+ks_profile_set_find (const KsProfileSet *self, const char *key)
+{
+  for (guint i = 0; i < self->profiles->len; i++)
+    if (g_strcmp0 (ks_profile_key (self->profiles->pdata[i]), key) == 0)
+      return self->profiles->pdata[i];
+  return NULL;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Host names of VPN servers to addresses, by the system's resolver, within a
+ * time limit.
+ */
+#pragma once
+
+#include "input/ks-state.h"
+
+/*
+ * Resolves @hosts (of char*) side by side within @timeout_ms milliseconds and
+ * adds the answers to @state. Returns whether any answer is news. A name
+ * without an answer is not an error: the last good answers stay.
+ */
+gboolean ks_resolve_hosts (const GPtrArray *hosts, guint timeout_ms, KsState *state);

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "input/ks-state.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "input/ks-event.h"
+#include "ks-error.h"
+
+#define PROFILE_GROUP "profile "
+#define HOST_GROUP "host "
+
+static void
+remembered_free (gpointer data)
+{
+  KsRemembered *self = data;
+
+  ks_profile_free (self->profile);
+  g_free (self->tunnel);
+  g_array_unref (self->prefixes);
+  g_free (self->session);
+  g_free (self);
+}
+
+static KsRemembered *
+remembered_new (KsProfile *profile)
+{
+  KsRemembered *self = g_new0 (KsRemembered, 1);
+
+  self->profile = profile;
+  self->prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  return self;
+}
+
+KsState *
+ks_state_new (void)
+{
+  KsState *self = g_new0 (KsState, 1);
+
+  self->remembered = g_ptr_array_new_with_free_func (remembered_free);
+  self->answers = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_array_unref);
+  return self;
+}
+
+void
+ks_state_free (KsState *self)
+{
+  g_ptr_array_unref (self->remembered);
+  g_hash_table_unref (self->answers);
+  g_free (self);
+}
+
+KsRemembered *
+ks_state_find (const KsState *self, const char *key)
+{
+  for (guint i = 0; i < self->remembered->len; i++) {
+    KsRemembered *remembered = self->remembered->pdata[i];
+
+    if (g_strcmp0 (ks_profile_key (remembered->profile), key) == 0)
+      return remembered;
+  }
+  return NULL;
+}
+
+KsRemembered *
+ks_state_find_path (const KsState *self, const char *path)
+{
+  for (guint i = 0; i < self->remembered->len; i++) {
+    KsRemembered *remembered = self->remembered->pdata[i];
+
+    if (g_strcmp0 (remembered->profile->path, path) == 0)
+      return remembered;
+  }
+  return NULL;
+}
+
+/* --- a profile, as lines of a key file --- */
+
+static void
+set_string (GKeyFile *file, const char *group, const char *key, const char *value)
+{
+  if (value)
+    g_key_file_set_string (file, group, key, value);
+}
+
+static void
+set_prefixes (GKeyFile *file, const char *group, const char *key, const GArray *prefixes)
+{
+  g_autoptr (GPtrArray) words = g_ptr_array_new_with_free_func (g_free);
+
+  if (prefixes->len == 0)
+    return;
+  for (guint i = 0; i < prefixes->len; i++) {
+    const KsPrefix *prefix = &g_array_index (prefixes, KsPrefix, i);
+    g_autofree char *address = ks_prefix_format_address (prefix);
+
+    g_ptr_array_add (words, g_strdup_printf ("%s/%u", address, prefix->length));
+  }
+  g_key_file_set_string_list (file, group, key, (const char *const *) words->pdata, words->len);
+}
+
+/* PROTOCOL,PORT,HOST each */
+static void
+set_endpoints (GKeyFile *file, const char *group, const GPtrArray *endpoints)
+{
+  g_autoptr (GPtrArray) words = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; i < endpoints->len; i++) {
+    const KsEndpoint *endpoint = endpoints->pdata[i];
+
+    g_ptr_array_add (words, g_strdup_printf ("%u,%u,%s", endpoint->ip_protocol, endpoint->port, endpoint->host));
+  }
+  g_key_file_set_string_list (file, group, "endpoints", (const char *const *) words->pdata, words->len);
+}
+
+static void
+set_uids (GKeyFile *file, const char *group, const GArray *uids)
+{
+  g_autofree int *numbers = g_new (int, uids->len + 1);
+
+  for (guint i = 0; i < uids->len; i++)
+    numbers[i] = (int) g_array_index (uids, guint32, i);
+  g_key_file_set_integer_list (file, group, "uids", numbers, uids->len);
+}
+
+static void
+write_remembered (GKeyFile *file, const KsRemembered *remembered)
+{
+  const KsProfile *profile = remembered->profile;
+  g_autofree char *group = g_strconcat (PROFILE_GROUP, ks_profile_key (profile), NULL);
+
+  set_string (file, group, "path", profile->path);
+  set_string (file, group, "uuid", profile->uuid);
+  set_string (file, group, "id", profile->id);
+  set_string (file, group, "type", profile->type);
+  set_string (file, group, "interface", profile->interface);
+  set_string (file, group, "service", profile->service);
+  g_key_file_set_string (file, group, "mode", ks_mode_format (profile->mode));
+  g_key_file_set_integer (file, group, "vpn-type", profile->vpn_type);
+  if (profile->lan != KS_LAN_UNSET)
+    g_key_file_set_string (file, group, "lan", ks_lan_format (profile->lan));
+  if (profile->dns != KS_DNS_UNSET)
+    g_key_file_set_string (file, group, "dns", ks_dns_format (profile->dns));
+  if (profile->listen_port)
+    g_key_file_set_integer (file, group, "listen-port", profile->listen_port);
+  if (profile->fwmark)
+    g_key_file_set_uint64 (file, group, "fwmark", profile->fwmark);
+  set_endpoints (file, group, profile->endpoints);
+  set_prefixes (file, group, "prefixes", profile->prefixes);
+  set_prefixes (file, group, "nameservers", profile->nameservers);
+  set_uids (file, group, profile->uids);
+  set_string (file, group, "tunnel", remembered->tunnel);
+  set_prefixes (file, group, "tunnel-prefixes", remembered->prefixes);
+  set_string (file, group, "session", remembered->session);
+  if (remembered->leaving)
+    g_key_file_set_boolean (file, group, "leaving", TRUE);
+}
+
+/* Words that are no prefix are left out: the file may be anything. */
+static void
+get_prefixes (GKeyFile *file, const char *group, const char *key, GArray *out)
+{
+  g_auto (GStrv) words = g_key_file_get_string_list (file, group, key, NULL, NULL);
+
+  for (char **word = words; word && *word; word++) {
+    KsPrefix prefix;
+
+    if (ks_prefix_parse (*word, &prefix, NULL))
+      ks_prefix_array_add (out, &prefix);
+  }
+}
+
+static void
+get_endpoints (GKeyFile *file, const char *group, GPtrArray *out)
+{
+  g_auto (GStrv) words = g_key_file_get_string_list (file, group, "endpoints", NULL, NULL);
+
+  for (char **word = words; word && *word; word++) {
+    g_auto (GStrv) parts = g_strsplit (*word, ",", 3);
+    guint64 ip_protocol, port;
+
+    if (g_strv_length (parts) == 3 && g_ascii_string_to_unsigned (parts[0], 10, 0, 255, &ip_protocol, NULL)
+        && g_ascii_string_to_unsigned (parts[1], 10, 0, 65535, &port, NULL))
+      g_ptr_array_add (out, ks_endpoint_new (parts[2], port, ip_protocol));
+  }
+}
+
+static void
+get_uids (GKeyFile *file, const char *group, GArray *out)
+{
+  gsize count = 0;
+  g_autofree int *numbers = g_key_file_get_integer_list (file, group, "uids", &count, NULL);
+
+  for (gsize i = 0; i < count; i++) {
+    guint32 uid = (guint32) numbers[i];
+
+    g_array_append_val (out, uid);
+  }
+}
+
+static char *
+get_interface (GKeyFile *file, const char *group, const char *key)
+{
+  g_autofree char *name = g_key_file_get_string (file, group, key, NULL);
+
+  return name && ks_interface_name_is_valid (name) ? g_steal_pointer (&name) : NULL;
+}
+
+static KsProfile *
+read_profile (GKeyFile *file, const char *group)
+{
+  KsProfile *profile = ks_profile_new ();
+  g_autofree char *mode = g_key_file_get_string (file, group, "mode", NULL);
+  g_autofree char *lan = g_key_file_get_string (file, group, "lan", NULL);
+  g_autofree char *dns = g_key_file_get_string (file, group, "dns", NULL);
+  int type = g_key_file_get_integer (file, group, "vpn-type", NULL);
+
+  profile->path = g_key_file_get_string (file, group, "path", NULL);
+  profile->uuid = g_key_file_get_string (file, group, "uuid", NULL);
+  profile->id = g_key_file_get_string (file, group, "id", NULL);
+  profile->type = g_key_file_get_string (file, group, "type", NULL);
+  profile->service = g_key_file_get_string (file, group, "service", NULL);
+  profile->interface = get_interface (file, group, "interface");
+  profile->vpn_type = type > KS_VPN_NONE && type <= KS_VPN_IP_TUNNEL ? (KsVpnType) type : KS_VPN_PLUGIN;
+  /* remembered is armed: what cannot be read any more arms strict */
+  if (!mode || !ks_mode_parse (mode, &profile->mode) || profile->mode == KS_MODE_OFF)
+    profile->mode = KS_MODE_STRICT;
+  profile->reason = KS_REASON_REMEMBERED;
+  if (lan)
+    ks_lan_parse (lan, &profile->lan);
+  if (dns)
+    ks_dns_parse (dns, &profile->dns);
+  profile->listen_port = (guint16) g_key_file_get_integer (file, group, "listen-port", NULL);
+  profile->fwmark = (guint32) g_key_file_get_uint64 (file, group, "fwmark", NULL);
+  get_endpoints (file, group, profile->endpoints);
+  get_prefixes (file, group, "prefixes", profile->prefixes);
+  get_prefixes (file, group, "nameservers", profile->nameservers);
+  get_uids (file, group, profile->uids);
+  return profile;
+}
+
+static void
+read_remembered (KsState *state, GKeyFile *file, const char *group)
+{
+  KsProfile *profile = read_profile (file, group);
+  KsRemembered *remembered;
+
+  if (!profile->path || !profile->id) {
+    ks_profile_free (profile);
+    return;
+  }
+  remembered = remembered_new (profile);
+  remembered->tunnel = get_interface (file, group, "tunnel");
+  get_prefixes (file, group, "tunnel-prefixes", remembered->prefixes);
+  remembered->session = g_key_file_get_string (file, group, "session", NULL);
+  remembered->leaving = g_key_file_get_boolean (file, group, "leaving", NULL);
+  g_ptr_array_add (state->remembered, remembered);
+}
+
+KsState *
+ks_state_read (const char *path, GPtrArray *errors)
+{
+  KsState *state = ks_state_new ();
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+  g_autoptr (GError) error = NULL;
+  g_auto (GStrv) groups = NULL;
+
+  if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, &error)) {
+    if (!g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+      g_ptr_array_add (errors, g_error_new (KS_ERROR, KS_ERROR_INVALID, "%s: %s", path, error->message));
+    return state;
+  }
+  state->is_known = TRUE;
+  groups = g_key_file_get_groups (file, NULL);
+  for (char **group = groups; *group; group++) {
+    if (g_str_has_prefix (*group, PROFILE_GROUP)) {
+      read_remembered (state, file, *group);
+    } else if (g_str_has_prefix (*group, HOST_GROUP)) {
+      GArray *addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+
+      get_prefixes (file, *group, "addresses", addresses);
+      g_hash_table_insert (state->answers, g_strdup (*group + strlen (HOST_GROUP)), addresses);
+    }
+  }
+  return state;
+}
+
+static int
+compare_names (gconstpointer a, gconstpointer b)
+{
+  return strcmp (a, b);
+}
+
+static char *
+format_state (const KsState *self, gsize *length)
+{
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+  g_autoptr (GList) hosts = g_list_sort (g_hash_table_get_keys (self->answers), compare_names);
+
+  g_key_file_set_comment (file, NULL, NULL, " What nm-killswitch remembers. Safe to delete.", NULL);
+  for (guint i = 0; i < self->remembered->len; i++)
+    write_remembered (file, self->remembered->pdata[i]);
+  for (GList *host = hosts; host; host = host->next) {
+    g_autofree char *group = g_strconcat (HOST_GROUP, (const char *) host->data, NULL);
+
+    set_prefixes (file, group, "addresses", g_hash_table_lookup (self->answers, host->data));
+  }
+  return g_key_file_to_data (file, length, NULL);
+}
+
+gboolean
+ks_state_write (const KsState *self, const char *path, GError **error)
+{
+  gsize length, old_length;
+  g_autofree char *text = format_state (self, &length);
+  g_autofree char *old = NULL;
+  g_autofree char *directory = g_path_get_dirname (path);
+
+  if (g_file_get_contents (path, &old, &old_length, NULL) && old_length == length && memcmp (old, text, length) == 0)
+    return TRUE;
+  if (g_mkdir_with_parents (directory, 0700) < 0) {
+    g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot make %s: %s", directory, g_strerror (errno));
+    return FALSE;
+  }
+  if (!g_file_set_contents_full (path, text, length, G_FILE_SET_CONTENTS_CONSISTENT, 0600, error)) {
+    g_prefix_error (error, "cannot write what has to be remembered: ");
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* --- changes --- */
+
+static GArray *
+copy_array (const GArray *array, guint size)
+{
+  GArray *copy = g_array_new (FALSE, FALSE, size);
+
+  g_array_append_vals (copy, array->data, array->len);
+  return copy;
+}
+
+static KsProfile *
+copy_profile (const KsProfile *profile)
+{
+  KsProfile *copy = g_memdup2 (profile, sizeof *profile);
+
+  copy->path = g_strdup (profile->path);
+  copy->uuid = g_strdup (profile->uuid);
+  copy->id = g_strdup (profile->id);
+  copy->type = g_strdup (profile->type);
+  copy->interface = g_strdup (profile->interface);
+  copy->service = g_strdup (profile->service);
+  copy->endpoints = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_endpoint_free);
+  for (guint i = 0; i < profile->endpoints->len; i++) {
+    const KsEndpoint *endpoint = profile->endpoints->pdata[i];
+
+    g_ptr_array_add (copy->endpoints, ks_endpoint_new (endpoint->host, endpoint->port, endpoint->ip_protocol));
+  }
+  copy->prefixes = copy_array (profile->prefixes, sizeof (KsPrefix));
+  copy->nameservers = copy_array (profile->nameservers, sizeof (KsPrefix));
+  copy->uids = copy_array (profile->uids, sizeof (guint32));
+  return copy;
+}
+
+KsRemembered *
+ks_state_remember (KsState *self, const KsProfile *profile)
+{
+  KsRemembered *remembered = ks_state_find (self, ks_profile_key (profile));
+
+  if (!remembered) {
+    remembered = remembered_new (copy_profile (profile));
+    g_ptr_array_add (self->remembered, remembered);
+  } else if (remembered->profile != profile) {
+    ks_profile_free (remembered->profile);
+    remembered->profile = copy_profile (profile);
+  }
+  return remembered;
+}
+
+static gboolean
+is_asked_for (const KsState *self, const char *host)
+{
+  for (guint i = 0; i < self->remembered->len; i++) {
+    const KsRemembered *remembered = self->remembered->pdata[i];
+
+    for (guint j = 0; j < remembered->profile->endpoints->len; j++)
+      if (strcmp (((const KsEndpoint *) remembered->profile->endpoints->pdata[j])->host, host) == 0)
+        return TRUE;
+  }
+  return FALSE;
+}
+
+void
+ks_state_keep_only (KsState *self, GHashTable *keys)
+{
+  GHashTableIter iter;
+  gpointer host;
+
+  for (guint i = self->remembered->len; i-- > 0;) {
+    const KsRemembered *remembered = self->remembered->pdata[i];
+
+    if (!g_hash_table_contains (keys, ks_profile_key (remembered->profile)))
+      g_ptr_array_remove_index (self->remembered, i);
+  }
+  g_hash_table_iter_init (&iter, self->answers);
+  while (g_hash_table_iter_next (&iter, &host, NULL))
+    if (!is_asked_for (self, host))
+      g_hash_table_iter_remove (&iter);
+}
+
+gboolean
+ks_state_add_answers (KsState *self, const char *host, const GArray *addresses)
+{
+  GArray *known = g_hash_table_lookup (self->answers, host);
+  GArray *merged;
+  gboolean is_news = FALSE;
+
+  for (guint i = 0; i < addresses->len && !is_news; i++)
+    is_news = !known || !ks_prefix_array_contains (known, &g_array_index (addresses, KsPrefix, i));
+  if (!is_news)
+    return FALSE;
+  merged = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  for (guint i = 0; i < addresses->len; i++)
+    ks_prefix_array_add (merged, &g_array_index (addresses, KsPrefix, i));
+  for (guint i = 0; known && i < known->len; i++)
+    ks_prefix_array_add (merged, &g_array_index (known, KsPrefix, i));
+  if (merged->len > KS_STATE_MAX_ANSWERS)
+    g_array_set_size (merged, KS_STATE_MAX_ANSWERS);
+  g_hash_table_insert (self->answers, g_strdup (host), merged);
+  return TRUE;
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ks-reconcile.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "input/ks-resolve.h"
+#include "ks-error.h"
+#include "ks-lock.h"
+
+/* A device may vanish, or main change, between the dump and a step: then look again. */
+#define MAX_PASSES 4
+/* Runs are short; one that holds the lock for this long is stuck. */
+#define LOCK_TIMEOUT_MS 15000
+#define RESOLVE_TIMEOUT_MS 4000
+
+/* Somebody who changes profiles without an end is looked at again by the path unit. */
+#define MAX_FOLLOW 50
+
+static KsReport *
+report_new (void)
+{
+  KsReport *self = g_new0 (KsReport, 1);
+
+  self->errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
+  return self;
+}
+
+void
+ks_report_free (KsReport *self)
+{
+  g_clear_pointer (&self->situation, ks_situation_free);
+  g_clear_pointer (&self->policy, ks_policy_free);
+  g_ptr_array_unref (self->errors);
+  g_free (self);
+}
+
+static void
+take_errors (KsReport *report, GPtrArray *errors)
+{
+  for (guint i = 0; i < errors->len; i++)
+    g_ptr_array_add (report->errors, g_error_copy (errors->pdata[i]));
+}
+
+static void
+take_error (KsReport *report, GError **error)
+{
+  if (*error)
+    g_ptr_array_add (report->errors, g_steal_pointer (error));
+}
+
+/* One dump, difference and application. Returns whether there is nothing left to do. */
+static gboolean
+apply_once (KsReport *report, KsKernel *kernel, KsSnapshot *snapshot, GError **error)
+{
+  const KsSituation *situation = report->situation;
+  g_autoptr (GArray) plan = NULL;
+
+  g_clear_pointer (&report->policy, ks_policy_free);
+  report->policy = ks_situation_policy (situation, snapshot);
+  plan = ks_diff_compute (situation->config, snapshot->rules, snapshot->routes, report->policy,
+                          ks_situation_diff_flags (situation));
+  if (plan->len == 0)
+    return TRUE;
+  ks_kernel_apply (kernel, plan, &report->changes, error);
+  return FALSE;
+}
+
+/* Repeats until the kernel holds what it should; only what is still wrong at the end is an error. */
+static void
+apply (KsReport *report, KsKernel *kernel, KsSnapshot *first)
+{
+  g_autoptr (KsSnapshot) snapshot = first;
+
+  for (int pass = 1;; pass++) {
+    g_autoptr (GError) error = NULL;
+
+    if (apply_once (report, kernel, snapshot, &error))
+      return;
+    if (pass == MAX_PASSES) {
+      if (!error)
+        g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL, "somebody else keeps changing our rules or routes");
+      take_error (report, &error);
+      return;
+    }
+    g_clear_pointer (&snapshot, ks_snapshot_free);
+    snapshot = ks_kernel_dump (kernel, report->situation->config, error ? NULL : &error);
+    if (!snapshot) {
+      take_error (report, &error);
+      return;
+    }
+  }
+}
+
+/* Asks for the names of the servers, and applies again if an answer is news. */
+static void
+resolve (KsReport *report, KsKernel *kernel)
+{
+  g_autoptr (GPtrArray) hosts = ks_situation_hosts (report->situation);
+  g_autoptr (GError) error = NULL;
+  KsSnapshot *snapshot;
+
+  if (!ks_resolve_hosts (hosts, RESOLVE_TIMEOUT_MS, report->situation->state))
+    return;
+  snapshot = ks_kernel_dump (kernel, report->situation->config, &error);
+  if (snapshot)
+    apply (report, kernel, snapshot);
+  else
+    take_error (report, &error);
+}
+
+static void
+reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (KsKernel) kernel = NULL;
+  KsSnapshot *snapshot;
+
+  report->situation
+    = ks_situation_read (paths, event, flags & KS_RECONCILE_BOOT ? KS_READ_NO_NETWORK : KS_READ_DEFAULT);
+  take_errors (report, report->situation->errors);
+  kernel = ks_kernel_new (&error);
+  snapshot = kernel ? ks_kernel_dump (kernel, report->situation->config, &error) : NULL;
+  if (!snapshot) {
+    take_error (report, &error);
+    return;
+  }
+  ks_situation_find_tunnels (report->situation, kernel, snapshot, event);
+  apply (report, kernel, snapshot);
+  if (!(flags & (KS_RECONCILE_BOOT | KS_RECONCILE_QUICK)))
+    resolve (report, kernel);
+  if (!ks_situation_save (report->situation, paths, &error))
+    take_error (report, &error);
+}
+
+static gboolean
+check_privileges (KsReport *report)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (geteuid () == 0)
+    return TRUE;
+  g_set_error (&error, KS_ERROR, KS_ERROR_PERMISSION, "this needs root: profiles and routing rules are root's");
+  take_error (report, &error);
+  return FALSE;
+}
+
+KsReport *
+ks_reconcile (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags)
+{
+  KsReport *report = report_new ();
+  g_autoptr (GError) error = NULL;
+  int lock;
+
+  if (!check_privileges (report))
+    return report;
+  /* without a lock (a full disk, say) two runs may undo each other's steps, but neither opens anything: go on */
+  lock = ks_lock_take (paths, LOCK_TIMEOUT_MS, &error);
+  take_error (report, &error);
+  reconcile_locked (report, paths, event, flags);
+  ks_lock_release (lock);
+  return report;
+}
+
+static int
+compare_names (gconstpointer a, gconstpointer b)
+{
+  return g_strcmp0 (*(const char *const *) a, *(const char *const *) b);
+}
+
+static void
+add_file_fingerprint (GString *out, const char *path)
+{
+  struct stat status;
+
+  if (lstat (path, &status) == 0)
+    g_string_append_printf (out, "%s %ju %ju %jd.%09ld %jd.%09ld\n", path, (uintmax_t) status.st_ino,
+                            (uintmax_t) status.st_size, (intmax_t) status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
+                            (intmax_t) status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
+}
+
+/* Everything that would change with a file of @directory: names, inodes, sizes, times. */
+static void
+add_fingerprint (GString *out, const char *directory)
+{
+  g_autoptr (GDir) dir = g_dir_open (directory, 0, NULL);
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+  const char *name;
+
+  while (dir && (name = g_dir_read_name (dir)))
+    g_ptr_array_add (names, g_build_filename (directory, name, NULL));
+  g_ptr_array_sort (names, compare_names);
+  for (guint i = 0; i < names->len; i++)
+    add_file_fingerprint (out, names->pdata[i]);
+}
+
+static char *
+fingerprint (const KsPaths *paths)
+{
+  GString *out = g_string_new (NULL);
+
+  add_file_fingerprint (out, paths->config);
+  for (guint i = 0; paths->profiles[i].path; i++)
+    add_fingerprint (out, paths->profiles[i].path);
+  return g_string_free (out, FALSE);
+}
+
+KsReport *
+ks_reconcile_follow (const KsPaths *paths)
+{
+  g_autofree char *seen = NULL;
+  KsReport *report = NULL;
+
+  for (int i = 0; i < MAX_FOLLOW; i++) {
+    g_autofree char *now = fingerprint (paths);
+
+    if (report && g_strcmp0 (seen, now) == 0)
+      break;
+    g_free (seen);
+    seen = g_steal_pointer (&now);
+    g_clear_pointer (&report, ks_report_free);
+    report = ks_reconcile (paths, NULL, KS_RECONCILE_DEFAULT);
+  }
+  return report;
+}
+
+KsReport *
+ks_reconcile_preview (const KsPaths *paths, KsSnapshot **snapshot)
+{
+  KsReport *report = report_new ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (KsKernel) kernel = NULL;
+  g_autoptr (KsSnapshot) held = NULL;
+
+  *snapshot = NULL;
+  if (!check_privileges (report))
+    return report;
+  report->situation = ks_situation_read (paths, NULL, KS_READ_DEFAULT);
+  take_errors (report, report->situation->errors);
+  kernel = ks_kernel_new (&error);
+  held = kernel ? ks_kernel_dump (kernel, report->situation->config, &error) : NULL;
+  take_error (report, &error);
+  if (!held)
+    return report;
+  ks_situation_find_tunnels (report->situation, kernel, held, NULL);
+  report->policy = ks_situation_policy (report->situation, held);
+  *snapshot = g_steal_pointer (&held);
+  return report;
+}
+
+/* --- release and resume --- */
+
+static gboolean
+make_marker (const KsPaths *paths, const char *name, GError **error)
+{
+  g_autofree char *path = ks_paths_runtime (paths, name);
+
+  if (!ks_paths_make_runtime (paths, error))
+    return FALSE;
+  return g_file_set_contents_full (path, "", 0, G_FILE_SET_CONTENTS_NONE, 0600, error);
+}
+
+static gboolean
+remove_marker (const KsPaths *paths, const char *name, GError **error)
+{
+  g_autofree char *path = ks_paths_runtime (paths, name);
+
+  if (g_unlink (path) == 0 || errno == ENOENT)
+    return TRUE;
+  g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot remove %s: %s", path, g_strerror (errno));
+  return FALSE;
+}
+
+KsReport *
+ks_release (const KsPaths *paths)
+{
+  KsReport *report = report_new ();
+  g_autoptr (GError) error = NULL;
+  int lock;
+
+  if (!check_privileges (report))
+    return report;
+  lock = ks_lock_take (paths, LOCK_TIMEOUT_MS, &error);
+  take_error (report, &error);
+  remove_marker (paths, KS_RESUMED_NAME, NULL);
+  /* a full /run must not keep the person off-line: release now, even if an event will arm again */
+  if (!make_marker (paths, KS_RELEASED_NAME, &error))
+    take_error (report, &error);
+  reconcile_locked (report, paths, NULL, KS_RECONCILE_QUICK);
+  ks_lock_release (lock);
+  return report;
+}
+
+KsReport *
+ks_resume (const KsPaths *paths)
+{
+  KsReport *report = report_new ();
+  KsReport *result;
+  g_autoptr (GError) error = NULL;
+
+  if (!check_privileges (report))
+    return report;
+  if (!remove_marker (paths, KS_RELEASED_NAME, &error) || !make_marker (paths, KS_RESUMED_NAME, &error))
+    take_error (report, &error);
+  result = ks_reconcile (paths, NULL, KS_RECONCILE_DEFAULT);
+  take_errors (result, report->errors);
+  ks_report_free (report);
+  return result;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reconcile: the one thing every entry point does. Read the situation, compute
+ * the policy, take the difference to the kernel, apply it in order.
+ */
+#pragma once
+
+#include "ks-situation.h"
+
+typedef enum {
+  KS_RECONCILE_DEFAULT = 0,
+  KS_RECONCILE_BOOT = 1 << 0, /* NetworkManager does not run yet: do not ask it */
+  KS_RECONCILE_QUICK = 1 << 1, /* NetworkManager waits for us: do not resolve host names */
+} KsReconcileFlags;
+
+typedef struct {
+  KsSituation *situation;
+  KsPolicy *policy;
+  guint changes; /* messages the kernel accepted, the guard's transactions included */
+  GPtrArray *errors; /* of GError, in order; the situation's come first */
+} KsReport;
+
+void ks_report_free (KsReport *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsReport, ks_report_free)
+
+/*
+ * Brings the kernel to what the situation asks for. @event may be NULL. Takes
+ * the lock. The report's errors say what went wrong; whatever it was, nothing
+ * that blocked was opened because of it (transfer full).
+ */
+KsReport *ks_reconcile (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags);
+
+/*
+ * As ks_reconcile() without an event, again for as long as profiles or
+ * configuration changed on disk meanwhile: for the path unit, which sees no
+ * change that happens while it runs (transfer full).
+ */
+KsReport *ks_reconcile_follow (const KsPaths *paths);
+
+/*
+ * The situation as it is and the policy that follows, without touching
+ * anything: for `status`. @snapshot, if not NULL, is filled with what the
+ * kernel holds (transfer full), or NULL when that failed.
+ */
+KsReport *ks_reconcile_preview (const KsPaths *paths, KsSnapshot **snapshot);
+
+/* Nothing is armed from now on, until ks_resume() or a reboot; everything of ours goes (transfer full). */
+KsReport *ks_release (const KsPaths *paths);
+/* Undoes ks_release() and the kernel command line's nm_killswitch=off, and reconciles (transfer full). */
+KsReport *ks_resume (const KsPaths *paths);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The situation: everything read from outside that the policy depends on, and
+ * what follows from it: which profiles are armed now, by which tunnels.
+ */
+#pragma once
+
+#include "input/ks-event.h"
+#include "input/ks-network.h"
+#include "input/ks-state.h"
+#include "kernel/ks-kernel.h"
+#include "ks-paths.h"
+
+typedef enum {
+  KS_READ_DEFAULT = 0,
+  KS_READ_NO_NETWORK = 1 << 0, /* boot: there is no NetworkManager yet */
+} KsReadFlags;
+
+typedef struct {
+  KsConfig *config;
+  KsProfileSet *set;
+  KsState *state;
+  KsNetwork *network; /* NULL: NetworkManager is absent or silent */
+  GPtrArray *armed; /* of KsProfile, owned by set or state: armed now */
+  GPtrArray *tunnels; /* of KsTunnel: devices of armed profiles that are up */
+  gboolean is_released; /* by `release` or the kernel command line: nothing is armed */
+  gboolean is_unclear; /* a profile cannot be read, and nothing tells whether it was armed */
+  GPtrArray *errors; /* of GError: what could not be read; none of it disarms anything */
+} KsSituation;
+
+/* Reads profiles, configuration, state and NetworkManager; @event may be NULL. Never fails. */
+KsSituation *ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags);
+void ks_situation_free (KsSituation *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsSituation, ks_situation_free)
+
+/*
+ * Finds the tunnels: NetworkManager's answer checked against the kernel's
+ * devices; without one, what @snapshot and @event tell. Also remembers them. To be
+ * called once.
+ */
+void ks_situation_find_tunnels (KsSituation *self, KsKernel *kernel, const KsSnapshot *snapshot, const KsEvent *event);
+/* The policy for the situation over @snapshot's main table (transfer full). */
+KsPolicy *ks_situation_policy (const KsSituation *self, const KsSnapshot *snapshot);
+/* How the difference has to be taken. */
+KsDiffFlags ks_situation_diff_flags (const KsSituation *self);
+/* Host names among the armed profiles' endpoints (transfer full; of char*). */
+GPtrArray *ks_situation_hosts (const KsSituation *self);
+/* The record of what is remembered, for the profiles that are there now. */
+gboolean ks_situation_save (const KsSituation *self, const KsPaths *paths, GError **error);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Messages: to the journal with fields, or to standard error. Called only by
+ * the programs' entry points.
+ */
+#pragma once
+
+#include "ks-reconcile.h"
+
+/* MESSAGE_ID of journal messages (sd-journal(3)); new ones with `systemd-id128 new`. */
+#define KS_MESSAGE_RELEASED "c3c0b9de7d5f4a53b0f4a1a1f2d9a7e4"
+#define KS_MESSAGE_CHANGED "8f0a6d7e52b14c39a6a9c7f43f5b8d10"
+#define KS_MESSAGE_ERROR "e17d4c9b2f6a4b7c9d3e5f8a1b0c2d46"
+
+/* Sets the name before each message on standard error. */
+void ks_log_init (const char *program);
+/* Logs what a run did and every error of it; @what names the occasion, such as "event vpn-up of tun0". */
+void ks_log_report (const KsReport *report, const char *what);
+/* One error. */
+void ks_log_error (const GError *error);

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "report/ks-status.h"
+
+#include "ks-error.h"
+#include "report/ks-json.h"
+
+/* Steps that `sync` would take now: 0 when the kernel holds what it should. */
+static guint
+missing_steps (const KsStatus *self)
+{
+  const KsSituation *situation = self->report->situation;
+  g_autoptr (GArray) plan = NULL;
+
+  if (!self->snapshot || !self->report->policy)
+    return 0;
+  plan = ks_diff_compute (situation->config, self->snapshot->rules, self->snapshot->routes, self->report->policy,
+                          ks_situation_diff_flags (situation));
+  return plan->len;
+}
+
+static gboolean
+is_armed (const KsStatus *self)
+{
+  return self->report->policy && self->report->policy->armed;
+}
+
+static guint
+count_tunnels (const KsStatus *self)
+{
+  return self->report->policy ? self->report->policy->tunnels->len : 0;
+}
+
+const char *
+ks_status_word (const KsStatus *self)
+{
+  if (!self->report->situation || !self->snapshot)
+    return "unknown";
+  if (self->report->situation->is_released)
+    return "released";
+  if (missing_steps (self) > 0)
+    return "incomplete";
+  if (!is_armed (self))
+    return "off";
+  return count_tunnels (self) > 0 ? "protected" : "blocking";
+}
+
+static const KsTunnel *
+tunnel_of (const KsSituation *situation, const KsProfile *profile)
+{
+  for (guint i = 0; i < situation->tunnels->len; i++) {
+    const KsTunnel *tunnel = situation->tunnels->pdata[i];
+
+    if (g_strcmp0 (tunnel->key, ks_profile_key (profile)) == 0)
+      return tunnel;
+  }
+  return NULL;
+}
+
+static void
+format_headline (const KsStatus *self, GString *out)
+{
+  const char *word = ks_status_word (self);
+
+  g_string_append_printf (out, "Kill switch: %s", word);
+  if (g_str_equal (word, "released"))
+    g_string_append (out, " (nothing is blocked until `nm-killswitch resume` or a reboot)");
+  else if (g_str_equal (word, "protected"))
+    g_string_append (out, " (only the VPN, the local network and the VPN's own transport get out)");
+  else if (g_str_equal (word, "blocking"))
+    g_string_append (out, " (no VPN is up: only the local network and the VPN's own transport get out)");
+  else if (g_str_equal (word, "off"))
+    g_string_append (out, " (no profile asks for it)");
+  else if (g_str_equal (word, "incomplete"))
+    g_string_append_printf (out, " (%u rules or routes differ from what they should be: run `nm-killswitch sync`)",
+                            missing_steps (self));
+  g_string_append_c (out, '\n');
+}
+
+static void
+format_profile (const KsSituation *situation, const KsProfile *profile, GString *out)
+{
+  const KsTunnel *tunnel = tunnel_of (situation, profile);
+  g_autofree char *id = ks_error_printable (profile->id);
+
+  g_string_append_printf (out, "  %-20s %-10s %-8s by %s; ", id, profile->type ? profile->type : "?",
+                          ks_mode_format (profile->mode), ks_reason_format (profile->reason));
+  if (tunnel)
+    g_string_append_printf (out, "up on %s\n", tunnel->interface);
+  else
+    g_string_append (out, "down\n");
+}
+
+static void
+format_exemptions (const GArray *transports, const char *what, GString *out)
+{
+  for (guint i = 0; i < transports->len; i++) {
+    g_autofree char *text = ks_transport_format (&g_array_index (transports, KsTransport, i));
+
+    g_string_append_printf (out, "  %s%s\n", what, text);
+  }
+}
+
+static void
+format_lan (const KsPolicy *policy, GString *out)
+{
+  if (policy->lan == KS_LAN_ROUTES) {
+    g_string_append (out, "Local network: every route but the default one\n");
+    return;
+  }
+  g_string_append (out, "Local network:");
+  for (guint i = 0; i < policy->lan_prefixes->len; i++) {
+    g_autofree char *prefix = ks_prefix_format (&g_array_index (policy->lan_prefixes, KsPrefix, i));
+
+    g_string_append_printf (out, " %s", prefix);
+  }
+  g_string_append (out, policy->lan == KS_LAN_OFF ? " off\n" : "\n");
+}
+
+char *
+ks_status_format (const KsStatus *self)
+{
+  const KsSituation *situation = self->report->situation;
+  const KsPolicy *policy = self->report->policy;
+  GString *out = g_string_new (NULL);
+
+  format_headline (self, out);
+  if (situation && situation->armed->len > 0) {
+    g_string_append (out, "Armed profiles:\n");
+    for (guint i = 0; i < situation->armed->len; i++)
+      format_profile (situation, situation->armed->pdata[i], out);
+  }
+  if (situation && situation->armed->len > 0 && !situation->network)
+    g_string_append (out, "NetworkManager does not answer: the last known state is kept\n");
+  if (policy && policy->armed) {
+    g_string_append (out, "Exempted transports:\n");
+    format_exemptions (policy->transports, "", out);
+    format_exemptions (policy->bootstrap, "DNS while down: ", out);
+    if (policy->transports->len == 0)
+      g_string_append (out, "  none is known: the VPN cannot be brought up\n");
+    format_lan (policy, out);
+    g_string_append_printf (out, "DNS: %s\n",
+                            policy->dns == KS_DNS_TUNNEL ? "through the tunnel only" : "local resolvers allowed");
+    g_string_append (out, "NetworkManager may call the uplink's connectivity \"limited\": its own check is blocked too\n");
+  }
+  return g_string_free (out, FALSE);
+}
+
+static void
+json_profiles (KsJson *json, const KsSituation *situation)
+{
+  ks_json_open (json, "armed", '[');
+  for (guint i = 0; i < situation->armed->len; i++) {
+    const KsProfile *profile = situation->armed->pdata[i];
+    const KsTunnel *tunnel = tunnel_of (situation, profile);
+
+    ks_json_open (json, NULL, '{');
+    ks_json_string (json, "id", profile->id);
+    ks_json_string (json, "uuid", profile->uuid);
+    ks_json_string (json, "path", profile->path);
+    ks_json_string (json, "type", profile->type);
+    ks_json_string (json, "mode", ks_mode_format (profile->mode));
+    ks_json_string (json, "reason", ks_reason_format (profile->reason));
+    ks_json_string (json, "tunnel", tunnel ? tunnel->interface : NULL);
+    ks_json_close (json, '}');
+  }
+  ks_json_close (json, ']');
+}
+
+static void
+json_transports (KsJson *json, const char *key, const GArray *transports)
+{
+  ks_json_open (json, key, '[');
+  for (guint i = 0; i < transports->len; i++) {
+    g_autofree char *text = ks_transport_format (&g_array_index (transports, KsTransport, i));
+
+    ks_json_string (json, NULL, text);
+  }
+  ks_json_close (json, ']');
+}
+
+static void
+json_messages (KsJson *json, const KsReport *report)
+{
+  ks_json_open (json, "errors", '[');
+  for (guint i = 0; i < report->errors->len; i++)
+    ks_json_string (json, NULL, ((const GError *) report->errors->pdata[i])->message);
+  ks_json_close (json, ']');
+  ks_json_open (json, "warnings", '[');
+  for (guint i = 0; report->situation && i < report->situation->set->warnings->len; i++)
+    ks_json_string (json, NULL, report->situation->set->warnings->pdata[i]);
+  ks_json_close (json, ']');
+}
+
+static void
+json_policy (KsJson *json, const KsPolicy *policy)
+{
+  ks_json_string (json, "lan", ks_lan_format (policy->lan));
+  ks_json_open (json, "lan_prefixes", '[');
+  for (guint i = 0; i < policy->lan_prefixes->len; i++) {
+    g_autofree char *prefix = ks_prefix_format (&g_array_index (policy->lan_prefixes, KsPrefix, i));
+
+    ks_json_string (json, NULL, prefix);
+  }
+  ks_json_close (json, ']');
+  ks_json_string (json, "dns", ks_dns_format (policy->dns));
+  json_transports (json, "transports", policy->transports);
+  json_transports (json, "bootstrap", policy->bootstrap);
+}
+
+char *
+ks_status_format_json (const KsStatus *self)
+{
+  const KsSituation *situation = self->report->situation;
+  KsJson json = { .text = g_string_new (NULL) };
+
+  ks_json_open (&json, NULL, '{');
+  ks_json_string (&json, "version", KS_VERSION);
+  ks_json_string (&json, "state", ks_status_word (self));
+  ks_json_number (&json, "differences", missing_steps (self));
+  if (situation) {
+    ks_json_boolean (&json, "networkmanager", situation->network != NULL);
+    json_profiles (&json, situation);
+  }
+  if (is_armed (self))
+    json_policy (&json, self->report->policy);
+  json_messages (&json, self->report);
+  ks_json_close (&json, '}');
+  g_string_append_c (json.text, '\n');
+  return g_string_free (json.text, FALSE);
+}

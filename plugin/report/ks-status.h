@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What `nm-killswitch status` shows: a pure function of a report and of what
+ * the kernel holds.
+ */
+#pragma once
+
+#include "ks-reconcile.h"
+
+typedef struct {
+  const KsReport *report; /* of ks_reconcile_preview() */
+  const KsSnapshot *snapshot; /* NULL when the kernel could not be read */
+} KsStatus;
+
+/* One word for the whole: "off", "released", "protected" (a tunnel is up), "blocking" (none is), "incomplete". */
+const char *ks_status_word (const KsStatus *self);
+/* For people (transfer full). */
+char *ks_status_format (const KsStatus *self);
+/* One JSON object and a newline (transfer full). */
+char *ks_status_format_json (const KsStatus *self);
