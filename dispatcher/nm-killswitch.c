@@ -19,6 +19,7 @@ typedef struct {
 } Command;
 
 static int run_status (int argc, char **argv);
+static int run_check (int argc, char **argv);
 static int run_sync (int argc, char **argv);
 static int run_release (int argc, char **argv);
 static int run_resume (int argc, char **argv);
@@ -26,6 +27,7 @@ static int run_help (int argc, char **argv);
 
 static const Command commands[] = {
   { "status", "[--json]", "show what is armed, by which tunnel, and what is exempted", run_status },
+  { "check", "", "ask the kernel where packets would go; fails if any would get out", run_check },
   { "sync", "[--boot|--follow]", "bring rules and routes to what profiles and configuration ask for", run_sync },
   { "release", "", "take everything away now, until `resume` or a reboot", run_release },
   { "resume", "", "undo `release`", run_resume },
@@ -94,6 +96,36 @@ run_status (int argc, char **argv)
   if (option != 0)
     print_errors (report);
   return report->errors->len > 0 ? EXIT_ERROR : EXIT_OK;
+}
+
+static int
+run_check (int argc, char **argv)
+{
+  g_autoptr (KsReport) report = NULL;
+  g_autoptr (KsSnapshot) snapshot = NULL;
+  KsStatus status;
+  g_autofree char *table = NULL;
+  g_autofree char *verdict = NULL;
+  int option;
+
+  if (!parse_option (argc, argv, NULL, &option))
+    return usage_error ("check takes no argument, got '%s'", argv[1]);
+  report = ks_reconcile_preview (&ks_paths_default, &snapshot);
+  status = (KsStatus){ .report = report, .snapshot = snapshot };
+  if (!snapshot || !report->policy || (report->policy->armed && !ks_reconcile_prove (report, snapshot))) {
+    print_errors (report);
+    return EXIT_ERROR;
+  }
+  print_errors (report);
+  if (!report->policy->armed) {
+    printf ("The kill switch is %s: nothing to check, everything may get out\n", ks_status_word (&status));
+    return EXIT_ERROR;
+  }
+  table = ks_proof_format (report->proof);
+  fputs (table, stdout);
+  verdict = ks_status_format_check (&status);
+  fputs (verdict, stdout);
+  return ks_status_is_tight (&status) && report->errors->len == 0 ? EXIT_OK : EXIT_ERROR;
 }
 
 /* To people on standard output; nothing to say is said too. */

@@ -34,6 +34,7 @@ ks_report_free (KsReport *self)
 {
   g_clear_pointer (&self->situation, ks_situation_free);
   g_clear_pointer (&self->policy, ks_policy_free);
+  g_clear_pointer (&self->proof, ks_proof_free);
   g_ptr_array_unref (self->errors);
   g_free (self);
 }
@@ -50,6 +51,75 @@ take_error (KsReport *report, GError **error)
 {
   if (*error)
     g_ptr_array_add (report->errors, g_steal_pointer (error));
+}
+
+/*
+ * Puts the guard in place or takes it away. Without NetworkManager's answer
+ * the policy may lack a port that is in use: a guard that is there stays.
+ */
+static void
+apply_guard (KsReport *report, const KsPaths *paths)
+{
+  g_autofree char *state = ks_paths_runtime (paths, KS_GUARD_NAME);
+  g_autoptr (GError) error = NULL;
+
+  if ((ks_situation_diff_flags (report->situation) & KS_DIFF_HOLD)
+      && ks_guard_inspect (report->policy, state, NULL, NULL) == KS_GUARD_DIFFERS)
+    return;
+  if (!ks_guard_apply (report->policy, state, &report->changes, &error))
+    take_error (report, &error);
+}
+
+/* The devices that packets could leave by besides the tunnels. */
+static GArray *
+find_uplinks (const KsPolicy *policy, const KsSnapshot *snapshot)
+{
+  GArray *uplinks = g_array_new (FALSE, FALSE, sizeof (KsProofUplink));
+  g_autoptr (GHashTable) seen = g_hash_table_new (NULL, NULL);
+
+  for (guint i = 0; i < policy->tunnels->len; i++)
+    g_hash_table_add (seen, GUINT_TO_POINTER (((const KsPolicyTunnel *) policy->tunnels->pdata[i])->ifindex));
+  for (guint i = 0; i < snapshot->routes->len; i++) {
+    const KsRoute *route = &g_array_index (snapshot->routes, KsRoute, i);
+
+    for (guint j = 0; route->table == RT_TABLE_MAIN && j < route->n_nexthops; j++) {
+      KsProofUplink uplink = { .ifindex = route->nexthops[j].ifindex };
+
+      if (g_hash_table_add (seen, GUINT_TO_POINTER (uplink.ifindex)) && if_indextoname (uplink.ifindex, uplink.interface))
+        g_array_append_val (uplinks, uplink);
+    }
+  }
+  return uplinks;
+}
+
+static gboolean
+take_proof (KsReport *report, const KsSnapshot *snapshot, KsGuardState guard)
+{
+  g_autoptr (GArray) uplinks = find_uplinks (report->policy, snapshot);
+  g_autoptr (GError) error = NULL;
+
+  report->proof = ks_proof_take (report->policy, uplinks, guard, &error);
+  take_error (report, &error);
+  return report->proof != NULL;
+}
+
+/* After a run that changed something: is it true now? */
+static void
+prove (KsReport *report, const KsPaths *paths, KsKernel *kernel)
+{
+  g_autofree char *state = ks_paths_runtime (paths, KS_GUARD_NAME);
+  g_autoptr (KsSnapshot) snapshot = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (!report->policy || !report->policy->armed || report->changes == 0)
+    return;
+  snapshot = ks_kernel_dump (kernel, report->situation->config, &error);
+  if (snapshot && take_proof (report, snapshot, ks_guard_inspect (report->policy, state, NULL, NULL))
+      && report->proof->escapes > 0)
+    g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL,
+                 "%u of %u probes would get out past the kill switch: `nm-killswitch check` shows which",
+                 report->proof->escapes, report->proof->probes->len);
+  take_error (report, &error);
 }
 
 /* One dump, difference and application. Returns whether there is nothing left to do. */
@@ -71,14 +141,12 @@ apply_once (KsReport *report, KsKernel *kernel, KsSnapshot *snapshot, GError **e
 
 /* Repeats until the kernel holds what it should; only what is still wrong at the end is an error. */
 static void
-apply (KsReport *report, KsKernel *kernel, KsSnapshot *first)
+apply_routing (KsReport *report, KsKernel *kernel, KsSnapshot **snapshot)
 {
-  g_autoptr (KsSnapshot) snapshot = first;
-
   for (int pass = 1;; pass++) {
     g_autoptr (GError) error = NULL;
 
-    if (apply_once (report, kernel, snapshot, &error))
+    if (apply_once (report, kernel, *snapshot, &error))
       return;
     if (pass == MAX_PASSES) {
       if (!error)
@@ -86,18 +154,33 @@ apply (KsReport *report, KsKernel *kernel, KsSnapshot *first)
       take_error (report, &error);
       return;
     }
-    g_clear_pointer (&snapshot, ks_snapshot_free);
-    snapshot = ks_kernel_dump (kernel, report->situation->config, error ? NULL : &error);
-    if (!snapshot) {
+    g_clear_pointer (snapshot, ks_snapshot_free);
+    *snapshot = ks_kernel_dump (kernel, report->situation->config, error ? NULL : &error);
+    if (!*snapshot) {
       take_error (report, &error);
       return;
     }
   }
 }
 
+static void
+apply (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot *first)
+{
+  g_autoptr (KsSnapshot) snapshot = first;
+
+  g_clear_pointer (&report->policy, ks_policy_free);
+  report->policy = ks_situation_policy (report->situation, snapshot);
+  /* one transaction that blocks at once: first when arming, last when disarming */
+  if (report->policy->armed)
+    apply_guard (report, paths);
+  apply_routing (report, kernel, &snapshot);
+  if (!report->policy->armed)
+    apply_guard (report, paths);
+}
+
 /* Asks for the names of the servers, and applies again if an answer is news. */
 static void
-resolve (KsReport *report, KsKernel *kernel)
+resolve (KsReport *report, const KsPaths *paths, KsKernel *kernel)
 {
   g_autoptr (GPtrArray) hosts = ks_situation_hosts (report->situation);
   g_autoptr (GError) error = NULL;
@@ -107,7 +190,7 @@ resolve (KsReport *report, KsKernel *kernel)
     return;
   snapshot = ks_kernel_dump (kernel, report->situation->config, &error);
   if (snapshot)
-    apply (report, kernel, snapshot);
+    apply (report, paths, kernel, snapshot);
   else
     take_error (report, &error);
 }
@@ -129,9 +212,10 @@ reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, 
     return;
   }
   ks_situation_find_tunnels (report->situation, kernel, snapshot, event);
-  apply (report, kernel, snapshot);
+  apply (report, paths, kernel, snapshot);
   if (!(flags & (KS_RECONCILE_BOOT | KS_RECONCILE_QUICK)))
-    resolve (report, kernel);
+    resolve (report, paths, kernel);
+  prove (report, paths, kernel);
   if (!ks_situation_save (report->situation, paths, &error))
     take_error (report, &error);
 }
@@ -234,6 +318,7 @@ ks_reconcile_preview (const KsPaths *paths, KsSnapshot **snapshot)
   g_autoptr (GError) error = NULL;
   g_autoptr (KsKernel) kernel = NULL;
   g_autoptr (KsSnapshot) held = NULL;
+  g_autofree char *state = ks_paths_runtime (paths, KS_GUARD_NAME);
 
   *snapshot = NULL;
   if (!check_privileges (report))
@@ -247,8 +332,16 @@ ks_reconcile_preview (const KsPaths *paths, KsSnapshot **snapshot)
     return report;
   ks_situation_find_tunnels (report->situation, kernel, held, NULL);
   report->policy = ks_situation_policy (report->situation, held);
+  report->guard = ks_guard_inspect (report->policy, state, &report->counters, &error);
+  take_error (report, &error);
   *snapshot = g_steal_pointer (&held);
   return report;
+}
+
+gboolean
+ks_reconcile_prove (KsReport *report, const KsSnapshot *snapshot)
+{
+  return take_proof (report, snapshot, report->guard);
 }
 
 /* --- release and resume --- */

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "ks-proof.h"
 #include "ks-situation.h"
 
 typedef enum {
@@ -17,6 +18,9 @@ typedef struct {
   KsSituation *situation;
   KsPolicy *policy;
   guint changes; /* messages the kernel accepted, the guard's transactions included */
+  KsGuardState guard; /* of ks_reconcile_preview(): what is in place */
+  KsGuardCounters counters; /* of ks_reconcile_preview() */
+  KsProof *proof; /* NULL: not taken */
   GPtrArray *errors; /* of GError, in order; the situation's come first */
 } KsReport;
 
@@ -43,6 +47,9 @@ KsReport *ks_reconcile_follow (const KsPaths *paths);
  * kernel holds (transfer full), or NULL when that failed.
  */
 KsReport *ks_reconcile_preview (const KsPaths *paths, KsSnapshot **snapshot);
+
+/* Takes the proof of a preview: for `check`. FALSE when the kernel could not be asked; the report has the error. */
+gboolean ks_reconcile_prove (KsReport *report, const KsSnapshot *snapshot);
 
 /* Nothing is armed from now on, until ks_resume() or a reboot; everything of ours goes (transfer full). */
 KsReport *ks_release (const KsPaths *paths);

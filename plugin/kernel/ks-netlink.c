@@ -128,6 +128,16 @@ ks_netlink_request (KsNlSocket *socket, KsNlMessage *message)
 }
 
 int
+ks_netlink_ask (KsNlSocket *socket, KsNlMessage *message, KsNetlinkFunc func, gpointer user_data)
+{
+  Exchange exchange = { .func = func, .user_data = user_data };
+
+  /* the acknowledgement ends the exchange; a failed question has no answer but it */
+  nlmsg_hdr (message)->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+  return exchange_message (socket, message, &exchange);
+}
+
+int
 ks_netlink_dump (KsNlSocket *socket, KsNlMessage *message, KsNetlinkFunc func, gpointer user_data)
 {
   Exchange exchange = { .func = func, .user_data = user_data };

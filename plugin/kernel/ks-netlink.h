@@ -22,6 +22,8 @@ typedef gboolean (*KsNetlinkFunc) (struct nlmsghdr *header, gpointer user_data);
 KsNlSocket *ks_netlink_open (GError **error);
 /* Sends @message and waits for its acknowledgement. Returns 0, or the errno value the kernel answered. */
 int ks_netlink_request (KsNlSocket *socket, KsNlMessage *message);
+/* Sends @message and calls @func for its one answer. Returns 0, or the errno value the kernel answered. */
+int ks_netlink_ask (KsNlSocket *socket, KsNlMessage *message, KsNetlinkFunc func, gpointer user_data);
 /*
  * Sends @message, a dump request, and calls @func for each answer. Returns 0,
  * an errno value, or EINTR when the dump was interrupted by a change

@@ -18,6 +18,45 @@ missing_steps (const KsStatus *self)
   return plan->len;
 }
 
+/* What the guard is, in words. */
+static const char *
+guard_text (const KsReport *report)
+{
+  switch (report->guard) {
+  case KS_GUARD_IN_PLACE:
+    return "in place";
+  case KS_GUARD_DIFFERS:
+    return "not as it should be: run `nm-killswitch sync`";
+  case KS_GUARD_ABSENT:
+    return report->policy && report->policy->armed && !report->policy->guard
+             ? "off (Guard=off): programs that bind a socket to a device can get out"
+             : "missing: run `nm-killswitch sync`";
+  case KS_GUARD_UNSUPPORTED:
+    return "not possible: this kernel has no nf_tables; programs that bind a socket to a device can get out";
+  default:
+    return "unknown";
+  }
+}
+
+/* Whether `sync` would touch the guard. */
+static gboolean
+is_guard_wrong (const KsStatus *self)
+{
+  const KsReport *report = self->report;
+  gboolean is_wanted = report->policy && report->policy->armed && report->policy->guard;
+
+  switch (report->guard) {
+  case KS_GUARD_DIFFERS:
+    return !(ks_situation_diff_flags (report->situation) & KS_DIFF_HOLD);
+  case KS_GUARD_ABSENT:
+    return is_wanted;
+  case KS_GUARD_IN_PLACE:
+    return !is_wanted;
+  default:
+    return FALSE;
+  }
+}
+
 static gboolean
 is_armed (const KsStatus *self)
 {
@@ -37,7 +76,7 @@ ks_status_word (const KsStatus *self)
     return "unknown";
   if (self->report->situation->is_released)
     return "released";
-  if (missing_steps (self) > 0)
+  if (missing_steps (self) > 0 || is_guard_wrong (self))
     return "incomplete";
   if (!is_armed (self))
     return "off";
@@ -71,8 +110,8 @@ format_headline (const KsStatus *self, GString *out)
   else if (g_str_equal (word, "off"))
     g_string_append (out, " (no profile asks for it)");
   else if (g_str_equal (word, "incomplete"))
-    g_string_append_printf (out, " (%u rules or routes differ from what they should be: run `nm-killswitch sync`)",
-                            missing_steps (self));
+    g_string_append_printf (out, " (%u rules or routes%s differ from what they should be: run `nm-killswitch sync`)",
+                            missing_steps (self), is_guard_wrong (self) ? " and the guard" : "");
   g_string_append_c (out, '\n');
 }
 
@@ -98,6 +137,18 @@ format_exemptions (const GArray *transports, const char *what, GString *out)
 
     g_string_append_printf (out, "  %s%s\n", what, text);
   }
+}
+
+static void
+format_guard (const KsReport *report, GString *out)
+{
+  const KsGuardCounters *counters = &report->counters;
+  guint64 packets = counters->output.packets + counters->forward.packets + counters->input.packets;
+
+  g_string_append_printf (out, "Guard: %s", guard_text (report));
+  if (report->guard == KS_GUARD_IN_PLACE || report->guard == KS_GUARD_DIFFERS)
+    g_string_append_printf (out, ", %" G_GUINT64_FORMAT " packets stopped", packets);
+  g_string_append_c (out, '\n');
 }
 
 static void
@@ -140,6 +191,7 @@ ks_status_format (const KsStatus *self)
     format_lan (policy, out);
     g_string_append_printf (out, "DNS: %s\n",
                             policy->dns == KS_DNS_TUNNEL ? "through the tunnel only" : "local resolvers allowed");
+    format_guard (self->report, out);
     g_string_append (out, "NetworkManager may call the uplink's connectivity \"limited\": its own check is blocked too\n");
   }
   return g_string_free (out, FALSE);
@@ -192,6 +244,31 @@ json_messages (KsJson *json, const KsReport *report)
 }
 
 static void
+json_counter (KsJson *json, const char *key, const KsGuardCounter *counter)
+{
+  ks_json_open (json, key, '{');
+  ks_json_number (json, "packets", counter->packets);
+  ks_json_number (json, "bytes", counter->bytes);
+  ks_json_close (json, '}');
+}
+
+static void
+json_guard (KsJson *json, const KsReport *report)
+{
+  static const char *const words[] = { "unknown", "absent", "in place", "differs", "unsupported" };
+
+  ks_json_open (json, "guard", '{');
+  ks_json_boolean (json, "wanted", report->policy->guard);
+  ks_json_string (json, "state", words[report->guard]);
+  ks_json_open (json, "stopped", '{');
+  json_counter (json, "output", &report->counters.output);
+  json_counter (json, "forward", &report->counters.forward);
+  json_counter (json, "input", &report->counters.input);
+  ks_json_close (json, '}');
+  ks_json_close (json, '}');
+}
+
+static void
 json_policy (KsJson *json, const KsPolicy *policy)
 {
   ks_json_string (json, "lan", ks_lan_format (policy->lan));
@@ -221,10 +298,34 @@ ks_status_format_json (const KsStatus *self)
     ks_json_boolean (&json, "networkmanager", situation->network != NULL);
     json_profiles (&json, situation);
   }
-  if (is_armed (self))
+  if (is_armed (self)) {
     json_policy (&json, self->report->policy);
+    json_guard (&json, self->report);
+  }
   json_messages (&json, self->report);
   ks_json_close (&json, '}');
   g_string_append_c (json.text, '\n');
   return g_string_free (json.text, FALSE);
+}
+
+gboolean
+ks_status_is_tight (const KsStatus *self)
+{
+  return self->report->proof && self->report->proof->escapes == 0 && missing_steps (self) == 0 && !is_guard_wrong (self);
+}
+
+char *
+ks_status_format_check (const KsStatus *self)
+{
+  const KsProof *proof = self->report->proof;
+  GString *out = g_string_new (NULL);
+
+  g_string_append_printf (out, "%u of %u probes get out\n", proof->escapes, proof->probes->len);
+  format_guard (self->report, out);
+  if (missing_steps (self) > 0)
+    g_string_append_printf (out, "%u rules or routes differ from what they should be: run `nm-killswitch sync`\n",
+                            missing_steps (self));
+  if (ks_status_is_tight (self))
+    g_string_append (out, "Nothing escapes\n");
+  return g_string_free (out, FALSE);
 }

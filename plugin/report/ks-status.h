@@ -18,3 +18,8 @@ const char *ks_status_word (const KsStatus *self);
 char *ks_status_format (const KsStatus *self);
 /* One JSON object and a newline (transfer full). */
 char *ks_status_format_json (const KsStatus *self);
+
+/* Of a report with a proof: whether nothing escapes, and nothing of ours is missing. */
+gboolean ks_status_is_tight (const KsStatus *self);
+/* What the proof comes to, and what is wrong, in a few lines (transfer full). */
+char *ks_status_format_check (const KsStatus *self);

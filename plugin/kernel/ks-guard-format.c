@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the guard lets out, and why.
+ *
+ * Routing does not see a socket bound to a device (IPv4 takes a failed lookup
+ * with a device as "on link"), rules that somebody else put first, and rules
+ * that somebody flushed. The guard judges the packet instead:
+ *
+ *   postrouting   lo; the tunnels; transports; bootstrap DNS; DHCP; neighbour
+ *                 discovery; the LAN. Everything else is counted and dropped.
+ *   forward       the tunnels; the LAN. Everything else is counted and dropped.
+ *   prerouting    drops what is for a tunnel's address and arrives elsewhere
+ *                 (CVE-2019-14899), before connection tracking.
+ *
+ * Postrouting, not output: a mangle chain (`type route hook output`) or
+ * destination NAT may send a packet elsewhere after it was routed, and the
+ * other chains at output still see the old device. In postrouting device and
+ * destination are final, and the source is the program's own, since source NAT
+ * comes later (priority 100). It is before neighbour resolution: a packet that
+ * is dropped causes no ARP request either. Forwarded packets pass there too,
+ * so a chain at forward keeps from them what only the host itself may do. The
+ * priority decides nothing: an accept holds for this table only, a drop is
+ * final. Connection state counts for nothing: a connection opened before
+ * arming is no exception.
+ *
+ * A tunnel is its index, not its name: a device that was deleted and made
+ * again, by whomever, is another one until the policy says so.
+ *
+ * Who sends a transport:
+ *
+ *   - a program: `meta skuid`, its uid;
+ *   - the kernel, to a server it is told (a WireGuard handshake): a packet
+ *     without an owner, which no program can send (chain `unowned`);
+ *   - the kernel, for a tunnel that is up (WireGuard's data): its packets
+ *     have the owner of the packet inside, so any owner is accepted, from the
+ *     port that the tunnel holds and nobody else can bind. Where the mark of
+ *     the device is known, its packets are known by it, and the port, which is
+ *     free for all once the device is gone, opens nothing;
+ *   - a protocol that takes CAP_NET_RAW to send (ESP, GRE): any owner.
+ *
+ * A packet that IPsec is about to encapsulate passes postrouting twice, plain
+ * first: it is accepted when ESP is one of the transports, and what comes out
+ * is judged. ESP in UDP to such a server has the owner of the packet inside.
+ *
+ * Indices and addresses are written as numbers, protocols too: /etc/protocols
+ * may be missing. No name comes into the text, so none can be made to break it.
+ */
+#include <stdarg.h>
+#include <string.h>
+
+#include "kernel/ks-guard.h"
+
+/* nft's integers have no overflow: the uid nobody can have */
+#define NO_UID G_MAXUINT32
+
+#define DNS_PORTS "53, 853, 5355"
+
+/* What an unprivileged program can send; anything else takes a raw socket. 115 is L2TP, which has a datagram socket. */
+static const guint8 program_protocols[] = { IPPROTO_ICMP, IPPROTO_TCP,  IPPROTO_UDP, IPPROTO_DCCP,
+                                            IPPROTO_ICMPV6, 115, IPPROTO_SCTP, IPPROTO_UDPLITE };
+#define PROGRAM_PROTOCOLS "{ 1, 6, 17, 33, 58, 115, 132, 136 }"
+#define PORT_PROTOCOLS "{ 6, 17, 33, 132, 136 }"
+
+/*
+ * Multicast that stays in the link or the site, and broadcast. IPv6: scopes
+ * interface, link and site, well-known and transient.
+ */
+static const char *const lan_groups[] = {
+  "224.0.0.0/24", "239.255.0.0/16", "255.255.255.255", "ff01::/16", "ff02::/16",
+  "ff05::/16",    "ff11::/16",      "ff12::/16",       "ff15::/16",
+};
+
+/* Who must have sent a transport. */
+typedef enum {
+  SENDER_NONE, /* nobody may now */
+  SENDER_ANY,
+  SENDER_UID, /* a program of the transport's uid */
+  SENDER_KERNEL, /* nobody owns the packet */
+} Sender;
+
+static void G_GNUC_PRINTF (2, 3)
+add_line (GString *out, const char *format, ...)
+{
+  va_list arguments;
+
+  va_start (arguments, format);
+  g_string_append (out, "    ");
+  g_string_append_vprintf (out, format, arguments);
+  g_string_append_c (out, '\n');
+  va_end (arguments);
+}
+
+/* "ADDRESS" or "ADDRESS/LENGTH", also for length 0 (transfer full). */
+static char *
+format_prefix (const KsPrefix *prefix)
+{
+  KsPrefix network = ks_prefix_network (prefix);
+  g_autofree char *address = ks_prefix_format_address (&network);
+
+  if (ks_prefix_is_host (prefix))
+    return g_steal_pointer (&address);
+  return g_strdup_printf ("%s/%u", address, prefix->length);
+}
+
+/* --- sets of prefixes --- */
+
+/* A prefix before what it contains. */
+static int
+compare_by_address (gconstpointer a, gconstpointer b)
+{
+  const KsPrefix *left = a, *right = b;
+
+  if (left->family != right->family)
+    return left->family < right->family ? -1 : 1;
+  if (memcmp (left->bytes, right->bytes, sizeof left->bytes) != 0)
+    return memcmp (left->bytes, right->bytes, sizeof left->bytes);
+  return (int) left->length - (int) right->length;
+}
+
+/* An interval set: nftables refuses intervals that overlap, so a prefix inside another one is left out. */
+static void
+add_set (GString *out, const char *name, int family, GArray *prefixes)
+{
+  const KsPrefix *last = NULL;
+
+  g_array_sort (prefixes, compare_by_address);
+  g_string_append_printf (out, "  set %s {\n    type %s\n    flags interval\n", name,
+                          family == AF_INET6 ? "ipv6_addr" : "ipv4_addr");
+  for (guint i = 0; i < prefixes->len; i++) {
+    const KsPrefix *prefix = &g_array_index (prefixes, KsPrefix, i);
+    g_autofree char *text = NULL;
+
+    if (prefix->family != family || (last && ks_prefix_contains (last, prefix)))
+      continue;
+    text = format_prefix (prefix);
+    g_string_append_printf (out, "%s%s", last ? ", " : "    elements = { ", text);
+    last = prefix;
+  }
+  g_string_append (out, last ? " }\n  }\n" : "  }\n");
+}
+
+static void
+collect (GArray *prefixes, const KsPrefix *prefix)
+{
+  KsPrefix network = ks_prefix_network (prefix);
+
+  g_array_append_val (prefixes, network);
+}
+
+static gboolean
+is_tunnel_route (const KsPolicy *policy, const KsRoute *route)
+{
+  for (guint i = 0; i < policy->tunnels->len; i++)
+    if (ks_route_uses (route, ((const KsPolicyTunnel *) policy->tunnels->pdata[i])->ifindex))
+      return TRUE;
+  return FALSE;
+}
+
+/* Where the LAN is: with Lan=routes also wherever table 85, the copy of main, has a route other than the default. */
+static GArray *
+lan_prefixes (const KsPolicy *policy)
+{
+  GArray *prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+
+  if (policy->lan == KS_LAN_OFF)
+    return prefixes;
+  for (guint i = 0; i < policy->lan_prefixes->len; i++)
+    collect (prefixes, &g_array_index (policy->lan_prefixes, KsPrefix, i));
+  for (guint i = 0; i < G_N_ELEMENTS (lan_groups); i++) {
+    KsPrefix group;
+
+    if (ks_prefix_parse (lan_groups[i], &group, NULL))
+      collect (prefixes, &group);
+  }
+  for (guint i = 0; policy->lan == KS_LAN_ROUTES && i < policy->routes->len; i++) {
+    const KsRoute *route = &g_array_index (policy->routes, KsRoute, i);
+
+    if (route->type == RTN_UNICAST && route->dst.length > 0 && !is_tunnel_route (policy, route))
+      collect (prefixes, &route->dst);
+  }
+  return prefixes;
+}
+
+/* What belongs into the tunnel although it looks like the LAN: the prefixes that routing has a blackhole behind. */
+static GArray *
+shadowed_prefixes (const KsPolicy *policy)
+{
+  GArray *prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+
+  for (guint i = 0; i < policy->routes->len; i++) {
+    const KsRoute *route = &g_array_index (policy->routes, KsRoute, i);
+
+    if (route->type == RTN_BLACKHOLE && route->dst.length > 0)
+      collect (prefixes, &route->dst);
+  }
+  return prefixes;
+}
+
+/* The indices of the tunnels; with @address, of those that have it: "{ 5, 7 }" (transfer full; NULL for none). */
+static char *
+format_tunnels (const KsPolicy *policy, const KsPrefix *address)
+{
+  GString *out = g_string_new (NULL);
+
+  for (guint i = 0; i < policy->tunnels->len; i++) {
+    const KsPolicyTunnel *tunnel = policy->tunnels->pdata[i];
+
+    if (!address || ks_prefix_array_contains (tunnel->addresses, address))
+      g_string_append_printf (out, "%s%u", out->len ? ", " : "{ ", tunnel->ifindex);
+  }
+  if (out->len)
+    g_string_append (out, " }");
+  return g_string_free (out, out->len == 0);
+}
+
+static void
+add_sets (GString *out, const KsPolicy *policy)
+{
+  g_autoptr (GArray) lan = lan_prefixes (policy);
+  g_autoptr (GArray) shadowed = shadowed_prefixes (policy);
+  g_autofree char *tunnels = format_tunnels (policy, NULL);
+
+  g_string_append (out, "  set tunnels {\n    type iface_index\n");
+  if (tunnels)
+    g_string_append_printf (out, "    elements = %s\n", tunnels);
+  g_string_append (out, "  }\n");
+  add_set (out, "lan4", AF_INET, lan);
+  add_set (out, "lan6", AF_INET6, lan);
+  add_set (out, "shadowed4", AF_INET, shadowed);
+  add_set (out, "shadowed6", AF_INET6, shadowed);
+}
+
+/* --- transports --- */
+
+static gboolean
+has_tunnel (const KsPolicy *policy, const char *interface)
+{
+  for (guint i = 0; i < policy->tunnels->len; i++)
+    if (strcmp (((const KsPolicyTunnel *) policy->tunnels->pdata[i])->interface, interface) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+/* Whether the packets of @transport's device are known by their mark. */
+static gboolean
+has_mark (const KsPolicy *policy, const KsTransport *transport)
+{
+  for (guint i = 0; i < policy->transports->len; i++) {
+    const KsTransport *other = &g_array_index (policy->transports, KsTransport, i);
+
+    if (other->fwmark && other->family == transport->family && strcmp (other->device, transport->device) == 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static gboolean
+has_esp (const KsPolicy *policy, const KsPrefix *to)
+{
+  for (guint i = 0; i < policy->transports->len; i++) {
+    const KsTransport *other = &g_array_index (policy->transports, KsTransport, i);
+
+    if (other->ip_protocol == IPPROTO_ESP && (!to || ks_prefix_equal (&other->to, to)))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static Sender
+kernel_sender (const KsPolicy *policy, const KsTransport *transport)
+{
+  gboolean up = transport->device[0] && has_tunnel (policy, transport->device);
+
+  if (ks_prefix_is_set (&transport->to))
+    return up ? SENDER_ANY : SENDER_KERNEL;
+  return up && !has_mark (policy, transport) ? SENDER_ANY : SENDER_NONE;
+}
+
+static Sender
+sender_of (const KsPolicy *policy, const KsTransport *transport)
+{
+  gboolean ipsec = transport->ip_protocol == IPPROTO_UDP && transport->dport == 4500
+                   && ks_prefix_is_set (&transport->to) && has_esp (policy, &transport->to);
+
+  if (transport->ip_protocol && !memchr (program_protocols, transport->ip_protocol, sizeof program_protocols))
+    return SENDER_ANY;
+  if (transport->kernel)
+    return transport->fwmark ? SENDER_ANY : kernel_sender (policy, transport);
+  return ipsec || transport->uid == KS_UID_ANY ? SENDER_ANY : SENDER_UID;
+}
+
+static void
+append_address (GString *out, const KsPrefix *prefix, const char *direction)
+{
+  g_autofree char *text = NULL;
+
+  if (!ks_prefix_is_set (prefix) || prefix->length == 0)
+    return;
+  text = format_prefix (prefix);
+  g_string_append_printf (out, "%s %s %s ", prefix->family == AF_INET6 ? "ip6" : "ip", direction, text);
+}
+
+/* What the packet looks like, without who sent it: "meta nfproto ipv4 ip daddr 203.0.113.10 ... " (transfer full). */
+static char *
+format_selector (const KsTransport *transport)
+{
+  GString *out = g_string_new (NULL);
+
+  g_string_append_printf (out, "meta nfproto %s ", transport->family == AF_INET6 ? "ipv6" : "ipv4");
+  append_address (out, &transport->to, "daddr");
+  append_address (out, &transport->from, "saddr");
+  if (transport->ip_protocol)
+    g_string_append_printf (out, "meta l4proto %u ", transport->ip_protocol);
+  else if (transport->sport || transport->dport)
+    g_string_append (out, "meta l4proto " PORT_PROTOCOLS " ");
+  if (transport->sport)
+    g_string_append_printf (out, "th sport %u ", transport->sport);
+  if (transport->dport)
+    g_string_append_printf (out, "th dport %u ", transport->dport);
+  if (transport->fwmark)
+    g_string_append_printf (out, "meta mark %u ", transport->fwmark);
+  return g_string_free (out, FALSE);
+}
+
+static char *
+format_transport (const KsPolicy *policy, const KsTransport *transport)
+{
+  g_autofree char *selector = format_selector (transport);
+
+  switch (sender_of (policy, transport)) {
+  case SENDER_ANY:
+    return g_strdup_printf ("    %saccept\n", selector);
+  case SENDER_UID:
+    return g_strdup_printf ("    %smeta skuid %u accept\n", selector, transport->uid);
+  case SENDER_KERNEL:
+    /* an IP tunnel whose protocol is not known: what no program can send may have any owner */
+    if (!transport->ip_protocol)
+      return g_strdup_printf ("    %smeta l4proto != " PROGRAM_PROTOCOLS " accept\n    %sjump unowned\n", selector,
+                              selector);
+    return g_strdup_printf ("    %sjump unowned\n", selector);
+  default:
+    return NULL;
+  }
+}
+
+static void
+add_transports (GString *out, const KsPolicy *policy, const GArray *transports)
+{
+  for (guint i = 0; i < transports->len; i++) {
+    g_autofree char *text = format_transport (policy, &g_array_index (transports, KsTransport, i));
+
+    /* without the uid two of them may be the same */
+    if (text && !strstr (out->str, text))
+      g_string_append (out, text);
+  }
+}
+
+/* --- chains --- */
+
+static void
+begin_chain (GString *out, const char *name)
+{
+  g_string_append_printf (out, "  chain %s {\n", name);
+}
+
+static void
+begin_base_chain (GString *out, const char *hook, const char *priority, const char *verdict)
+{
+  begin_chain (out, hook);
+  add_line (out, "type filter hook %s priority %s; policy %s;", hook, priority, verdict);
+}
+
+static void
+end_chain (GString *out)
+{
+  g_string_append (out, "  }\n");
+}
+
+/* Accepts what no program sent. A packet without an owner does not match any `skuid`, not even a negated one. */
+static void
+add_unowned_chain (GString *out)
+{
+  begin_chain (out, "unowned");
+  add_line (out, "meta skuid != %u return", NO_UID);
+  add_line (out, "accept");
+  end_chain (out);
+}
+
+/* Accepts what is for the LAN, returns with the rest. LLMNR asks for the same names as DNS; mDNS only for those of the LAN. */
+static void
+add_lan_chain (GString *out, const KsPolicy *policy)
+{
+  begin_chain (out, "lan");
+  if (policy->dns == KS_DNS_TUNNEL)
+    add_line (out, "meta l4proto { 6, 17 } th dport { " DNS_PORTS " } return");
+  add_line (out, "ip daddr @shadowed4 return");
+  add_line (out, "ip6 daddr @shadowed6 return");
+  add_line (out, "ip daddr @lan4 accept");
+  add_line (out, "ip6 daddr @lan6 accept");
+  end_chain (out);
+}
+
+/* What a link needs before it carries anything; whatever Lan= says. */
+static void
+add_link_rules (GString *out)
+{
+  /* a renewal, whose server may be outside the LAN; the rest uses packet sockets, which no hook sees */
+  add_line (out, "meta nfproto ipv4 udp sport 68 udp dport 67 meta skuid 0 accept");
+  add_line (out, "meta nfproto ipv6 udp sport 546 udp dport 547 meta skuid 0 accept");
+  /* router solicitation, neighbour solicitation and advertisement; no router forwards them */
+  add_line (out, "ip6 hoplimit 255 icmpv6 type { 133, 135, 136 } accept");
+  /* multicast listener reports: switches forward neighbour discovery by them */
+  add_line (out, "ip6 daddr ff02::/16 icmpv6 type { 131, 132, 143 } accept");
+}
+
+static void
+add_postrouting_chain (GString *out, const KsPolicy *policy)
+{
+  begin_base_chain (out, "postrouting", "filter", "drop");
+  add_line (out, "oifname \"lo\" accept");
+  add_line (out, "oif @tunnels accept");
+  if (has_esp (policy, NULL))
+    add_line (out, "rt ipsec exists accept");
+  add_transports (out, policy, policy->transports);
+  add_transports (out, policy, policy->bootstrap);
+  add_link_rules (out);
+  add_line (out, "jump lan");
+  add_line (out, "counter name \"dropped_output\" drop");
+  end_chain (out);
+}
+
+static void
+add_forward_chain (GString *out, const KsPolicy *policy)
+{
+  begin_base_chain (out, "forward", "filter", "drop");
+  add_line (out, "oif @tunnels accept");
+  if (has_esp (policy, NULL))
+    add_line (out, "rt ipsec exists accept");
+  add_line (out, "jump lan");
+  add_line (out, "counter name \"dropped_forward\" drop");
+  end_chain (out);
+}
+
+/* A link-local IPv6 address belongs to its link: another device may have the same one. */
+static void
+add_prerouting_chain (GString *out, const KsPolicy *policy)
+{
+  g_autoptr (GArray) done = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+
+  begin_base_chain (out, "prerouting", "raw", "accept");
+  add_line (out, "iifname \"lo\" accept");
+  if (has_esp (policy, NULL))
+    add_line (out, "meta secpath exists accept");
+  for (guint i = 0; i < policy->tunnels->len; i++) {
+    const KsPolicyTunnel *tunnel = policy->tunnels->pdata[i];
+
+    for (guint j = 0; j < tunnel->addresses->len; j++) {
+      const KsPrefix *address = &g_array_index (tunnel->addresses, KsPrefix, j);
+      g_autofree char *holders = format_tunnels (policy, address);
+      g_autofree char *text = ks_prefix_format_address (address);
+
+      if (ks_prefix_array_contains (done, address)
+          || (address->family == AF_INET6 && ks_prefix_is_link_local (address)))
+        continue;
+      ks_prefix_array_add (done, address);
+      add_line (out, "iif != %s %s daddr %s counter name \"dropped_input\" drop", holders,
+                address->family == AF_INET6 ? "ip6" : "ip", text);
+    }
+  }
+  end_chain (out);
+}
+
+static void
+add_counter (GString *out, const char *name, const KsGuardCounter *counter)
+{
+  g_string_append_printf (out, "  counter %s {\n    packets %" G_GUINT64_FORMAT " bytes %" G_GUINT64_FORMAT "\n  }\n", name,
+                          counter->packets, counter->bytes);
+}
+
+char *
+ks_guard_format (const KsPolicy *policy, const KsGuardCounters *counters)
+{
+  static const KsGuardCounters zero;
+  GString *out;
+
+  if (!policy->armed || !policy->guard)
+    return NULL;
+  if (!counters)
+    counters = &zero;
+
+  /* The first line makes the second one valid whether the table was there or not; it is one transaction. */
+  out = g_string_new ("table inet " KS_GUARD_TABLE "\ndelete table inet " KS_GUARD_TABLE "\n"
+                      "table inet " KS_GUARD_TABLE " {\n");
+  add_counter (out, "dropped_output", &counters->output);
+  add_counter (out, "dropped_forward", &counters->forward);
+  add_counter (out, "dropped_input", &counters->input);
+  add_sets (out, policy);
+  add_unowned_chain (out);
+  add_lan_chain (out, policy);
+  add_postrouting_chain (out, policy);
+  add_forward_chain (out, policy);
+  add_prerouting_chain (out, policy);
+  g_string_append (out, "}\n");
+  return g_string_free (out, FALSE);
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ks-proof.h"
+
+#include <string.h>
+
+#include "ks-error.h"
+
+/* Documentation addresses (RFC 5737, RFC 3849): public to every rule of ours, and nobody's. One in each half. */
+static const char *const targets[] = { "198.51.100.1", "100.1.2.3", "2001:db8::1", "2a00::1" };
+
+#define ORDINARY_PORT 40000
+#define TARGET_PORT 443
+#define UNPRIVILEGED_UID 65534
+
+typedef struct {
+  KsNlSocket *socket;
+  const KsPolicy *policy;
+  const GArray *uplinks;
+  KsProof *proof;
+} Prover;
+
+void
+ks_proof_free (KsProof *self)
+{
+  g_array_unref (self->probes);
+  g_free (self);
+}
+
+static gboolean
+is_tunnel (const Prover *p, guint ifindex)
+{
+  for (guint i = 0; i < p->policy->tunnels->len; i++)
+    if (((const KsPolicyTunnel *) p->policy->tunnels->pdata[i])->ifindex == ifindex)
+      return TRUE;
+  return FALSE;
+}
+
+/* Whether the packet would be one the policy exempts. */
+static gboolean
+is_exempt (const KsPolicy *policy, const KsLookup *lookup)
+{
+  for (guint i = 0; i < policy->transports->len; i++) {
+    const KsTransport *transport = &g_array_index (policy->transports, KsTransport, i);
+
+    if (transport->family == lookup->to.family && (!ks_prefix_is_set (&transport->to) || ks_prefix_contains (&transport->to, &lookup->to))
+        && (!transport->ip_protocol || transport->ip_protocol == lookup->ip_protocol)
+        && (!transport->sport || transport->sport == lookup->sport)
+        && (!transport->dport || transport->dport == lookup->dport)
+        && (!transport->fwmark || transport->fwmark == lookup->mark)
+        && (transport->uid == KS_UID_ANY || transport->uid == lookup->uid))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static KsVerdict
+judge (const Prover *p, const KsProbe *probe, const KsLookupResult *result)
+{
+  gboolean carries = result->type == RTN_UNICAST || result->type == RTN_LOCAL || result->type == RTN_BROADCAST
+                     || result->type == RTN_MULTICAST || result->type == RTN_ANYCAST;
+
+  if (result->error || !carries)
+    return KS_VERDICT_NO_ROUTE;
+  if (is_tunnel (p, result->ifindex))
+    return KS_VERDICT_TUNNEL;
+  /* the guard is the answer to bound sockets; where a socket names no device, routing itself has to hold */
+  if (*probe->device && probe->lookup.to.family == AF_INET && p->proof->guard == KS_GUARD_IN_PLACE)
+    return KS_VERDICT_GUARD;
+  return KS_VERDICT_ESCAPES;
+}
+
+static gboolean
+probe_one (Prover *p, const KsLookup *lookup, const char *device, GError **error)
+{
+  KsProbe probe = { .lookup = *lookup };
+  KsLookupResult result;
+
+  if (is_exempt (p->policy, lookup))
+    return TRUE;
+  if (!ks_lookup (p->socket, lookup, &result, error))
+    return FALSE;
+  g_strlcpy (probe.device, device, sizeof probe.device);
+  if (!result.error && result.ifindex && !if_indextoname (result.ifindex, probe.leaves_by))
+    g_snprintf (probe.leaves_by, sizeof probe.leaves_by, "if%u", result.ifindex);
+  probe.verdict = judge (p, &probe, &result);
+  p->proof->escapes += probe.verdict == KS_VERDICT_ESCAPES;
+  g_array_append_val (p->proof->probes, probe);
+  return TRUE;
+}
+
+/* The source ports to try: an ordinary one, and each that a transport is exempted by. */
+static GArray *
+source_ports (const KsPolicy *policy, int family)
+{
+  GArray *ports = g_array_new (FALSE, FALSE, sizeof (guint16));
+  guint16 ordinary = ORDINARY_PORT;
+
+  g_array_append_val (ports, ordinary);
+  for (guint i = 0; i < policy->transports->len; i++) {
+    const KsTransport *transport = &g_array_index (policy->transports, KsTransport, i);
+
+    if (transport->family == family && transport->sport)
+      g_array_append_val (ports, transport->sport);
+  }
+  return ports;
+}
+
+static gboolean
+probe_target (Prover *p, const KsPrefix *target, guint8 ip_protocol, guint32 uid, guint oif, const char *device,
+              GError **error)
+{
+  g_autoptr (GArray) ports = source_ports (p->policy, target->family);
+  gboolean has_ports = ip_protocol == IPPROTO_UDP || ip_protocol == IPPROTO_TCP;
+
+  for (guint i = 0; i < (has_ports ? ports->len : 1); i++) {
+    KsLookup lookup = {
+      .to = *target,
+      .oif = oif,
+      .ip_protocol = ip_protocol,
+      .sport = has_ports ? g_array_index (ports, guint16, i) : 0,
+      .dport = has_ports ? TARGET_PORT : 0,
+      .uid = uid,
+    };
+
+    if (!probe_one (p, &lookup, device, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/*
+ * EINVAL is the answer to a blackhole and to a question the kernel does not
+ * understand: the same question about the host itself has to be answered.
+ */
+static gboolean
+check_question (Prover *p, int family, guint8 ip_protocol, GError **error)
+{
+  KsLookup lookup = { .ip_protocol = ip_protocol, .sport = ORDINARY_PORT, .dport = TARGET_PORT, .uid = UNPRIVILEGED_UID };
+  KsLookupResult result;
+
+  ks_prefix_parse (family == AF_INET6 ? "::1" : "127.0.0.1", &lookup.to, NULL);
+  if (!ks_lookup (p->socket, &lookup, &result, error))
+    return FALSE;
+  if (result.error) {
+    g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "cannot ask the kernel for %s routes: %s",
+                 family == AF_INET6 ? "IPv6" : "IPv4", g_strerror (result.error));
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+probe_protocol (Prover *p, const KsPrefix *target, guint8 ip_protocol, GError **error)
+{
+  static const guint32 uids[] = { 0, UNPRIVILEGED_UID };
+
+  if (!check_question (p, target->family, ip_protocol, error))
+    return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (uids); i++) {
+    if (!probe_target (p, target, ip_protocol, uids[i], 0, "", error))
+      return FALSE;
+    for (guint j = 0; j < p->uplinks->len; j++) {
+      const KsProofUplink *uplink = &g_array_index (p->uplinks, KsProofUplink, j);
+
+      if (!probe_target (p, target, ip_protocol, uids[i], uplink->ifindex, uplink->interface, error))
+        return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+KsProof *
+ks_proof_take (const KsPolicy *policy, const GArray *uplinks, KsGuardState guard, GError **error)
+{
+  g_autoptr (KsProof) proof = g_new0 (KsProof, 1);
+  g_autoptr (KsNlSocket) socket = NULL;
+  Prover p = { .policy = policy, .uplinks = uplinks, .proof = proof };
+
+  proof->probes = g_array_new (FALSE, FALSE, sizeof (KsProbe));
+  proof->guard = guard;
+  p.socket = socket = ks_netlink_open (error);
+  if (!socket)
+    return NULL;
+  for (guint i = 0; i < G_N_ELEMENTS (targets); i++) {
+    KsPrefix target;
+    guint8 icmp;
+
+    ks_prefix_parse (targets[i], &target, NULL);
+    icmp = target.family == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+    if (!probe_protocol (&p, &target, IPPROTO_UDP, error) || !probe_protocol (&p, &target, IPPROTO_TCP, error)
+        || !probe_protocol (&p, &target, icmp, error))
+      return NULL;
+  }
+  return g_steal_pointer (&proof);
+}
+
+const char *
+ks_verdict_format (KsVerdict verdict)
+{
+  switch (verdict) {
+  case KS_VERDICT_NO_ROUTE:
+    return "no route";
+  case KS_VERDICT_TUNNEL:
+    return "tunnel";
+  case KS_VERDICT_GUARD:
+    return "guard";
+  default:
+    return "ESCAPES";
+  }
+}
+
+static const char *
+protocol_word (guint8 ip_protocol)
+{
+  switch (ip_protocol) {
+  case IPPROTO_UDP:
+    return "udp";
+  case IPPROTO_TCP:
+    return "tcp";
+  default:
+    return "icmp";
+  }
+}
+
+/* Whether two probes differ only in their target and source port. */
+static gboolean
+is_same_kind (const KsProbe *a, const KsProbe *b)
+{
+  return a->lookup.to.family == b->lookup.to.family && a->lookup.ip_protocol == b->lookup.ip_protocol
+         && a->lookup.uid == b->lookup.uid && a->lookup.oif == b->lookup.oif;
+}
+
+/* The first of its kind speaks for all of them, with the worst verdict among them. */
+static gboolean
+is_first_of_kind (const KsProof *self, guint index)
+{
+  for (guint i = 0; i < index; i++)
+    if (is_same_kind (&g_array_index (self->probes, KsProbe, i), &g_array_index (self->probes, KsProbe, index)))
+      return FALSE;
+  return TRUE;
+}
+
+static void
+format_kind (const KsProof *self, guint index, GString *out)
+{
+  const KsProbe *first = &g_array_index (self->probes, KsProbe, index);
+  const KsProbe *worst = first;
+  g_autoptr (GString) ports = g_string_new (NULL);
+  g_autoptr (GHashTable) seen = g_hash_table_new (NULL, NULL);
+  guint count = 0;
+
+  for (guint i = index; i < self->probes->len; i++) {
+    const KsProbe *probe = &g_array_index (self->probes, KsProbe, i);
+
+    if (!is_same_kind (first, probe))
+      continue;
+    count++;
+    if (probe->verdict > worst->verdict)
+      worst = probe;
+    if (probe->lookup.sport && g_hash_table_add (seen, GUINT_TO_POINTER ((guint) probe->lookup.sport)))
+      g_string_append_printf (ports, "%s%u", ports->len ? "," : "", probe->lookup.sport);
+  }
+  g_string_append_printf (out, "%-7s%-7s%-7u%-16s%-17s%6u  %s", first->lookup.to.family == AF_INET6 ? "IPv6" : "IPv4",
+                          protocol_word (first->lookup.ip_protocol), first->lookup.uid, ports->len ? ports->str : "-",
+                          *first->device ? first->device : "-", count, ks_verdict_format (worst->verdict));
+  if (worst->verdict != KS_VERDICT_NO_ROUTE)
+    g_string_append_printf (out, " (%s)", worst->leaves_by);
+  g_string_append_c (out, '\n');
+}
+
+char *
+ks_proof_format (const KsProof *self)
+{
+  GString *out = g_string_new (NULL);
+
+  g_string_append_printf (out, "%-7s%-7s%-7s%-16s%-17s%6s  %s\n", "FAMILY", "PROTO", "UID", "FROM PORT", "BOUND TO",
+                          "PROBES", "END AT");
+  for (guint i = 0; i < self->probes->len; i++)
+    if (is_first_of_kind (self, i))
+      format_kind (self, i, out);
+  return g_string_free (out, FALSE);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The proof: the kernel is asked where packets would go that must not get out.
+ * Nothing is sent. What routing cannot stop (an IPv4 socket bound to a device)
+ * counts as stopped only while the guard is in place, read back from the
+ * kernel.
+ */
+#pragma once
+
+#include "kernel/ks-guard.h"
+#include "kernel/ks-lookup.h"
+#include "policy/ks-policy.h"
+
+typedef enum {
+  KS_VERDICT_NO_ROUTE, /* the lookup ends at a blackhole or an unreachable */
+  KS_VERDICT_TUNNEL, /* it leaves by a tunnel */
+  KS_VERDICT_GUARD, /* routing would let it out; the guard drops it */
+  KS_VERDICT_ESCAPES,
+} KsVerdict;
+
+typedef struct {
+  KsLookup lookup;
+  char device[IFNAMSIZ]; /* the device the socket names, or "" */
+  char leaves_by[IFNAMSIZ]; /* where the kernel would send it, or "" */
+  KsVerdict verdict;
+} KsProbe;
+
+typedef struct {
+  GArray *probes; /* KsProbe */
+  guint escapes;
+  KsGuardState guard;
+} KsProof;
+
+void ks_proof_free (KsProof *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsProof, ks_proof_free)
+
+/*
+ * Asks about public addresses of both families: by udp, tcp and icmp, uid 0
+ * and 65534, from the port of each transport and another, naming no device and
+ * each of @uplinks (KsProofUplink). NULL when the kernel cannot be asked, or
+ * answers so that nothing follows from it (KS_ERROR_KERNEL).
+ */
+KsProof *ks_proof_take (const KsPolicy *policy, const GArray *uplinks, KsGuardState guard, GError **error);
+
+typedef struct {
+  guint ifindex;
+  char interface[IFNAMSIZ];
+} KsProofUplink;
+
+/* A table for people, probes of one kind in one line, and what is wrong (transfer full). */
+char *ks_proof_format (const KsProof *self);
+const char *ks_verdict_format (KsVerdict verdict);
