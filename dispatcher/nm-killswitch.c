@@ -4,7 +4,9 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "ks-heal.h"
 #include "ks-reconcile.h"
 #include "report/ks-log.h"
 #include "report/ks-status.h"
@@ -21,6 +23,7 @@ typedef struct {
 static int run_status (int argc, char **argv);
 static int run_check (int argc, char **argv);
 static int run_sync (int argc, char **argv);
+static int run_heal (int argc, char **argv);
 static int run_release (int argc, char **argv);
 static int run_resume (int argc, char **argv);
 static int run_help (int argc, char **argv);
@@ -29,6 +32,7 @@ static const Command commands[] = {
   { "status", "[--json]", "show what is armed, by which tunnel, and what is exempted", run_status },
   { "check", "", "ask the kernel where packets would go; fails if any would get out", run_check },
   { "sync", "[--boot|--follow]", "bring rules and routes to what profiles and configuration ask for", run_sync },
+  { "heal", "", "put back what somebody else changed: for the systemd unit", run_heal },
   { "release", "", "take everything away now, until `resume` or a reboot", run_release },
   { "resume", "", "undo `release`", run_resume },
   { "help", "", "show this", run_help },
@@ -162,6 +166,40 @@ run_sync (int argc, char **argv)
   else
     report = ks_reconcile (&ks_paths_default, NULL, option == 0 ? KS_RECONCILE_BOOT : KS_RECONCILE_DEFAULT);
   return finish (report, option == 0 ? "boot" : "sync");
+}
+
+/* The sockets systemd passes are the file descriptors from 3 on (sd_listen_fds(3)). */
+static guint
+passed_sockets (int *sockets, guint max)
+{
+  const char *pid = g_getenv ("LISTEN_PID");
+  const char *count = g_getenv ("LISTEN_FDS");
+  guint64 number;
+
+  if (!pid || !count || g_ascii_strtoull (pid, NULL, 10) != (guint64) getpid ()
+      || !g_ascii_string_to_unsigned (count, 10, 0, max, &number, NULL))
+    return 0;
+  for (guint i = 0; i < number; i++)
+    sockets[i] = 3 + (int) i;
+  return (guint) number;
+}
+
+static int
+run_heal (int argc, char **argv)
+{
+  int sockets[8];
+  guint count = passed_sockets (sockets, G_N_ELEMENTS (sockets));
+  g_autoptr (KsReport) report = NULL;
+  gboolean insists;
+  int option;
+
+  if (!parse_option (argc, argv, NULL, &option))
+    return usage_error ("heal takes no argument, got '%s'", argv[1]);
+  report = ks_heal (&ks_paths_default, sockets, count, &insists);
+  if (!report)
+    return EXIT_OK;
+  ks_log_healed (report, insists);
+  return report->errors->len > 0 ? EXIT_ERROR : EXIT_OK;
 }
 
 static int

@@ -26,6 +26,7 @@ report_new (void)
   KsReport *self = g_new0 (KsReport, 1);
 
   self->errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
+  self->done = g_ptr_array_new_with_free_func (g_free);
   return self;
 }
 
@@ -36,6 +37,7 @@ ks_report_free (KsReport *self)
   g_clear_pointer (&self->policy, ks_policy_free);
   g_clear_pointer (&self->proof, ks_proof_free);
   g_ptr_array_unref (self->errors);
+  g_ptr_array_unref (self->done);
   g_free (self);
 }
 
@@ -62,12 +64,17 @@ apply_guard (KsReport *report, const KsPaths *paths)
 {
   g_autofree char *state = ks_paths_runtime (paths, KS_GUARD_NAME);
   g_autoptr (GError) error = NULL;
+  guint transactions = 0;
 
-  if ((ks_situation_diff_flags (report->situation) & KS_DIFF_HOLD)
+  if (ks_situation_diff_flags (report->situation) != KS_DIFF_DEFAULT
       && ks_guard_inspect (report->policy, state, NULL, NULL) == KS_GUARD_DIFFERS)
     return;
-  if (!ks_guard_apply (report->policy, state, &report->changes, &error))
+  if (!ks_guard_apply (report->policy, state, &transactions, &error))
     take_error (report, &error);
+  report->changes += transactions;
+  report->repairs += transactions;
+  if (transactions > 0)
+    g_ptr_array_add (report->done, g_strdup (report->policy->armed ? "install the guard" : "remove the guard"));
 }
 
 /* The devices that packets could leave by besides the tunnels. */
@@ -136,6 +143,12 @@ apply_once (KsReport *report, KsKernel *kernel, KsSnapshot *snapshot, GError **e
   if (plan->len == 0)
     return TRUE;
   ks_kernel_apply (kernel, plan, &report->changes, error);
+  for (guint i = 0; i < plan->len; i++) {
+    const KsStep *step = &g_array_index (plan, KsStep, i);
+
+    report->repairs += step->kind == KS_STEP_ADD_RULE;
+    g_ptr_array_add (report->done, ks_step_format (step));
+  }
   return FALSE;
 }
 

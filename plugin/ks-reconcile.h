@@ -18,6 +18,8 @@ typedef struct {
   KsSituation *situation;
   KsPolicy *policy;
   guint changes; /* messages the kernel accepted, the guard's transactions included */
+  guint repairs; /* of them, rules put in place and transactions of the guard: what nobody but us should change */
+  GPtrArray *done; /* of char*: the steps, for messages */
   KsGuardState guard; /* of ks_reconcile_preview(): what is in place */
   KsGuardCounters counters; /* of ks_reconcile_preview() */
   KsProof *proof; /* NULL: not taken */

@@ -411,6 +411,7 @@ ks_situation_policy (const KsSituation *self, const KsSnapshot *snapshot)
     .resolved = self->state->answers,
     .remembered = prefixes,
     .main_routes = snapshot->routes,
+    .rules = snapshot->rules,
     .resolvers = self->network ? self->network->resolvers : NULL,
     .resolver_uids = resolver_uids,
   };
@@ -431,7 +432,7 @@ ks_situation_diff_flags (const KsSituation *self)
     return KS_DIFF_DEFAULT;
   if (self->is_unclear)
     return KS_DIFF_HOLD;
-  return self->armed->len > 0 && !self->network ? KS_DIFF_HOLD : KS_DIFF_DEFAULT;
+  return self->armed->len > 0 && !self->network ? KS_DIFF_HOLD_EXEMPTIONS : KS_DIFF_DEFAULT;
 }
 
 GPtrArray *

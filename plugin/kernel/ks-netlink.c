@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/netlink.h>
 #include <netlink/socket.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -40,6 +41,22 @@ static int
 on_end (struct nl_msg *message G_GNUC_UNUSED, void *data)
 {
   ((Exchange *) data)->done = TRUE;
+  return NL_STOP;
+}
+
+/* A dump that fails half way says so in its last message only (struct nlmsghdr, NLMSG_DONE); libnl 3.7 does not look. */
+static int
+on_finish (struct nl_msg *message, void *data)
+{
+  Exchange *exchange = data;
+  const struct nlmsghdr *header = nlmsg_hdr (message);
+  int result = 0;
+
+  if (nlmsg_datalen (header) >= (int) sizeof result)
+    memcpy (&result, nlmsg_data (header), sizeof result);
+  if (result < 0 && exchange->error == 0)
+    exchange->error = -result;
+  exchange->done = TRUE;
   return NL_STOP;
 }
 
@@ -90,7 +107,7 @@ receive (KsNlSocket *socket, Exchange *exchange)
   if (!callbacks)
     return ENOMEM;
   nl_cb_set (callbacks, NL_CB_VALID, NL_CB_CUSTOM, on_valid, exchange);
-  nl_cb_set (callbacks, NL_CB_FINISH, NL_CB_CUSTOM, on_end, exchange);
+  nl_cb_set (callbacks, NL_CB_FINISH, NL_CB_CUSTOM, on_finish, exchange);
   nl_cb_set (callbacks, NL_CB_ACK, NL_CB_CUSTOM, on_end, exchange);
   nl_cb_set (callbacks, NL_CB_DUMP_INTR, NL_CB_CUSTOM, on_interrupted, exchange);
   nl_cb_err (callbacks, NL_CB_CUSTOM, on_error, exchange);

@@ -43,8 +43,11 @@ typedef enum {
 static Role
 rule_role (const KsConfig *config, const KsRule *rule)
 {
-  guint32 offset = rule->priority - config->priority;
+  guint32 offset;
 
+  if (rule->priority < config->priority)
+    return ROLE_BLOCKER; /* the jump over somebody else's rules */
+  offset = rule->priority - config->priority;
   if (offset < KS_PRIORITY_DNS)
     return ROLE_EXEMPTION;
   if (offset >= KS_PRIORITY_LAN && offset < KS_PRIORITY_DEFAULT)
@@ -235,11 +238,14 @@ diff_routes (GArray *plan, const KsConfig *config, const GArray *routes, const K
 
 /* Whether a step has to wait until the inputs can be read again: it would open or cut off on a guess. */
 static gboolean
-is_held (const KsStep *step)
+is_held (const KsStep *step, KsDiffFlags flags)
 {
+  if (step->phase == PHASE_DELETE_EXEMPTION)
+    return (flags & (KS_DIFF_HOLD | KS_DIFF_HOLD_EXEMPTIONS)) != 0;
+  if (!(flags & KS_DIFF_HOLD))
+    return FALSE;
   switch (step->phase) {
   case PHASE_DELETE_LAN:
-  case PHASE_DELETE_EXEMPTION:
   case PHASE_DELETE_BLOCKING_RULE:
     return TRUE;
   case PHASE_DELETE_BLOCKING_ROUTE:
@@ -260,10 +266,9 @@ ks_diff_compute (const KsConfig *config, const GArray *rules, const GArray *rout
 
   diff_rules (plan, config, rules, policy);
   diff_routes (plan, config, routes, policy);
-  if (flags & KS_DIFF_HOLD)
-    for (guint i = plan->len; i-- > 0;)
-      if (is_held (&g_array_index (plan, KsStep, i)))
-        g_array_remove_index (plan, i);
+  for (guint i = plan->len; policy->armed && i-- > 0;)
+    if (is_held (&g_array_index (plan, KsStep, i), flags))
+      g_array_remove_index (plan, i);
 
   /* g_array_sort() is stable */
   g_array_sort (plan, policy->armed ? compare_steps : compare_disarming_steps);

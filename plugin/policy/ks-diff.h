@@ -27,8 +27,10 @@ typedef struct {
 
 typedef enum {
   KS_DIFF_DEFAULT = 0,
-  /* An input could not be read: add and correct, but delete nothing that blocks and no exemption. */
+  /* A profile could not be read: add and correct, but delete nothing that blocks and no exemption. */
   KS_DIFF_HOLD = 1 << 0,
+  /* NetworkManager did not answer: an exemption that seems stale may be in use. */
+  KS_DIFF_HOLD_EXEMPTIONS = 1 << 1,
 } KsDiffFlags;
 
 /*

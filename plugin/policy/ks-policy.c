@@ -31,6 +31,15 @@
  * The terminal rule is for IPv6, where a lookup bound to a device skips a
  * blackhole route, and for whoever flushes table 83.
  *
+ * Somebody else's rule in front of ours would decide first. It is theirs, and
+ * stays; while it is there, one more rule of ours jumps over it, to a rule that
+ * does nothing and is always there:
+ *
+ *   P-1  jump                goto 8300      P is the lowest priority of such a rule
+ *   +0   anchor              nop
+ *
+ * Table local is never jumped over.
+ *
  * Routes:
  *
  *   83   default dev TUNNEL [via GATEWAY] metric 100+n   for each tunnel, in order of preference
@@ -376,12 +385,61 @@ add_multicast_rules (Builder *b)
   }
 }
 
+static gboolean
+is_local_lookup (const KsRule *rule)
+{
+  return rule->action == FR_ACT_TO_TBL && rule->table == RT_TABLE_LOCAL;
+}
+
+/* Whether a rule of somebody else's, in front of ours, could send a packet anywhere. */
+static gboolean
+is_in_front (const Builder *b, const KsRule *rule, int family)
+{
+  return rule->family == family && rule->priority < b->config->priority && !ks_policy_owns_rule (b->config, rule)
+         && !is_local_lookup (rule) && (rule->action == FR_ACT_TO_TBL || rule->action == FR_ACT_GOTO);
+}
+
+/*
+ * Behind table local, before the first rule that could open something. One
+ * that stands before table local, or shares its priority, cannot be jumped
+ * over; the guard and the proof still see what it does.
+ */
+static void
+add_jump (Builder *b, int family)
+{
+  guint32 floor = 0; /* the jump must not come before this priority */
+  guint32 first = G_MAXUINT32;
+  KsRule anchor = ks_rule_init (family, b->config->priority, b->config->protocol);
+  KsRule jump;
+
+  for (guint i = 0; b->in->rules && i < b->in->rules->len; i++) {
+    const KsRule *rule = &g_array_index (b->in->rules, KsRule, i);
+
+    if (rule->family == family && is_local_lookup (rule) && rule->priority < b->config->priority)
+      floor = MAX (floor, rule->priority);
+  }
+  for (guint i = 0; b->in->rules && i < b->in->rules->len; i++) {
+    const KsRule *rule = &g_array_index (b->in->rules, KsRule, i);
+
+    if (is_in_front (b, rule, family) && rule->priority > floor)
+      first = MIN (first, rule->priority);
+  }
+  if (first == G_MAXUINT32)
+    return;
+  jump = ks_rule_init (family, first - 1, b->config->protocol);
+  jump.action = FR_ACT_GOTO;
+  jump.goto_target = b->config->priority;
+  add_rule (b, &jump);
+  add_rule (b, &anchor);
+}
+
 static void
 add_rules (Builder *b, int family)
 {
   KsRule terminal = ks_rule_init (family, b->config->priority + KS_PRIORITY_TERMINAL, b->config->protocol);
   KsRule rule;
 
+  add_jump (b, family);
   add_transport_rules (b, family, b->policy->transports, KS_PRIORITY_TRANSPORT);
   add_transport_rules (b, family, b->policy->bootstrap, KS_PRIORITY_BOOTSTRAP);
   add_dhcp_rule (b, family);
@@ -697,8 +755,11 @@ ks_policy_compute (const KsPolicyInput *input)
 gboolean
 ks_policy_owns_rule (const KsConfig *config, const KsRule *rule)
 {
-  return rule->protocol == config->protocol && rule->priority >= config->priority
-         && rule->priority - config->priority < KS_PRIORITY_WINDOW;
+  gboolean in_window = rule->priority >= config->priority && rule->priority - config->priority < KS_PRIORITY_WINDOW;
+  gboolean is_jump = rule->action == FR_ACT_GOTO && rule->goto_target == config->priority
+                     && rule->priority < config->priority;
+
+  return rule->protocol == config->protocol && (in_window || is_jump);
 }
 
 gboolean

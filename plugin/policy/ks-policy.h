@@ -33,6 +33,7 @@ typedef struct {
   GHashTable *resolved; /* host name -> GArray of KsPrefix: the answers that are known */
   GHashTable *remembered; /* profile key -> GArray of KsPrefix: the tunnel's subnets at the last activation */
   const GArray *main_routes; /* KsRoute: table main of both families */
+  const GArray *rules; /* KsRule: everybody's, to see what stands in front of ours */
   const GArray *resolvers; /* KsPrefix: the DNS servers the uplinks were given */
   const GArray *resolver_uids; /* guint32: of the system's resolver, besides root */
 } KsPolicyInput;

@@ -60,3 +60,25 @@ ks_log_report (const KsReport *report, const char *what)
   send_message (G_LOG_LEVEL_INFO, is_armed ? KS_MESSAGE_CHANGED : KS_MESSAGE_RELEASED, text,
                 is_armed ? "1" : "0", changes);
 }
+
+/* As many steps as a person reads in one message. */
+#define MAX_STEPS 12
+
+void
+ks_log_healed (const KsReport *report, gboolean insists)
+{
+  g_autoptr (GString) text = g_string_new ("repaired what somebody else had changed:");
+  g_autofree char *changes = g_strdup_printf ("%u", report->changes);
+
+  for (guint i = 0; i < report->errors->len; i++)
+    ks_log_error (report->errors->pdata[i]);
+  if (report->repairs == 0)
+    return; /* a route of the uplink, followed: nothing to say */
+  for (guint i = 0; i < report->done->len && i < MAX_STEPS; i++)
+    g_string_append_printf (text, "%s %s", i ? ";" : "", (const char *) report->done->pdata[i]);
+  if (report->done->len > MAX_STEPS)
+    g_string_append_printf (text, "; and %u more", report->done->len - MAX_STEPS);
+  if (insists)
+    g_string_append (text, "; it keeps happening: the next repairs will wait");
+  send_message (G_LOG_LEVEL_WARNING, KS_MESSAGE_HEALED, text->str, "1", changes);
+}

@@ -10,6 +10,7 @@
 /* MESSAGE_ID of journal messages (sd-journal(3)); new ones with `systemd-id128 new`. */
 #define KS_MESSAGE_RELEASED "c3c0b9de7d5f4a53b0f4a1a1f2d9a7e4"
 #define KS_MESSAGE_CHANGED "8f0a6d7e52b14c39a6a9c7f43f5b8d10"
+#define KS_MESSAGE_HEALED "0d9f6b1e7c5a4e2fb3a8c1d4e5f60718"
 #define KS_MESSAGE_ERROR "e17d4c9b2f6a4b7c9d3e5f8a1b0c2d46"
 
 /* Sets the name before each message on standard error. */
@@ -18,3 +19,5 @@ void ks_log_init (const char *program);
 void ks_log_report (const KsReport *report, const char *what);
 /* One error. */
 void ks_log_error (const GError *error);
+/* What a healing run found and put back. */
+void ks_log_healed (const KsReport *report, gboolean insists);

@@ -47,7 +47,7 @@ is_guard_wrong (const KsStatus *self)
 
   switch (report->guard) {
   case KS_GUARD_DIFFERS:
-    return !(ks_situation_diff_flags (report->situation) & KS_DIFF_HOLD);
+    return ks_situation_diff_flags (report->situation) == KS_DIFF_DEFAULT;
   case KS_GUARD_ABSENT:
     return is_wanted;
   case KS_GUARD_IN_PLACE:

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Notifications of changes to rules, routes and nftables, read from sockets
+ * that systemd listens on (ListenNetlink=).
+ */
+#pragma once
+
+#include "input/ks-config.h"
+
+typedef enum {
+  KS_NOTICE_NONE, /* nothing was waiting */
+  KS_NOTICE_OTHER, /* only changes of no concern: other tables, other people's nftables */
+  KS_NOTICE_RELEVANT, /* a rule, a route of ours or of main, our guard; or more was lost than was read */
+} KsNotice;
+
+/* Reads everything that waits on the @count netlink sockets, without blocking, and says what it was about. */
+KsNotice ks_monitor_drain (const int *sockets, guint count, const KsConfig *config);

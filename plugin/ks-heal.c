@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Each run that repaired something leaves a time stamp in the runtime
+ * directory. When there are many of late, somebody insists: the next repair
+ * waits, twice as long each time, so that two programs do not chase each other
+ * at full speed. The wait is short enough for a run to end soon.
+ */
+#include "ks-heal.h"
+
+#include <string.h>
+
+#include "kernel/ks-monitor.h"
+
+#define HISTORY_NAME "healed"
+#define WINDOW_SECONDS 30 /* repairs older than this are forgotten */
+#define PATIENCE 5 /* repairs within the window that cost nothing */
+#define FIRST_WAIT_MS 200
+#define MAX_WAIT_MS 5000
+#define MAX_ROUNDS 20 /* what still waits then starts the service again */
+
+/* The times of repairs within the window, in microseconds of the monotonic clock, oldest first (of gint64). */
+static GArray *
+read_history (const char *path)
+{
+  GArray *history = g_array_new (FALSE, FALSE, sizeof (gint64));
+  gint64 now = g_get_monotonic_time ();
+  g_autofree char *text = NULL;
+  g_auto (GStrv) lines = NULL;
+
+  if (!g_file_get_contents (path, &text, NULL, NULL))
+    return history;
+  lines = g_strsplit (text, "\n", -1);
+  for (char **line = lines; *line; line++) {
+    gint64 time;
+
+    if (g_ascii_string_to_signed (*line, 10, 0, G_MAXINT64, &time, NULL) && time <= now
+        && now - time < WINDOW_SECONDS * G_USEC_PER_SEC)
+      g_array_append_val (history, time);
+  }
+  return history;
+}
+
+static void
+write_history (const char *path, const GArray *history)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  for (guint i = 0; i < history->len; i++)
+    g_string_append_printf (text, "%" G_GINT64_FORMAT "\n", g_array_index (history, gint64, i));
+  /* without it (a full /run) there is no backing off, and nothing worse */
+  g_file_set_contents_full (path, text->str, text->len, G_FILE_SET_CONTENTS_NONE, 0600, NULL);
+}
+
+static guint
+wait_ms (guint repairs)
+{
+  guint excess = repairs > PATIENCE ? repairs - PATIENCE : 0;
+
+  if (excess == 0)
+    return 0;
+  return excess > 5 ? MAX_WAIT_MS : MIN (FIRST_WAIT_MS << (excess - 1), MAX_WAIT_MS);
+}
+
+KsReport *
+ks_heal (const KsPaths *paths, const int *sockets, guint count, gboolean *insists)
+{
+  g_autoptr (GPtrArray) errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
+  g_autoptr (KsConfig) config = ks_config_read (paths->config, errors);
+  g_autofree char *path = ks_paths_runtime (paths, HISTORY_NAME);
+  g_autoptr (GArray) history = read_history (path);
+  KsReport *result = NULL;
+
+  *insists = FALSE;
+  for (int round = 0; round < MAX_ROUNDS; round++) {
+    KsReport *report;
+
+    if (ks_monitor_drain (sockets, count, config) != KS_NOTICE_RELEVANT && (count > 0 || round > 0))
+      break;
+    if (wait_ms (history->len) > 0) {
+      *insists = TRUE;
+      g_usleep (wait_ms (history->len) * 1000);
+      ks_monitor_drain (sockets, count, config);
+    }
+    report = ks_reconcile (paths, NULL, KS_RECONCILE_QUICK);
+    if (report->repairs > 0) {
+      gint64 now = g_get_monotonic_time ();
+
+      g_array_append_val (history, now);
+      write_history (path, history);
+    }
+    if (result && result->changes > 0 && report->changes == 0) {
+      ks_report_free (report);
+    } else {
+      g_clear_pointer (&result, ks_report_free);
+      result = report;
+    }
+  }
+  return result;
+}
