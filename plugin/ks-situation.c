@@ -343,6 +343,11 @@ guess_tunnel (KsSituation *self, KsKernel *kernel, const KsSnapshot *snapshot, c
   if (!tunnel->ifindex)
     return;
   is_known = describe_from_routes (self->config, snapshot, tunnel);
+  if (remembered && g_strcmp0 (remembered->tunnel, interface) == 0) {
+    tunnel->listen_port = remembered->listen_port;
+    tunnel->fwmark = remembered->fwmark;
+    g_array_append_vals (tunnel->addresses, remembered->addresses->data, remembered->addresses->len);
+  }
   if (is_ours && is_coming (event)) {
     describe_from_event (tunnel, event);
     is_known = TRUE;
@@ -362,6 +367,10 @@ remember_tunnels (KsSituation *self)
       continue;
     g_free (remembered->tunnel);
     remembered->tunnel = g_strdup (tunnel->interface);
+    remembered->listen_port = tunnel->listen_port;
+    remembered->fwmark = tunnel->fwmark;
+    g_array_set_size (remembered->addresses, 0);
+    g_array_append_vals (remembered->addresses, tunnel->addresses->data, tunnel->addresses->len);
     if (tunnel->prefixes->len == 0 && tunnel->nameservers->len == 0)
       continue;
     g_array_set_size (remembered->prefixes, 0);

@@ -19,6 +19,7 @@ remembered_free (gpointer data)
   ks_profile_free (self->profile);
   g_free (self->tunnel);
   g_array_unref (self->prefixes);
+  g_array_unref (self->addresses);
   g_free (self->session);
   g_free (self);
 }
@@ -30,6 +31,7 @@ remembered_new (KsProfile *profile)
 
   self->profile = profile;
   self->prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  self->addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   return self;
 }
 
@@ -82,6 +84,22 @@ set_string (GKeyFile *file, const char *group, const char *key, const char *valu
 {
   if (value)
     g_key_file_set_string (file, group, key, value);
+}
+
+static void
+set_number (GKeyFile *file, const char *group, const char *key, guint32 value)
+{
+  if (value)
+    g_key_file_set_uint64 (file, group, key, value);
+}
+
+/* 0 when it is not there, or larger than @max. */
+static guint32
+get_number (GKeyFile *file, const char *group, const char *key, guint32 max)
+{
+  guint64 value = g_key_file_get_uint64 (file, group, key, NULL);
+
+  return value <= max ? (guint32) value : 0;
 }
 
 static void
@@ -142,16 +160,17 @@ write_remembered (GKeyFile *file, const KsRemembered *remembered)
     g_key_file_set_string (file, group, "lan", ks_lan_format (profile->lan));
   if (profile->dns != KS_DNS_UNSET)
     g_key_file_set_string (file, group, "dns", ks_dns_format (profile->dns));
-  if (profile->listen_port)
-    g_key_file_set_integer (file, group, "listen-port", profile->listen_port);
-  if (profile->fwmark)
-    g_key_file_set_uint64 (file, group, "fwmark", profile->fwmark);
+  set_number (file, group, "listen-port", profile->listen_port);
+  set_number (file, group, "fwmark", profile->fwmark);
   set_endpoints (file, group, profile->endpoints);
   set_prefixes (file, group, "prefixes", profile->prefixes);
   set_prefixes (file, group, "nameservers", profile->nameservers);
   set_uids (file, group, profile->uids);
   set_string (file, group, "tunnel", remembered->tunnel);
   set_prefixes (file, group, "tunnel-prefixes", remembered->prefixes);
+  set_prefixes (file, group, "tunnel-addresses", remembered->addresses);
+  set_number (file, group, "tunnel-listen-port", remembered->listen_port);
+  set_number (file, group, "tunnel-fwmark", remembered->fwmark);
   set_string (file, group, "session", remembered->session);
   if (remembered->leaving)
     g_key_file_set_boolean (file, group, "leaving", TRUE);
@@ -231,8 +250,8 @@ read_profile (GKeyFile *file, const char *group)
     ks_lan_parse (lan, &profile->lan);
   if (dns)
     ks_dns_parse (dns, &profile->dns);
-  profile->listen_port = (guint16) g_key_file_get_integer (file, group, "listen-port", NULL);
-  profile->fwmark = (guint32) g_key_file_get_uint64 (file, group, "fwmark", NULL);
+  profile->listen_port = (guint16) get_number (file, group, "listen-port", G_MAXUINT16);
+  profile->fwmark = get_number (file, group, "fwmark", G_MAXUINT32);
   get_endpoints (file, group, profile->endpoints);
   get_prefixes (file, group, "prefixes", profile->prefixes);
   get_prefixes (file, group, "nameservers", profile->nameservers);
@@ -253,6 +272,9 @@ read_remembered (KsState *state, GKeyFile *file, const char *group)
   remembered = remembered_new (profile);
   remembered->tunnel = get_interface (file, group, "tunnel");
   get_prefixes (file, group, "tunnel-prefixes", remembered->prefixes);
+  get_prefixes (file, group, "tunnel-addresses", remembered->addresses);
+  remembered->listen_port = (guint16) get_number (file, group, "tunnel-listen-port", G_MAXUINT16);
+  remembered->fwmark = get_number (file, group, "tunnel-fwmark", G_MAXUINT32);
   remembered->session = g_key_file_get_string (file, group, "session", NULL);
   remembered->leaving = g_key_file_get_boolean (file, group, "leaving", NULL);
   g_ptr_array_add (state->remembered, remembered);

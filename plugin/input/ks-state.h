@@ -18,6 +18,9 @@ typedef struct {
   KsProfile *profile;
   char *tunnel; /* nullable: the interface of its tunnel at the last activation */
   GArray *prefixes; /* KsPrefix: the tunnel's subnets and DNS servers at the last activation */
+  GArray *addresses; /* KsPrefix: the tunnel's own */
+  guint16 listen_port; /* WireGuard's, of that tunnel */
+  guint32 fwmark;
   char *session; /* nullable: the boot in which the session is on (mode session) */
   gboolean leaving; /* the person has asked to disconnect (pre-down seen); the session ends with the connection */
 } KsRemembered;
