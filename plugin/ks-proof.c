@@ -170,7 +170,8 @@ probe_protocol (Prover *p, const KsPrefix *target, guint8 ip_protocol, GError **
 }
 
 KsProof *
-ks_proof_take (const KsPolicy *policy, const GArray *uplinks, KsGuardState guard, GError **error)
+ks_proof_take (const KsPolicy *policy, const GArray *uplinks, KsGuardState guard, gboolean no_ipv6,
+               GError **error)
 {
   g_autoptr (KsProof) proof = g_new0 (KsProof, 1);
   g_autoptr (KsNlSocket) socket = NULL;
@@ -186,6 +187,8 @@ ks_proof_take (const KsPolicy *policy, const GArray *uplinks, KsGuardState guard
     guint8 icmp;
 
     ks_prefix_parse (targets[i], &target, NULL);
+    if (target.family == AF_INET6 && no_ipv6)
+      continue;
     icmp = target.family == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
     if (!probe_protocol (&p, &target, IPPROTO_UDP, error) || !probe_protocol (&p, &target, IPPROTO_TCP, error)
         || !probe_protocol (&p, &target, icmp, error))

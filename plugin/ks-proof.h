@@ -35,12 +35,13 @@ void ks_proof_free (KsProof *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsProof, ks_proof_free)
 
 /*
- * Asks about public addresses of both families: by udp, tcp and icmp, uid 0
+ * Asks about public addresses of both families (IPv4 alone with @no_ipv6): by udp, tcp and icmp, uid 0
  * and 65534, from the port of each transport and another, naming no device and
  * each of @uplinks (KsProofUplink). NULL when the kernel cannot be asked, or
  * answers so that nothing follows from it (KS_ERROR_KERNEL).
  */
-KsProof *ks_proof_take (const KsPolicy *policy, const GArray *uplinks, KsGuardState guard, GError **error);
+KsProof *ks_proof_take (const KsPolicy *policy, const GArray *uplinks, KsGuardState guard, gboolean no_ipv6,
+                        GError **error);
 
 typedef struct {
   guint ifindex;

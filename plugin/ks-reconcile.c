@@ -105,7 +105,7 @@ take_proof (KsReport *report, const KsSnapshot *snapshot, KsGuardState guard)
   g_autoptr (GArray) uplinks = find_uplinks (report->policy, snapshot);
   g_autoptr (GError) error = NULL;
 
-  report->proof = ks_proof_take (report->policy, uplinks, guard, &error);
+  report->proof = ks_proof_take (report->policy, uplinks, guard, snapshot->no_ipv6, &error);
   take_error (report, &error);
   return report->proof != NULL;
 }
@@ -191,6 +191,23 @@ apply (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot *fir
     apply_guard (report, paths);
 }
 
+/* Rules and routes cannot be read: the guard needs none of them to block. One that is there knows more. */
+static void
+guard_alone (KsReport *report, const KsPaths *paths)
+{
+  g_autofree char *state = ks_paths_runtime (paths, KS_GUARD_NAME);
+  KsSnapshot nothing = {
+    .rules = g_array_new (FALSE, FALSE, sizeof (KsRule)),
+    .routes = g_array_new (FALSE, FALSE, sizeof (KsRoute)),
+  };
+
+  report->policy = ks_situation_policy (report->situation, &nothing);
+  if (report->policy->armed && ks_guard_inspect (report->policy, state, NULL, NULL) == KS_GUARD_ABSENT)
+    apply_guard (report, paths);
+  g_array_unref (nothing.rules);
+  g_array_unref (nothing.routes);
+}
+
 /* Asks for the names of the servers, and applies again if an answer is news. */
 static void
 resolve (KsReport *report, const KsPaths *paths, KsKernel *kernel)
@@ -222,6 +239,7 @@ reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, 
   snapshot = kernel ? ks_kernel_dump (kernel, report->situation->config, &error) : NULL;
   if (!snapshot) {
     take_error (report, &error);
+    guard_alone (report, paths);
     return;
   }
   ks_situation_find_tunnels (report->situation, kernel, snapshot, event);

@@ -421,6 +421,7 @@ ks_situation_policy (const KsSituation *self, const KsSnapshot *snapshot)
     .remembered = prefixes,
     .main_routes = snapshot->routes,
     .rules = snapshot->rules,
+    .no_ipv6 = snapshot->no_ipv6,
     .resolvers = self->network ? self->network->resolvers : NULL,
     .resolver_uids = resolver_uids,
   };

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netlink/route/link.h>
+#include <unistd.h>
 
 #include "kernel/ks-netlink.h"
 #include "kernel/ks-route-message.h"
@@ -99,6 +100,13 @@ rule_dump_request (int family, guint32 table G_GNUC_UNUSED)
   return ks_rule_message_dump (family);
 }
 
+/* Without IPv6 there is no such directory, and requests about it are refused in a way of their own. */
+static gboolean
+is_ipv6_absent (void)
+{
+  return access ("/proc/sys/net/ipv6", F_OK) < 0 && access ("/proc/sys/net/ipv4", F_OK) == 0;
+}
+
 KsSnapshot *
 ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **error)
 {
@@ -108,7 +116,8 @@ ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **error)
 
   snapshot->rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
   snapshot->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
-  for (guint i = 0; i < G_N_ELEMENTS (families); i++) {
+  snapshot->no_ipv6 = is_ipv6_absent ();
+  for (guint i = 0; i < (snapshot->no_ipv6 ? 1 : G_N_ELEMENTS (families)); i++) {
     if (!dump (self, rule_dump_request, families[i], 0, collect_rule, snapshot->rules, error))
       return NULL;
     for (guint j = 0; j < G_N_ELEMENTS (tables); j++)

@@ -13,6 +13,7 @@ typedef struct _KsKernel KsKernel;
 typedef struct {
   GArray *rules; /* KsRule, both families, everybody's */
   GArray *routes; /* KsRoute, both families: our three tables and main */
+  gboolean no_ipv6; /* the kernel has no IPv6 (ipv6.disable=1): nothing to block there */
 } KsSnapshot;
 
 void ks_snapshot_free (KsSnapshot *self);

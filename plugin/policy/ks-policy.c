@@ -63,6 +63,12 @@ typedef struct {
 
 static const int families[] = { AF_INET, AF_INET6 };
 
+static guint
+count_families (const Builder *b)
+{
+  return b->in->no_ipv6 ? 1 : G_N_ELEMENTS (families);
+}
+
 static void
 policy_tunnel_free (gpointer data)
 {
@@ -218,7 +224,7 @@ add_wireguard_transports (Builder *b, const KsProfile *profile)
   guint16 port = tunnel && tunnel->listen_port ? tunnel->listen_port : profile->listen_port;
   guint32 mark = tunnel && tunnel->fwmark ? tunnel->fwmark : profile->fwmark;
 
-  for (guint i = 0; i < G_N_ELEMENTS (families); i++) {
+  for (guint i = 0; i < count_families (b); i++) {
     KsTransport transport = { .family = families[i], .ip_protocol = IPPROTO_UDP, .kernel = TRUE };
 
     if (tunnel)
@@ -495,10 +501,19 @@ tunnel_metric (const Builder *b, guint index)
   return MIN (b->config->tunnel_metric + index, b->config->blackhole_metric - 1);
 }
 
+/* A profile may name IPv6 subnets all the same. */
+static void
+drop_ipv6_routes (GArray *routes)
+{
+  for (guint i = routes->len; i-- > 0;)
+    if (g_array_index (routes, KsRoute, i).family == AF_INET6)
+      g_array_remove_index (routes, i);
+}
+
 static void
 add_default_routes (Builder *b)
 {
-  for (guint i = 0; i < G_N_ELEMENTS (families); i++) {
+  for (guint i = 0; i < count_families (b); i++) {
     KsPrefix all = ks_prefix_default (families[i]);
     KsRoute blackhole = ks_route_blackhole (b->config->table, b->config->protocol, &all, b->config->blackhole_metric);
 
@@ -507,7 +522,7 @@ add_default_routes (Builder *b)
   for (guint i = 0; i < b->in->tunnels->len; i++) {
     const KsTunnel *tunnel = b->in->tunnels->pdata[i];
 
-    for (guint j = 0; j < G_N_ELEMENTS (families); j++) {
+    for (guint j = 0; j < count_families (b); j++) {
       KsPrefix all = ks_prefix_default (families[j]);
       gboolean carries = families[j] == AF_INET ? tunnel->has_ipv4 : tunnel->has_ipv6;
       const KsPrefix *gateway = families[j] == AF_INET ? &tunnel->gateway4 : &tunnel->gateway6;
@@ -687,7 +702,7 @@ add_uplink_routes (Builder *b)
       add_route (b, &copy);
     }
   }
-  for (guint i = 0; i < G_N_ELEMENTS (families); i++) {
+  for (guint i = 0; i < count_families (b); i++) {
     KsPrefix all = ks_prefix_default (families[i]);
     KsRoute end = ks_route_init (b->config->uplink_table, b->config->protocol, &all, G_MAXUINT32);
 
@@ -743,11 +758,13 @@ ks_policy_compute (const KsPolicyInput *input)
   add_bootstrap (&b);
   add_policy_tunnels (&b);
 
-  for (guint i = 0; i < G_N_ELEMENTS (families); i++)
+  for (guint i = 0; i < count_families (&b); i++)
     add_rules (&b, families[i]);
   add_default_routes (&b);
   add_tunnel_routes (&b);
   add_uplink_routes (&b);
+  if (input->no_ipv6)
+    drop_ipv6_routes (policy->routes);
   sort_routes (policy->routes);
   return policy;
 }

@@ -34,6 +34,7 @@ typedef struct {
   GHashTable *remembered; /* profile key -> GArray of KsPrefix: the tunnel's subnets at the last activation */
   const GArray *main_routes; /* KsRoute: table main of both families */
   const GArray *rules; /* KsRule: everybody's, to see what stands in front of ours */
+  gboolean no_ipv6; /* the kernel has no IPv6 */
   const GArray *resolvers; /* KsPrefix: the DNS servers the uplinks were given */
   const GArray *resolver_uids; /* guint32: of the system's resolver, besides root */
 } KsPolicyInput;
