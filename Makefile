@@ -75,6 +75,9 @@ $(BUILD)/10-killswitch: $(BUILD)/dispatcher/10-killswitch.o $(PLUGIN)
 $(BUILD)/nm-killswitch: $(BUILD)/dispatcher/nm-killswitch.o $(PLUGIN)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
 
+# kept: a test's object is no intermediate file to be made again each time
+.SECONDARY:
+
 # --- installation: starts and enables nothing ---
 
 DISPATCHER   = $(NMLIBDIR)/dispatcher.d
@@ -161,6 +164,8 @@ deb:
 # --- upkeep ---
 
 C_FILES = $(wildcard plugin/*.[ch] plugin/*/*.[ch] dispatcher/*.[ch] tests/*/*.[ch])
+
+-include tests/fuzz/fuzz.mk
 
 .PHONY: format lint
 format:

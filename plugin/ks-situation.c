@@ -110,19 +110,28 @@ arm_profiles (KsSituation *self, const KsEvent *event, const char *boot)
   }
 }
 
+/* Whether @path, or its directory, is among @paths. */
+static gboolean
+is_among (const GPtrArray *paths, const char *path)
+{
+  g_autofree char *directory = g_path_get_dirname (path);
+
+  return g_ptr_array_find_with_equal_func ((GPtrArray *) paths, path, g_str_equal, NULL)
+         || g_ptr_array_find_with_equal_func ((GPtrArray *) paths, directory, g_str_equal, NULL);
+}
+
 /* A file that cannot be read any more, or not be understood, was armed if it was when it could. */
 static void
 arm_remembered (KsSituation *self, const GPtrArray *paths, const char *boot)
 {
-  for (guint i = 0; i < paths->len; i++) {
-    KsRemembered *remembered = ks_state_find_path (self->state, paths->pdata[i]);
+  if (paths->len > 0 && !self->state->is_known)
+    self->is_unclear = TRUE;
+  for (guint i = 0; i < self->state->remembered->len; i++) {
+    KsRemembered *remembered = self->state->remembered->pdata[i];
 
-    if (!remembered) {
-      self->is_unclear = self->is_unclear || !self->state->is_known;
-      continue;
-    }
-    if (ks_profile_set_find (self->set, ks_profile_key (remembered->profile)))
-      continue; /* another file has this profile now */
+    if (!is_among (paths, remembered->profile->path)
+        || ks_profile_set_find (self->set, ks_profile_key (remembered->profile)))
+      continue; /* the file is gone, or another one has this profile now */
     if (remembered->profile->mode == KS_MODE_STRICT || g_strcmp0 (remembered->session, boot) == 0)
       g_ptr_array_add (self->armed, remembered->profile);
   }
@@ -158,13 +167,13 @@ forget_gone (KsSituation *self)
     if (ks_profile_wants (profile))
       g_hash_table_add (keys, (gpointer) ks_profile_key (profile));
   }
-  for (guint i = 0; i < G_N_ELEMENTS (lists); i++)
-    for (guint j = 0; j < lists[i]->len; j++) {
-      const KsRemembered *remembered = ks_state_find_path (self->state, lists[i]->pdata[j]);
+  for (guint i = 0; i < self->state->remembered->len; i++) {
+    const KsProfile *profile = ((const KsRemembered *) self->state->remembered->pdata[i])->profile;
 
-      if (remembered && !ks_profile_set_find (self->set, ks_profile_key (remembered->profile)))
-        g_hash_table_add (keys, (gpointer) ks_profile_key (remembered->profile));
-    }
+    for (guint j = 0; j < G_N_ELEMENTS (lists); j++)
+      if (is_among (lists[j], profile->path) && !ks_profile_set_find (self->set, ks_profile_key (profile)))
+        g_hash_table_add (keys, (gpointer) ks_profile_key (profile));
+  }
   ks_state_keep_only (self->state, keys);
 }
 
@@ -186,7 +195,8 @@ KsSituation *
 ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags)
 {
   KsSituation *self = g_new0 (KsSituation, 1);
-  g_autofree char *boot = read_line (paths->boot_id);
+  g_autofree char *line = read_line (paths->boot_id);
+  const char *boot = line && *line ? line : "unknown";
 
   self->errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
   self->armed = g_ptr_array_new ();
@@ -201,7 +211,7 @@ ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags
 
   if (!(flags & KS_READ_NO_NETWORK))
     read_network (self);
-  arm_profiles (self, event, boot ? boot : "unknown");
+  arm_profiles (self, event, boot);
   arm_remembered (self, self->set->unreadable, boot);
   arm_remembered (self, self->set->unclear, boot);
   return self;
@@ -264,6 +274,13 @@ is_coming (const KsEvent *event)
   default:
     return FALSE;
   }
+}
+
+/* Whether the event is about a plugin VPN: its interface may be the one the VPN runs over. */
+static gboolean
+is_vpn_action (const KsEvent *event)
+{
+  return event->action == KS_ACTION_VPN_PRE_UP || event->action == KS_ACTION_VPN_UP;
 }
 
 /* What our own routes by a device tell of it. */
@@ -334,8 +351,9 @@ guess_tunnel (KsSituation *self, KsKernel *kernel, const KsSnapshot *snapshot, c
   g_autoptr (KsTunnel) tunnel = NULL;
   gboolean is_known;
 
+  /* of a plugin VPN without a device of its own the event names the uplink: that is no tunnel */
   if (is_ours && is_coming (event))
-    interface = event->vpn_interface ? event->vpn_interface : event->interface;
+    interface = is_vpn_action (event) ? event->vpn_interface : event->interface;
   if (!interface || (event && ks_event_is_down (event) && names_interface (event, interface)))
     return;
   tunnel = ks_tunnel_new (ks_profile_key (profile), interface);

@@ -114,6 +114,7 @@ get_value (Reader *r, const char *key)
     g_autofree char *raw = g_key_file_get_value (r->file, GROUP, key, NULL);
 
     report (r, key, raw ? raw : "", "text in UTF-8 with valid escapes");
+    g_clear_pointer (&value, g_free); /* GLib returns what it could make of an invalid escape */
   }
   return value ? g_strstrip (value) : NULL;
 }
@@ -175,6 +176,8 @@ read_lan (Reader *r, KsConfig *config)
 
   if (value && !ks_lan_parse (value, &config->lan)) {
     report (r, "Lan", value, "one of private, routes, off");
+    config->lan = KS_LAN_OFF;
+  } else if (!value && g_key_file_has_key (r->file, GROUP, "Lan", NULL)) {
     config->lan = KS_LAN_OFF;
   }
 }

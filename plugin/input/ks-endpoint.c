@@ -153,34 +153,38 @@ openvpn_protocol (const char *word)
   return 0;
 }
 
-/* HOST[:PORT[:PROTOCOL]] with an IPv6 host in brackets or bare, from the right (nm-openvpn: nmovpn_remote_parse()). */
+/* Cuts the field after the last colon off @text; NULL when there is none, or @text is an IPv6 address as it is. */
+static char *
+cut_field (char *text)
+{
+  g_autofree char *bare = strip_brackets (text);
+  char *colon = is_ipv6 (bare) ? NULL : strrchr (text, ':');
+
+  if (!colon)
+    return NULL;
+  *colon = '\0';
+  return colon + 1;
+}
+
+/*
+ * HOST[:PORT[:PROTOCOL]], with an IPv6 host in brackets or bare, and PORT or
+ * PROTOCOL left empty or not: taken apart from the right, as nm-openvpn does
+ * (nmovpn_remote_parse()).
+ */
 static void
 parse_openvpn_remote (Parser *p, const char *text, guint16 port, guint8 ip_protocol)
 {
   g_autofree char *rest = g_strdup (text);
   g_autofree char *host = NULL;
-  char *colon;
+  char *last = cut_field (rest);
+  char *before = last ? cut_field (rest) : NULL;
+  const char *port_text = before ? before : last;
+  const char *protocol_text = before ? last : NULL;
 
-  if (!is_ipv6 (rest)) {
-    colon = strrchr (rest, ':');
-    if (colon && openvpn_protocol (colon + 1)) {
-      ip_protocol = openvpn_protocol (colon + 1);
-      *colon = '\0';
-      colon = strrchr (rest, ':');
-    }
-    /* "HOST::tcp": the port left empty */
-    if (colon && !colon[1] && !is_ipv6 (rest)) {
-      *colon = '\0';
-    } else if (colon && !strchr (colon, ']') && !is_ipv6 (rest)) {
-      if (!parse_port (colon + 1, &port)) {
-        g_ptr_array_add (p->errors, invalid ("remote", text, "HOST[:PORT[:PROTOCOL]]"));
-        return;
-      }
-      *colon = '\0';
-    }
-  }
   host = strip_brackets (rest);
-  if (!is_host (host))
+  if (protocol_text && *protocol_text)
+    ip_protocol = openvpn_protocol (protocol_text);
+  if (!is_host (host) || ip_protocol == 0 || (port_text && *port_text && !parse_port (port_text, &port)))
     g_ptr_array_add (p->errors, invalid ("remote", text, "HOST[:PORT[:PROTOCOL]]"));
   else
     add (p, host, port, ip_protocol);
@@ -261,6 +265,8 @@ static const struct {
 } plugins[] = {
   /* OpenVPN opens its first socket as root and later ones as its service user (run) */
   { SERVICE_PREFIX "openvpn", parse_openvpn, "nm-openvpn" },
+  /* drops root before it opens any socket (nm-openconnect-service.c, openconnect_drop_child_privs()) */
+  { SERVICE_PREFIX "openconnect", parse_other, "nm-openconnect" },
 };
 
 GPtrArray *

@@ -174,6 +174,9 @@ parse_environment (KsEvent *event, char *const *envp, GError **error)
   event->external = g_strcmp0 (get_variable (envp, "CONNECTION_EXTERNAL"), "1") == 0;
   if (!get_interface (envp, "VPN_IP_IFACE", &event->vpn_interface, error))
     return FALSE;
+  /* a VPN without a device of its own: this is the uplink */
+  if (g_strcmp0 (event->vpn_interface, get_variable (envp, "DEVICE_IP_IFACE")) == 0)
+    g_clear_pointer (&event->vpn_interface, g_free);
 
   /* With a VPN, IP4_* describe its parent. */
   v4 = event->vpn_interface ? "VPN_IP4" : "IP4";

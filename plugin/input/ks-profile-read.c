@@ -8,6 +8,7 @@
  * UUID; only those that ask for the kill switch go through libnm.
  */
 #include <NetworkManager.h>
+#include <errno.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -174,8 +175,15 @@ add_profile_file (Reader *r, const char *path, guint directory)
   struct stat status;
   Candidate *candidate;
 
-  if (stat (path, &status) < 0 || S_ISDIR (status.st_mode))
-    return; /* gone since it was listed, or a directory */
+  if (stat (path, &status) < 0) {
+    if (errno != ENOENT) { /* gone since it was listed, or a link to nothing */
+      report (r, "%s: %s", path, g_strerror (errno));
+      add_unreadable (r, path);
+    }
+    return;
+  }
+  if (S_ISDIR (status.st_mode))
+    return;
   insecure = insecurity (&status);
   if (insecure) {
     report (r, "%s: %s", path, insecure);
@@ -187,6 +195,12 @@ add_profile_file (Reader *r, const char *path, guint directory)
       report (r, "%s: %s", path, error->message);
       add_unreadable (r, path);
     }
+    return;
+  }
+  /* empty after a crash, or cut short: no profile that was taken away */
+  if (!g_key_file_has_group (file, "connection")) {
+    report (r, "%s: there is no [connection] section", path);
+    add_unreadable (r, path);
     return;
   }
   candidate = g_new0 (Candidate, 1);
@@ -221,11 +235,13 @@ list_directory (Reader *r, const KsProfileDirectory *directory, guint index)
   const char *name;
 
   if (!dir) {
-    if (!g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+    if (!g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
       report (r, "%s", error->message);
+      add_unreadable (r, directory->path);
+    }
     return;
   }
-  while ((name = g_dir_read_name (dir))) {
+  while ((errno = 0, name = g_dir_read_name (dir))) {
     g_autofree char *path = g_build_filename (directory->path, name, NULL);
     g_autofree char *uuid = directory->tombstones ? tombstone_uuid (name) : NULL;
 
@@ -233,6 +249,10 @@ list_directory (Reader *r, const KsProfileDirectory *directory, guint index)
       add_tombstone (r, path, uuid, index);
     else if (is_profile_name (name, directory->any_name))
       add_profile_file (r, path, index);
+  }
+  if (errno) {
+    report (r, "%s: %s", directory->path, g_strerror (errno));
+    add_unreadable (r, directory->path);
   }
 }
 
@@ -296,12 +316,21 @@ vpn_type (const char *type)
   return KS_VPN_NONE;
 }
 
+/* A setting of ours; as it stands in the file when it is no valid text: a value that is none, but not unset. */
+static char *
+get_setting (GKeyFile *file, const char *key)
+{
+  char *value = get_string (file, "user", key);
+
+  return value ? value : g_key_file_get_value (file, "user", key, NULL);
+}
+
 /* User data wins over the zone; an unknown value arms strict. */
 static void
 decide_mode (Reader *r, GKeyFile *file, KsProfile *profile)
 {
   g_autofree char *zone = get_string (file, "connection", "zone");
-  g_autofree char *mode = get_string (file, "user", MODE_KEY);
+  g_autofree char *mode = get_setting (file, MODE_KEY);
 
   if (mode) {
     profile->reason = KS_REASON_USER_DATA;
@@ -323,8 +352,8 @@ decide_mode (Reader *r, GKeyFile *file, KsProfile *profile)
 static void
 read_overrides (Reader *r, GKeyFile *file, KsProfile *profile)
 {
-  g_autofree char *lan = get_string (file, "user", LAN_KEY);
-  g_autofree char *dns = get_string (file, "user", DNS_KEY);
+  g_autofree char *lan = get_setting (file, LAN_KEY);
+  g_autofree char *dns = get_setting (file, DNS_KEY);
 
   if (lan && !ks_lan_parse (lan, &profile->lan)) {
     report (r, "%s: [user] " LAN_KEY ": '%s' is not one of private, routes, off: taken as off", profile->path, lan);

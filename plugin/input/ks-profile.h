@@ -71,7 +71,7 @@ const char *ks_profile_key (const KsProfile *self);
 
 typedef struct {
   GPtrArray *profiles; /* of KsProfile, every VPN profile with a setting of ours, also "off"; by path */
-  GPtrArray *unreadable; /* of char*, paths of files that are no valid profile */
+  GPtrArray *unreadable; /* of char*, paths of files that are no valid profile, and of directories */
   GPtrArray *unclear; /* of char*, paths of profiles with a zone that a configuration we could not read may name */
   GPtrArray *warnings; /* of char*, for people: a zone on a profile that is no VPN */
 } KsProfileSet;

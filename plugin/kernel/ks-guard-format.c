@@ -50,14 +50,14 @@
 
 #include "kernel/ks-guard.h"
 
-/* nft's integers have no overflow: the uid nobody can have */
+/* (uid_t) -1: nobody can have it */
 #define NO_UID G_MAXUINT32
 
 #define DNS_PORTS "53, 853, 5355"
 
 /* What an unprivileged program can send; anything else takes a raw socket. 115 is L2TP, which has a datagram socket. */
-static const guint8 program_protocols[] = { IPPROTO_ICMP, IPPROTO_TCP,  IPPROTO_UDP, IPPROTO_DCCP,
-                                            IPPROTO_ICMPV6, 115, IPPROTO_SCTP, IPPROTO_UDPLITE };
+static const guint8 program_protocols[] = { IPPROTO_ICMP,   IPPROTO_TCP, IPPROTO_UDP,  IPPROTO_DCCP,
+                                            IPPROTO_ICMPV6, 115,         IPPROTO_SCTP, IPPROTO_UDPLITE };
 #define PROGRAM_PROTOCOLS "{ 1, 6, 17, 33, 58, 115, 132, 136 }"
 #define PORT_PROTOCOLS "{ 6, 17, 33, 132, 136 }"
 
@@ -74,11 +74,13 @@ static const char *const lan_groups[] = {
 typedef enum {
   SENDER_NONE, /* nobody may now */
   SENDER_ANY,
-  SENDER_UID, /* a program of the transport's uid */
+  SENDER_UID,    /* a program of the transport's uid */
   SENDER_KERNEL, /* nobody owns the packet */
 } Sender;
 
-static void G_GNUC_PRINTF (2, 3)
+static void add_line (GString *out, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+static void
 add_line (GString *out, const char *format, ...)
 {
   va_list arguments;
@@ -386,7 +388,8 @@ add_unowned_chain (GString *out)
   end_chain (out);
 }
 
-/* Accepts what is for the LAN, returns with the rest. LLMNR asks for the same names as DNS; mDNS only for those of the LAN. */
+/* Accepts what is for the LAN, returns with the rest. LLMNR asks for the names that DNS does; mDNS for the LAN's own.
+ */
 static void
 add_lan_chain (GString *out, const KsPolicy *policy)
 {
@@ -473,8 +476,8 @@ add_prerouting_chain (GString *out, const KsPolicy *policy)
 static void
 add_counter (GString *out, const char *name, const KsGuardCounter *counter)
 {
-  g_string_append_printf (out, "  counter %s {\n    packets %" G_GUINT64_FORMAT " bytes %" G_GUINT64_FORMAT "\n  }\n", name,
-                          counter->packets, counter->bytes);
+  g_string_append_printf (out, "  counter %s {\n    packets %" G_GUINT64_FORMAT " bytes %" G_GUINT64_FORMAT "\n  }\n",
+                          name, counter->packets, counter->bytes);
 }
 
 char *

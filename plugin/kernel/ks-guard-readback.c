@@ -21,7 +21,7 @@
 typedef struct {
   KsNlSocket *socket;
   GChecksum *checksum;
-  GPtrArray *sets; /* of char*, the names of the table's sets */
+  GPtrArray *sets;     /* of char*, the names of the table's sets */
   GPtrArray *elements; /* of char*, a digest each */
   KsGuardReadback *out;
 } Reader;
@@ -72,7 +72,8 @@ is_ours (struct nlmsghdr *header)
   return table && strcmp (attribute_string (table), KS_GUARD_TABLE) == 0;
 }
 
-/* Adds the message's attributes, but the one of type @skip, to the digest. Handles are in it: they only change with the object. */
+/* Adds the message's attributes, but the one of type @skip, to the digest. Handles are in it: they only change with the
+ * object. */
 static void
 add_message (Reader *reader, struct nlmsghdr *header, int skip)
 {
@@ -80,9 +81,8 @@ add_message (Reader *reader, struct nlmsghdr *header, int skip)
   int left;
 
   g_checksum_update (reader->checksum, (const guchar *) &header->nlmsg_type, sizeof header->nlmsg_type);
-  nlmsg_for_each_attr (attribute, header, sizeof (struct nfgenmsg), left)
-    if (nla_type (attribute) != skip)
-      g_checksum_update (reader->checksum, (const guchar *) attribute, attribute->nla_len);
+  nlmsg_for_each_attr (attribute, header, sizeof (struct nfgenmsg), left) if (nla_type (attribute) != skip)
+    g_checksum_update (reader->checksum, (const guchar *) attribute, attribute->nla_len);
 }
 
 static gboolean
@@ -130,9 +130,8 @@ on_elements (struct nlmsghdr *header, gpointer user_data)
   int left;
 
   if (list)
-    nla_for_each_nested (element, list, left)
-      g_ptr_array_add (reader->elements, g_compute_checksum_for_data (G_CHECKSUM_SHA256, nla_data (element),
-                                                                      nla_len (element)));
+    nla_for_each_nested (element, list, left) g_ptr_array_add (
+      reader->elements, g_compute_checksum_for_data (G_CHECKSUM_SHA256, nla_data (element), nla_len (element)));
   return TRUE;
 }
 
@@ -142,11 +141,9 @@ read_counter (const struct nlattr *data, KsGuardCounter *counter)
   const struct nlattr *attribute;
   int left;
 
-  nla_for_each_nested (attribute, data, left)
-    if (nla_type (attribute) == NFTA_COUNTER_PACKETS)
-      counter->packets = attribute_be64 (attribute);
-    else if (nla_type (attribute) == NFTA_COUNTER_BYTES)
-      counter->bytes = attribute_be64 (attribute);
+  nla_for_each_nested (attribute, data, left) if (nla_type (attribute) == NFTA_COUNTER_PACKETS) counter->packets =
+    attribute_be64 (attribute);
+  else if (nla_type (attribute) == NFTA_COUNTER_BYTES) counter->bytes = attribute_be64 (attribute);
 }
 
 static gboolean
@@ -181,8 +178,10 @@ dump (Reader *reader, int type, const char *set, KsNetlinkFunc func)
 
   if (!message || nlmsg_append (message, &family, sizeof family, NLMSG_ALIGNTO) < 0)
     return ENOMEM;
-  /* Tables and chains are few, and a kernel knows no filter for them: a table's name in the request would be ignored. */
-  if (type != NFT_MSG_GETTABLE && type != NFT_MSG_GETCHAIN && nla_put_string (message, NFTA_RULE_TABLE, KS_GUARD_TABLE) < 0)
+  /* Tables and chains are few, and a kernel knows no filter for them: a table's name in the request would be ignored.
+   */
+  if (type != NFT_MSG_GETTABLE && type != NFT_MSG_GETCHAIN
+      && nla_put_string (message, NFTA_RULE_TABLE, KS_GUARD_TABLE) < 0)
     return ENOMEM;
   if (set && nla_put_string (message, NFTA_SET_ELEM_LIST_SET, set) < 0)
     return ENOMEM;

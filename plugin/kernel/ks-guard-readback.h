@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the kernel holds of the guard, as one digest: the netlink messages that
- * describe the table, byte for byte, but for the counters' values. A digest
- * says "the same" or "not the same" without a second description of the guard
- * that could disagree with the first, and takes 1/20 of libnftables' time.
+ * describe the table, byte for byte, but for the counters' values. That says
+ * "the same" or "not the same", all that is needed, without a second
+ * description of the guard that could disagree with the first.
  */
 #pragma once
 
@@ -11,12 +11,12 @@
 
 typedef struct {
   gboolean present; /* whether there is a table */
-  char *digest; /* hexadecimal; NULL without a table */
+  char *digest;     /* hexadecimal; NULL without a table */
   KsGuardCounters counters;
 } KsGuardReadback;
 
 void ks_guard_readback_clear (KsGuardReadback *self);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KsGuardReadback, ks_guard_readback_clear)
 
-/* Reads into @out, zeroed by the caller. KS_ERROR_UNSUPPORTED without nf_tables, KS_ERROR_PERMISSION, KS_ERROR_KERNEL. */
+/* Reads into @out, zeroed by the caller. KS_ERROR_UNSUPPORTED (no nf_tables), KS_ERROR_PERMISSION, KS_ERROR_KERNEL. */
 gboolean ks_guard_readback (KsGuardReadback *out, GError **error);

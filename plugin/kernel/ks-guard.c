@@ -8,6 +8,10 @@
  * file included, has the guard replaced. So nobody's `nft flush` or deleted
  * rule goes unnoticed, an unchanged guard costs less than a millisecond, and
  * nftables' text is never parsed.
+ *
+ * A replacement is one transaction: no packet passes meanwhile that neither
+ * guard lets through. The kernel may drop one that should pass, since the new
+ * chains are hooked in, with their policy, a moment before their rules count.
  */
 #include "kernel/ks-guard.h"
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netlink/route/link.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "kernel/ks-netlink.h"
@@ -56,6 +57,27 @@ collect_rule (struct nlmsghdr *header, gpointer user_data)
   return TRUE;
 }
 
+/*
+ * IPv6 next hops are routes of their own to the kernel, which shows some of
+ * them as one route: those that came in without an end to their life. Taken
+ * apart, one can be added or deleted without the others, and two router
+ * advertisements' defaults are the same in table 85 as in main. Weights do not
+ * survive it.
+ */
+static void
+append_apart (GArray *routes, const KsRoute *route)
+{
+  for (guint i = 0; i < route->n_nexthops; i++) {
+    KsRoute one = *route;
+
+    memset (one.nexthops, 0, sizeof one.nexthops);
+    one.n_nexthops = 1;
+    one.nexthops[0] = route->nexthops[i];
+    one.nexthops[0].weight = 0;
+    g_array_append_val (routes, one);
+  }
+}
+
 static gboolean
 collect_route (struct nlmsghdr *header, gpointer user_data)
 {
@@ -63,7 +85,10 @@ collect_route (struct nlmsghdr *header, gpointer user_data)
 
   if (!ks_route_message_parse (header, &route))
     return FALSE;
-  g_array_append_val ((GArray *) user_data, route);
+  if (route.family == AF_INET6 && route.n_nexthops > 1)
+    append_apart (user_data, &route);
+  else
+    g_array_append_val ((GArray *) user_data, route);
   return TRUE;
 }
 
@@ -107,6 +132,48 @@ is_ipv6_absent (void)
   return access ("/proc/sys/net/ipv6", F_OK) < 0 && access ("/proc/sys/net/ipv4", F_OK) == 0;
 }
 
+static gboolean
+is_same_list (const GArray *a, const GArray *b)
+{
+  if (a->len != b->len)
+    return FALSE;
+  for (guint i = 0; i < a->len; i++)
+    if (!ks_rule_equal (&g_array_index (a, KsRule, i), &g_array_index (b, KsRule, i)))
+      return FALSE;
+  return TRUE;
+}
+
+/*
+ * Dumps until two dumps in a row are the same. The kernel does not flag an
+ * interrupted dump of rules, and resumes one by counting (net/core/fib_rules.c,
+ * dump_rules()): a rule that somebody adds or deletes meanwhile makes another
+ * one appear twice or not at all, and what is there once would be deleted
+ * (run). From the second dump on, some 300 rules come in one piece.
+ */
+static gboolean
+dump_rules (KsKernel *self, int family, GArray *out, GError **error)
+{
+  g_autoptr (GArray) last = g_array_new (FALSE, FALSE, sizeof (KsRule));
+
+  if (!dump (self, rule_dump_request, family, 0, collect_rule, last, error))
+    return FALSE;
+  for (int i = 0; i < DUMP_TRIES; i++) {
+    g_autoptr (GArray) again = g_array_new (FALSE, FALSE, sizeof (KsRule));
+
+    if (!dump (self, rule_dump_request, family, 0, collect_rule, again, error))
+      return FALSE;
+    if (is_same_list (last, again)) {
+      g_array_append_vals (out, again->data, again->len);
+      return TRUE;
+    }
+    g_clear_pointer (&last, g_array_unref);
+    last = g_steal_pointer (&again);
+  }
+  g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "cannot dump %s rules of the kernel: somebody keeps changing them",
+               family == AF_INET6 ? "IPv6" : "IPv4");
+  return FALSE;
+}
+
 KsSnapshot *
 ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **error)
 {
@@ -118,7 +185,7 @@ ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **error)
   snapshot->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
   snapshot->no_ipv6 = is_ipv6_absent ();
   for (guint i = 0; i < (snapshot->no_ipv6 ? 1 : G_N_ELEMENTS (families)); i++) {
-    if (!dump (self, rule_dump_request, families[i], 0, collect_rule, snapshot->rules, error))
+    if (!dump_rules (self, families[i], snapshot->rules, error))
       return NULL;
     for (guint j = 0; j < G_N_ELEMENTS (tables); j++)
       if (!dump (self, ks_route_message_dump, families[i], tables[j], collect_route, snapshot->routes, error))
@@ -180,37 +247,36 @@ set_step_error (GError **error, const KsStep *step, int result)
     g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "%s: %s", text, g_strerror (result));
 }
 
+typedef struct {
+  KsKernel *kernel;
+  guint *changes;
+  GError **error;
+  gboolean failed;
+} Application;
+
 static gboolean
-is_deletion (const KsStep *step)
+take_step (const KsStep *step, gpointer user_data)
 {
-  return step->kind == KS_STEP_DELETE_RULE || step->kind == KS_STEP_DELETE_ROUTE;
+  Application *application = user_data;
+  g_autoptr (KsNlMessage) message = step_message (step);
+  int result = message ? ks_netlink_request (application->kernel->socket, message) : ENOMEM;
+
+  if (result == 0)
+    (*application->changes)++;
+  if (result == 0 || is_done_already (step, result))
+    return TRUE;
+  if (!application->failed)
+    set_step_error (application->error, step, result);
+  application->failed = TRUE;
+  return FALSE;
 }
 
 gboolean
 ks_kernel_apply (KsKernel *self, const GArray *plan, guint *changes, GError **error)
 {
-  gboolean failed = FALSE;
-  gboolean blocker_failed = FALSE;
+  Application application = { .kernel = self, .changes = changes, .error = error };
 
-  for (guint i = 0; i < plan->len; i++) {
-    const KsStep *step = &g_array_index (plan, KsStep, i);
-    g_autoptr (KsNlMessage) message = NULL;
-    int result;
-
-    if (blocker_failed && is_deletion (step))
-      continue;
-    message = step_message (step);
-    result = message ? ks_netlink_request (self->socket, message) : ENOMEM;
-    if (result == 0) {
-      (*changes)++;
-    } else if (!is_done_already (step, result)) {
-      if (!failed)
-        set_step_error (error, step, result);
-      failed = TRUE;
-      blocker_failed = blocker_failed || step->blocks;
-    }
-  }
-  return !failed;
+  return ks_plan_take (plan, take_step, &application);
 }
 
 /* A link by name; 0 index when there is none. */

@@ -28,9 +28,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsKernel, ks_kernel_free)
 KsSnapshot *ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **error);
 
 /*
- * Applies @plan in order. After an addition that blocks has failed, nothing
- * that blocks is deleted; other steps go on. Returns FALSE with the first
- * error if any step failed; *@changes counts the messages the kernel accepted.
+ * Applies @plan as ks_plan_take() does. Returns FALSE with the first error if
+ * any step failed; *@changes counts the messages the kernel accepted.
  */
 gboolean ks_kernel_apply (KsKernel *self, const GArray *plan, guint *changes, GError **error);
 

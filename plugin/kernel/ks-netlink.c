@@ -14,6 +14,8 @@
 /* The kernel answers at once; a socket that does not is broken. */
 #define TIMEOUT_SECONDS 5
 #define RECEIVE_BUFFER (1 << 20)
+/* The kernel fills at most 32 KiB at a time, and that much only for a reader that has shown such a buffer. */
+#define MESSAGE_BUFFER (64 << 10)
 
 #ifndef NETLINK_GET_STRICT_CHK
 #define NETLINK_GET_STRICT_CHK 12
@@ -92,6 +94,7 @@ ks_netlink_open (GError **error)
   }
   /* Without these it still works: slower, and a hang is then a hang. */
   nl_socket_set_buffer_size (socket, RECEIVE_BUFFER, 0);
+  nl_socket_set_msg_buf_size (socket, MESSAGE_BUFFER);
   setsockopt (nl_socket_get_fd (socket), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
   setsockopt (nl_socket_get_fd (socket), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &one, sizeof one);
   return g_steal_pointer (&socket);

@@ -197,8 +197,10 @@ from_libnl (NlRoute *in)
   route.dst = prefix_of (rtnl_route_get_dst (in), route.family);
   route.dst.family = route.family;
   route.prefsrc = prefix_of (rtnl_route_get_pref_src (in), route.family);
+  /* a congestion control is a name, which libnl takes for a number; no transport needs it */
   for (int i = 1; i <= RTAX_MAX; i++)
-    rtnl_route_get_metric (in, i, &route.metrics[i]);
+    if (i != RTAX_CC_ALGO)
+      rtnl_route_get_metric (in, i, &route.metrics[i]);
   /* IPv6 shows routes that carry nothing as routes by the loopback device */
   if (carries (route.type))
     get_nexthops (in, &route);

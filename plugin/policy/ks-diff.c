@@ -10,10 +10,17 @@
  *   3  exemptions                so that a transport both policies allow never meets a blocker first
  *   4  rules that block          the terminal rule, then the default, the tunnel's own subnets, DNS
  *   5  LAN rules                 after the tunnel's own subnets, which they must not shadow
- *   6  stale routes that carry   tunnels that are gone
- *   7  stale LAN rules, stale exemptions
+ *   6  stale LAN rules, stale exemptions
+ *   7  stale routes that carry   tunnels that are gone: before that, the LAN rule behind a tunnel's subnet would
+ *                                have taken over what the tunnel carried
  *   8  stale rules that block    once nothing old is left that they would have stopped
  *   9  stale routes that block, stale uplink routes
+ *
+ * When a step fails on which others rely, these are left out: after an
+ * addition of what blocks, or of a tunnel's subnet (an uplink's own may be
+ * numbered alike, and then nothing blocks behind it), and after the deletion of
+ * a LAN rule or an exemption, no LAN rule is added and neither what blocks nor
+ * what carries is deleted. tests/unit/test-order.c tries it all.
  *
  * To disarm, everything is allowed by the new policy: what blocks goes first,
  * so that a run killed half way leaves no transport cut off by half a policy.
@@ -26,9 +33,9 @@ enum {
   PHASE_ADD_EXEMPTION,
   PHASE_ADD_BLOCKING_RULE,
   PHASE_ADD_LAN,
-  PHASE_DELETE_ROUTE,
   PHASE_DELETE_LAN,
   PHASE_DELETE_EXEMPTION,
+  PHASE_DELETE_ROUTE,
   PHASE_DELETE_BLOCKING_RULE,
   PHASE_DELETE_BLOCKING_ROUTE,
 };
@@ -122,14 +129,28 @@ compare_steps (gconstpointer first, gconstpointer second)
   return 0;
 }
 
+/* Bypass routes, before a transport loses its exemption; rules; routes. */
+static int
+disarming_rank (const KsStep *step)
+{
+  switch (step->kind) {
+  case KS_STEP_ADD_ROUTE:
+    return 0;
+  case KS_STEP_DELETE_RULE:
+    return 1;
+  default:
+    return 2;
+  }
+}
+
 /* The same when nothing of ours is wanted any more: what blocks goes first, from the last priority to the first. */
 static int
 compare_disarming_steps (gconstpointer first, gconstpointer second)
 {
   const KsStep *a = first, *b = second;
 
-  if (a->kind != b->kind)
-    return a->kind == KS_STEP_DELETE_RULE ? -1 : 1;
+  if (disarming_rank (a) != disarming_rank (b))
+    return disarming_rank (a) < disarming_rank (b) ? -1 : 1;
   if (a->kind == KS_STEP_DELETE_RULE) {
     gboolean a_blocks = a->phase == PHASE_DELETE_BLOCKING_RULE;
     gboolean b_blocks = b->phase == PHASE_DELETE_BLOCKING_RULE;
@@ -142,21 +163,44 @@ compare_disarming_steps (gconstpointer first, gconstpointer second)
   return 0;
 }
 
-static void
-push_rule (GArray *plan, KsStepKind kind, guint phase, const KsRule *rule)
+/* Whether something could get out where the step is not taken, and others after it are. */
+static gboolean
+does_close (const KsConfig *config, const KsStep *step)
 {
-  KsStep step = { .kind = kind, .phase = phase, .rule = *rule };
+  switch (step->phase) {
+  case PHASE_ADD_BLOCKING_ROUTE:
+  case PHASE_ADD_BLOCKING_RULE:
+  case PHASE_DELETE_LAN:
+  case PHASE_DELETE_EXEMPTION:
+    return TRUE;
+  case PHASE_ADD_ROUTE:
+    return step->route.table == config->tunnel_table;
+  default:
+    return FALSE;
+  }
+}
 
-  step.blocks = phase == PHASE_ADD_BLOCKING_RULE;
-  g_array_append_val (plan, step);
+/* Whether the step takes away, or goes before, what stops something that a step before it has to stop. */
+static gboolean
+does_open (const KsStep *step)
+{
+  switch (step->phase) {
+  case PHASE_ADD_LAN:
+  case PHASE_DELETE_ROUTE:
+  case PHASE_DELETE_BLOCKING_RULE:
+  case PHASE_DELETE_BLOCKING_ROUTE:
+    return TRUE;
+  default:
+    return FALSE;
+  }
 }
 
 static void
-push_route (GArray *plan, KsStepKind kind, guint phase, const KsRoute *route)
+push (GArray *plan, const KsConfig *config, const KsPolicy *policy, KsStep step)
 {
-  KsStep step = { .kind = kind, .phase = phase, .route = *route };
-
-  step.blocks = phase == PHASE_ADD_BLOCKING_ROUTE;
+  /* to disarm is to open */
+  step.closes = policy->armed && does_close (config, &step);
+  step.opens = policy->armed && does_open (&step);
   g_array_append_val (plan, step);
 }
 
@@ -181,6 +225,10 @@ own_routes (const KsConfig *config, const GArray *routes)
     if (ks_policy_owns_route (config, &g_array_index (routes, KsRoute, i)))
       g_array_append_val (own, g_array_index (routes, KsRoute, i));
   g_array_sort (own, compare_routes);
+  /* the kernel has each once; a dump of IPv6 routes that somebody changes meanwhile may show one twice */
+  for (guint i = own->len; i-- > 1;)
+    if (ks_route_equal (&g_array_index (own, KsRoute, i), &g_array_index (own, KsRoute, i - 1)))
+      g_array_remove_index (own, i);
   return own;
 }
 
@@ -207,9 +255,11 @@ diff_rules (GArray *plan, const KsConfig *config, const GArray *rules, const KsP
     int order = !old ? 1 : !new ? -1 : ks_rule_compare (old, new);
 
     if (order < 0)
-      push_rule (plan, KS_STEP_DELETE_RULE, delete_rule_phase (config, old), old);
+      push (plan, config, policy,
+            (KsStep){ .kind = KS_STEP_DELETE_RULE, .phase = delete_rule_phase (config, old), .rule = *old });
     if (order > 0)
-      push_rule (plan, KS_STEP_ADD_RULE, add_rule_phase (config, new), new);
+      push (plan, config, policy,
+            (KsStep){ .kind = KS_STEP_ADD_RULE, .phase = add_rule_phase (config, new), .rule = *new });
     i += order <= 0;
     j += order >= 0;
   }
@@ -228,9 +278,13 @@ diff_routes (GArray *plan, const KsConfig *config, const GArray *routes, const K
     int order = !old ? 1 : !new ? -1 : ks_route_compare (old, new);
 
     if (order < 0)
-      push_route (plan, KS_STEP_DELETE_ROUTE, delete_route_phase (config, old), old);
+      push (plan, config, policy,
+            (KsStep){ .kind = KS_STEP_DELETE_ROUTE, .phase = delete_route_phase (config, old), .route = *old });
     if (order > 0)
-      push_route (plan, KS_STEP_ADD_ROUTE, route_blocks (config, new) ? PHASE_ADD_BLOCKING_ROUTE : PHASE_ADD_ROUTE, new);
+      push (plan, config, policy,
+            (KsStep){ .kind = KS_STEP_ADD_ROUTE,
+                      .phase = route_blocks (config, new) ? PHASE_ADD_BLOCKING_ROUTE : PHASE_ADD_ROUTE,
+                      .route = *new });
     i += order <= 0;
     j += order >= 0;
   }
@@ -273,6 +327,25 @@ ks_diff_compute (const KsConfig *config, const GArray *rules, const GArray *rout
   /* g_array_sort() is stable */
   g_array_sort (plan, policy->armed ? compare_steps : compare_disarming_steps);
   return plan;
+}
+
+gboolean
+ks_plan_take (const GArray *plan, KsStepFunc take, gpointer user_data)
+{
+  gboolean is_whole = TRUE;
+  gboolean is_closed = TRUE;
+
+  for (guint i = 0; i < plan->len; i++) {
+    const KsStep *step = &g_array_index (plan, KsStep, i);
+
+    if (step->opens && !is_closed)
+      continue;
+    if (!take (step, user_data)) {
+      is_whole = FALSE;
+      is_closed = is_closed && !step->closes;
+    }
+  }
+  return is_whole;
 }
 
 char *

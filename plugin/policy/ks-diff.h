@@ -18,7 +18,8 @@ typedef enum {
 typedef struct {
   KsStepKind kind;
   guint phase; /* steps are sorted by it; ks-diff.c names them */
-  gboolean blocks; /* an addition without which something would get out: nothing that blocks is deleted after it failed */
+  gboolean closes; /* something could get out without it: once it failed, no step that opens is taken */
+  gboolean opens; /* relies on the steps before it that close */
   union {
     KsRoute route;
     KsRule rule;
@@ -40,5 +41,12 @@ typedef enum {
  */
 GArray *ks_diff_compute (const KsConfig *config, const GArray *rules, const GArray *routes, const KsPolicy *policy,
                          KsDiffFlags flags);
+
+/* Takes one step; returns whether it is done. */
+typedef gboolean (*KsStepFunc) (const KsStep *step, gpointer user_data);
+/* Takes the steps of @plan in order; after one that closes has failed, those that open are left out. Returns whether
+ * every step was done. */
+gboolean ks_plan_take (const GArray *plan, KsStepFunc take, gpointer user_data);
+
 /* For messages: "add rule ..." (transfer full). */
 char *ks_step_format (const KsStep *self);

@@ -50,10 +50,14 @@
  *   85   every route of main that does not leave by a tunnel
  *        unreachable default metric 4294967295           a transport without an uplink ends here, and is
  *                                                        not sent into its own tunnel
+ *
+ * While none is armed there is nothing of ours, but for what ks-bypass.h tells.
  */
 #include "policy/ks-policy.h"
 
 #include <string.h>
+
+#include "policy/ks-bypass.h"
 
 typedef struct {
   const KsPolicyInput *in;
@@ -244,6 +248,16 @@ add_wireguard_transports (Builder *b, const KsProfile *profile)
   }
 }
 
+/* A resolver inside another tunnel that is up: asking it by the uplink would show the questions to the LAN. */
+static gboolean
+is_tunnel_nameserver (const Builder *b, const KsPrefix *address)
+{
+  for (guint i = 0; i < b->in->tunnels->len; i++)
+    if (ks_prefix_array_contains (((const KsTunnel *) b->in->tunnels->pdata[i])->nameservers, address))
+      return TRUE;
+  return FALSE;
+}
+
 /*
  * While an armed profile is down whose server is a name, root and the system's
  * resolver may ask the resolvers that the uplinks were given.
@@ -287,7 +301,7 @@ add_bootstrap (Builder *b)
           .uid = g_array_index (uids, guint32, k),
         };
 
-        if (!ks_prefix_is_loopback (&to))
+        if (!ks_prefix_is_loopback (&to) && !is_tunnel_nameserver (b, &to))
           add_transport (b->policy->bootstrap, &transport);
       }
 }
@@ -397,6 +411,17 @@ is_local_lookup (const KsRule *rule)
   return rule->action == FR_ACT_TO_TBL && rule->table == RT_TABLE_LOCAL;
 }
 
+/* Whether every packet matches. */
+static gboolean
+is_for_all (const KsRule *rule)
+{
+  KsRule plain = ks_rule_init (rule->family, rule->priority, rule->protocol);
+
+  plain.action = rule->action;
+  plain.table = rule->table;
+  return ks_rule_equal (rule, &plain);
+}
+
 /* Whether a rule of somebody else's, in front of ours, could send a packet anywhere. */
 static gboolean
 is_in_front (const Builder *b, const KsRule *rule, int family)
@@ -413,7 +438,7 @@ is_in_front (const Builder *b, const KsRule *rule, int family)
 static void
 add_jump (Builder *b, int family)
 {
-  guint32 floor = 0; /* the jump must not come before this priority */
+  guint32 floor = G_MAXUINT32; /* the jump must not come before this priority */
   guint32 first = G_MAXUINT32;
   KsRule anchor = ks_rule_init (family, b->config->priority, b->config->protocol);
   KsRule jump;
@@ -421,9 +446,12 @@ add_jump (Builder *b, int family)
   for (guint i = 0; b->in->rules && i < b->in->rules->len; i++) {
     const KsRule *rule = &g_array_index (b->in->rules, KsRule, i);
 
-    if (rule->family == family && is_local_lookup (rule) && rule->priority < b->config->priority)
-      floor = MAX (floor, rule->priority);
+    /* the first one that every packet meets; a later one, or one with a selector, is nothing to wait for */
+    if (rule->family == family && is_local_lookup (rule) && is_for_all (rule))
+      floor = MIN (floor, rule->priority);
   }
+  if (floor == G_MAXUINT32)
+    floor = 0;
   for (guint i = 0; b->in->rules && i < b->in->rules->len; i++) {
     const KsRule *rule = &g_array_index (b->in->rules, KsRule, i);
 
@@ -535,11 +563,18 @@ add_default_routes (Builder *b)
   }
 }
 
-/* Whether @prefix may stand in table 84: specific, unicast, and not so wide that it takes a LAN prefix whole. */
+/*
+ * Whether @prefix may stand in table 84: specific, unicast, and not so wide
+ * that it takes a LAN prefix whole, or the multicast groups (224.0.0.0/3 is
+ * among the allowed IPs of "everything but private addresses").
+ */
 static gboolean
 is_specific (const Builder *b, const KsPrefix *prefix)
 {
-  if (prefix->length == 0 || ks_prefix_is_multicast (prefix) || ks_prefix_is_link_local (prefix)
+  KsPrefix multicast;
+
+  ks_prefix_parse (prefix->family == AF_INET6 ? "ff00::/8" : "224.0.0.0/4", &multicast, NULL);
+  if (prefix->length == 0 || ks_prefix_overlaps (prefix, &multicast) || ks_prefix_is_link_local (prefix)
       || ks_prefix_is_loopback (prefix))
     return FALSE;
   for (guint i = 0; i < b->config->lan_prefixes->len; i++) {
@@ -682,7 +717,7 @@ is_uplink_route (const Builder *b, const KsRoute *route)
   default:
     return FALSE;
   }
-  if (route->table != RT_TABLE_MAIN || leaves_by_tunnel_only (b, route))
+  if (route->table != RT_TABLE_MAIN || ks_bypass_is_route (b->config, route) || leaves_by_tunnel_only (b, route))
     return FALSE;
   if (route->type == RTN_UNICAST && route->n_nexthops == 0)
     return FALSE;
@@ -739,8 +774,11 @@ ks_policy_compute (const KsPolicyInput *input)
   KsPolicy *policy = policy_new ();
   Builder b = { .in = input, .config = input->config, .policy = policy };
 
-  if (input->armed->len == 0)
+  if (input->armed->len == 0) {
+    ks_bypass_compute (input->config, input->rules, input->main_routes, policy->routes);
+    sort_routes (policy->routes);
     return policy;
+  }
 
   policy->armed = TRUE;
   policy->guard = input->config->guard;
@@ -782,7 +820,8 @@ ks_policy_owns_rule (const KsConfig *config, const KsRule *rule)
 gboolean
 ks_policy_owns_route (const KsConfig *config, const KsRoute *route)
 {
-  return route->protocol == config->protocol
-         && (route->table == config->table || route->table == config->tunnel_table
-             || route->table == config->uplink_table);
+  if (route->protocol != config->protocol)
+    return FALSE;
+  return route->table == config->table || route->table == config->tunnel_table || route->table == config->uplink_table
+         || ks_bypass_is_route (config, route);
 }

@@ -32,7 +32,7 @@ typedef struct {
   const GPtrArray *tunnels; /* of KsTunnel, in NetworkManager's order of preference */
   GHashTable *resolved; /* host name -> GArray of KsPrefix: the answers that are known */
   GHashTable *remembered; /* profile key -> GArray of KsPrefix: the tunnel's subnets at the last activation */
-  const GArray *main_routes; /* KsRoute: table main of both families */
+  const GArray *main_routes; /* KsRoute: table main of both families; others of the kernel's may be among them */
   const GArray *rules; /* KsRule: everybody's, to see what stands in front of ours */
   gboolean no_ipv6; /* the kernel has no IPv6 */
   const GArray *resolvers; /* KsPrefix: the DNS servers the uplinks were given */
@@ -59,11 +59,14 @@ typedef struct {
   gboolean guard;
 } KsPolicy;
 
-/* Computes the policy; an empty one, which owns nothing, when no profile is armed. Never fails (transfer full). */
+/* Computes the policy; an empty one, but for ks-bypass.h, when no profile is armed. Never fails (transfer full). */
 KsPolicy *ks_policy_compute (const KsPolicyInput *input);
 void ks_policy_free (KsPolicy *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsPolicy, ks_policy_free)
 
-/* Whether an object is ours: our protocol in our priorities, or in our tables. Nothing else is ever deleted. */
+/*
+ * Whether an object is ours: our protocol in our priorities (or a jump to them), in our tables, or a bypass route.
+ * Nothing else is ever deleted.
+ */
 gboolean ks_policy_owns_rule (const KsConfig *config, const KsRule *rule);
 gboolean ks_policy_owns_route (const KsConfig *config, const KsRoute *route);

@@ -34,10 +34,10 @@ def without(lose):
     m = machine(False)
     m.up()
     m.check_tunnel_carries()
-    mark = m.wire.mark()
+    mark = m.mark()
     with m.flood():
         lose(m)
-        wait_for(lambda: len(m.wire.leaks(mark)) > 10, 10, "the flood leaks")
+        wait_for(lambda: len(m.leaks(mark)) > 10, 10, "the flood leaks")
     m.check_leaks()
 
 
@@ -53,7 +53,7 @@ def armed():
 def losing(lose):
     """LOSE the tunnel with the kill switch on, under a flood; then come back, still under it."""
     m = armed()
-    mark = m.wire.mark()
+    mark = m.mark()
     with m.flood() as flood:
         lose(m)
         time.sleep(1)
@@ -61,7 +61,7 @@ def losing(lose):
         m.up()
         m.check_tunnel_carries()
     check(flood.sent["udp"] > 100, f"the flood was one: {flood.sent}")
-    m.wire.assert_no_leak(mark)
+    m.assert_no_leak(mark)
 
 
 @test
@@ -145,10 +145,10 @@ def armed_while_up_blocks_when_the_tunnel_is_lost():
     m.up()
     m.nm.modify(VPN, "connection.zone", "killswitch")
     m.check_tunnel_carries()
-    mark = m.wire.mark()
+    mark = m.mark()
     m.kill_openvpn()
     m.check_blocked()
-    m.wire.assert_no_leak(mark)
+    m.assert_no_leak(mark)
 
 
 @test
@@ -157,17 +157,19 @@ def session_mode_blocks_after_a_loss_and_releases_when_the_user_disconnects():
     m.nm.modify(VPN, "connection.zone", "killswitch-auto")
     if m.nm.state(VPN):
         m.disconnect()
+    m.wait_released()
     m.check_leaks()
     m.up()
     m.check_tunnel_carries()
-    mark = m.wire.mark()
+    mark = m.mark()
     with m.flood():
         m.kill_openvpn()
         m.check_blocked()
         m.nm.up(VPN)
         m.check_tunnel_carries()
-    m.wire.assert_no_leak(mark)
+    m.assert_no_leak(mark)
     m.disconnect()
+    m.wait_released()
     m.check_leaks()
     m.nm.modify(VPN, "connection.zone", "")
 

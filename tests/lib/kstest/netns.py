@@ -263,6 +263,7 @@ class Lan:
     def __init__(self, lab, number):
         self.lab = lab
         self.number = number
+        self.name = f"lan{number}"                 # of the NetworkManager profile
         self.device = f"eth{number - 1}"           # at the host
         self.port = f"lan{number}"                 # at the router
         third = 40 + 10 * number
@@ -271,6 +272,7 @@ class Lan:
         self.router, self.router6 = f"192.168.{third}.1", f"fd{third}::1"
         self.address, self.address6 = f"192.168.{third}.2", f"fd{third}::2"
         self.mac = f"02:00:00:00:{third:02x}:02"
+        self.plugged = True
         self._dnsmasq = None
         lab.router.run("ip", "link", "add", self.port, "address", f"02:00:00:00:{third:02x}:01",
                        "type", "veth", "peer", "name", self.device, "address", self.mac)
@@ -297,30 +299,38 @@ class Lan:
             route add ::/0 via {self.router6}
         """)
 
-    def carrier(self, up):
+    def plug(self, plugged):
         """Plug the cable in or out, at the router's end."""
-        self.lab.router.run("ip", "link", "set", self.port, "up" if up else "down")
+        self.plugged = plugged
+        self.lab.router.run("ip", "link", "set", self.port, "up" if plugged else "down")
+        if plugged:
+            # It lost its IPv6 address by that.
+            self.lab.router.run("ip", "address", "replace", f"{self.router6}/64", "dev", self.port, "nodad")
 
-    def serve_dhcp(self, *options, ra=True, lease="2m"):
-        """DHCP and router advertisements; OPTIONS are further ones of dnsmasq.
+    def serve(self, dhcp, *options, hosts=(), ra=True, lease="2m"):
+        """What a home router does: DNS, and with DHCP set that and router advertisements.
 
+        HOSTS are (name, address) that it resolves; OPTIONS are further ones of dnsmasq.
         Replaces what an earlier call started.
         """
-        self.stop_dhcp()
-        leases = os.path.join(self.lab.directory, f"leases-{self.number}")
-        command = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0",
-                   "--log-facility=-", "--log-dhcp", "--user=root", "--no-ping", "--dhcp-authoritative",
-                   f"--dhcp-leasefile={leases}", "--pid-file", f"--interface={self.port}",
-                   "--bind-interfaces",
-                   f"--dhcp-range={self.address},{self.address},255.255.255.0,{lease}"]
-        if ra:
-            command += ["--enable-ra", f"--dhcp-range={self.network6.network_address},ra-only,64,{lease}"]
-        self._dnsmasq = self.lab.router.start(f"dnsmasq{self.number}", *command, *options)
-
-    def stop_dhcp(self):
         if self._dnsmasq is not None:
             self._dnsmasq.stop()
-            self._dnsmasq = None
+        leases = os.path.join(self.lab.directory, f"leases-{self.number}")
+        command = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
+                   "--log-facility=-", "--log-queries", "--user=root", "--pid-file", "--local-ttl=1",
+                   f"--listen-address={self.router},{self.router6}", "--bind-interfaces"]
+        command += [f"--host-record={name},{address}" for name, address in hosts]
+        if dhcp:
+            command += [f"--interface={self.port}", "--log-dhcp", "--no-ping", "--dhcp-authoritative",
+                        f"--dhcp-leasefile={leases}",
+                        f"--dhcp-range={self.address},{self.address},255.255.255.0,{lease}"]
+            if ra:
+                command += ["--enable-ra", f"--dhcp-range={self.network6.network_address},ra-only,64,{lease}"]
+        self._dnsmasq = self.lab.router.start(f"dnsmasq{self.number}", *command, *options)
+
+    def dns_log(self):
+        """The queries that the router was asked, as dnsmasq writes them."""
+        return self._dnsmasq.text()
 
 
 class Lab:
@@ -377,8 +387,8 @@ class Lab:
         """Answer probes: echo servers in the internet and at the router."""
         self.internet.python("echo", "udp:7,53,443,5353", "tcp:7,53,80,443,853",
                              SERVER, SERVER6, TARGET, TARGET6)
-        self.router.python("echo", "udp:7,53", "tcp:7,53,853",
-                           self.lan.router, self.lan.router6)
+        self.router.python("echo", "udp:7", "tcp:7,853",
+                           *(address for lan in self.lans for address in (lan.router, lan.router6)))
 
 
 def python_module(name, *arguments):

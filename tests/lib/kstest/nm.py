@@ -20,6 +20,7 @@ import subprocess
 import uuid
 
 from . import netns, runner
+from .runner import check
 
 PROFILES = "/etc/NetworkManager/system-connections"
 BUS_NAME = "org.freedesktop.NetworkManager"
@@ -161,13 +162,13 @@ class NetworkManager:
         self.stand_in_for_path_unit()
 
     def add_lan(self, lan, name=None, method="manual", metric=None, autoconnect=True):
-        """The profile of a LAN's interface: METHOD is 'manual' or 'auto' (serve DHCP then)."""
+        """The profile of a LAN's interface: METHOD is 'manual' or 'auto' (have it serve DHCP then)."""
         ipv4, ipv6 = f"method={method}", f"method={method}"
         if method == "manual":
             ipv4 += f"\naddress1={lan.address}/24,{lan.router}\ndns={lan.router};"
             ipv6 += f"\naddress1={lan.address6}/64,{lan.router6}"
         route_metric = f"\nroute-metric={metric}" if metric is not None else ""
-        name = name or f"lan{lan.number}"
+        name = name or lan.name
         self.add_profile(name, f"""[connection]
 id={name}
 uuid={uuid.uuid5(uuid.NAMESPACE_DNS, name)}
@@ -217,17 +218,22 @@ addr-gen-mode=eui64
         self.killswitch = True
 
     def stand_in_for_path_unit(self):
-        """Do what nm-killswitch-sync.path does in the real system: a profile changed, so sync.
+        """Do what nm-killswitch-sync.path does in the real system: a profile changed on disk.
 
         NetworkManager sends no dispatcher event for that; see the unit.
         """
-        if self.killswitch:
-            self.host.run("nm-killswitch", "sync")
+        self._run_unit("nm-killswitch-sync.service")
 
     def stand_in_for_boot_unit(self):
         """Do what nm-killswitch-boot.service does in the real system, before any network."""
+        self._run_unit("nm-killswitch-boot.service")
+
+    def _run_unit(self, unit):
+        """Run the command of an installed unit; there is no systemd in here."""
         if self.killswitch:
-            self.host.run("nm-killswitch", "sync")
+            command = re.search(r"^ExecStart=(.*)", self.host.read(f"/usr/lib/systemd/system/{unit}"), re.MULTILINE)
+            check(command, f"{unit} is installed and has a command")
+            self.host.run(*shlex.split(command.group(1)))
 
     # The dispatcher
 

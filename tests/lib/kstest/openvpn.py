@@ -12,8 +12,7 @@ import uuid
 
 from . import netns, runner
 
-NETWORK, SERVER, CLIENT = "10.8.0.0", "10.8.0.1", "10.8.0.2"
-NETWORK6, SERVER6 = "fd08::/64", "fd08::1"
+NETWORK, NETWORK6 = "10.8.0.0", "fd08::/64"
 
 
 class Keys:
@@ -46,17 +45,19 @@ class Server:
     """openvpn --server; the tunnel is TUN in the namespace `internet`."""
 
     def __init__(self, lab, keys, proto="udp", port=1194, address=netns.SERVER, ipv6=False,
-                 push=(), tun="tun0", network=NETWORK, keepalive=(2, 8)):
+                 push=(), tun="tun0", network=NETWORK, keepalive=(2, 8), hosts=()):
+        """HOSTS are (name, address) that a DNS server at the tunnel's end resolves."""
         self.lab = lab
-        self.proto, self.port, self.address, self.tun = proto, port, address, tun
+        self.proto, self.port, self.address, self.network = proto, port, address, network
         family = "6" if ":" in address else "4"
         self.command = [
             "openvpn", "--dev", tun, "--dev-type", "tun", "--topology", "subnet",
-            "--server", network, "255.255.255.0",
             "--proto", proto + family + ("-server" if proto == "tcp" else ""),
             "--local", address, "--port", str(port),
             "--ca", keys.path("ca.crt"), "--cert", keys.path("server.crt"),
-            "--key", keys.path("server.key"), "--dh", "none", "--duplicate-cn",
+            "--key", keys.path("server.key"), "--dh", "none",
+            # A client gets the address it had, also of a server that was restarted.
+            "--ifconfig-pool-persist", os.path.join(lab.directory, f"pool-{tun}"), "1",
             "--keepalive", *map(str, keepalive), "--verb", "3"]
         if ipv6:
             self.command += ["--server-ipv6", NETWORK6]
@@ -64,6 +65,11 @@ class Server:
             self.command += ["--push", option]
         self._process = None
         self.start()
+        # Bound as the tunnel's addresses come and go, which they do when the server restarts.
+        lab.internet.start(f"dnsmasq-{tun}", "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null",
+                           "--no-resolv", "--no-hosts", "--log-facility=-", "--user=root", "--pid-file",
+                           "--bind-dynamic", f"--interface={tun}", "--except-interface=lo",
+                           *(f"--host-record={name},{address}" for name, address in hosts))
 
     @property
     def transport(self):
@@ -71,7 +77,9 @@ class Server:
         return (self.proto, self.address, self.port)
 
     def start(self):
-        self._process = self.lab.internet.start(f"openvpn-{self.proto}{self.port}", *self.command)
+        """Start it; NETWORK may have been changed since it was stopped."""
+        self._process = self.lab.internet.start(f"openvpn-{self.proto}{self.port}", *self.command,
+                                                "--server", self.network, "255.255.255.0")
         runner.wait_for(lambda: "Initialization Sequence Completed" in self._process.text(), 10,
                         "the OpenVPN server is up", 0.02)
 
@@ -84,7 +92,10 @@ class Server:
 
 def profile(keys, name="my-vpn", remote=netns.SERVER, port=1194, tcp=False, dev=None, zone=None,
             user_data=None, extra="", never_default=False):
-    """The keyfile of an OpenVPN profile; REMOTE may be several, or a host name."""
+    """The keyfile of an OpenVPN profile; REMOTE may be several (host:port:proto, ...), or a host name.
+
+    EXTRA is a further line of its [vpn] section.
+    """
     lines = ["[connection]", f"id={name}", f"uuid={uuid.uuid5(uuid.NAMESPACE_DNS, name)}", "type=vpn",
              "autoconnect=false"]
     if zone:

@@ -88,12 +88,16 @@ class Flood:
         self.sent = {}
 
     def __enter__(self):
+        from .runner import wait_for  # not at the top, as in send()
         self._process = self._namespace.python("probes", self._request)
+        # The log goes on where an earlier flood's ended.
+        wait_for(lambda: self._process.text().rstrip().endswith("ready"), 5, "the flood starts", 0.005)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, error, *_):
         self._process.stop()
-        self.sent = json.loads(self._process.text().splitlines()[-1])
+        if error is None:
+            self.sent = json.loads(self._process.text().splitlines()[-1])
 
 
 # What follows runs inside the namespace.
@@ -225,6 +229,7 @@ def _flood(request):
         going = False
 
     signal.signal(signal.SIGTERM, stop)
+    print("ready", flush=True)
     streams = {}
     turn = 0
     while going:

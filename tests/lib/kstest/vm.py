@@ -186,7 +186,7 @@ class Machine:
         self._directory = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
         self._overlay = os.path.join(self._directory, "overlay.qcow2")
         self._process = self._agent = None
-        self._starts = 0
+        self._starts, self._stages = 0, {}
         at_exit(self._remove)
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", self.image.disk, self._overlay],
                        check=True, timeout=30)
@@ -216,10 +216,11 @@ class Machine:
         self.wait_online(max(10, end - time.monotonic()))
 
     def wait_online(self, timeout=60):
-        """Wait until the uplink has an IPv4 and an IPv6 address and the default routes."""
+        """Wait until the uplink has both addresses and default routes, and NetworkManager (restarted?) says so too."""
         self.run("until ip -4 address show dev eth0 scope global | grep -q inet &&"
                  " ip -6 address show dev eth0 scope global -tentative | grep -q inet6 &&"
-                 " ip -4 route show default dev eth0 | grep -q . && ip -6 route show default dev eth0 | grep -q .;"
+                 " ip -4 route show default dev eth0 | grep -q . && ip -6 route show default dev eth0 | grep -q . &&"
+                 " nmcli -g GENERAL.STATE device show eth0 | grep -q ^100;"
                  " do sleep 0.2; done", timeout=timeout)
 
     def reboot(self, timeout=240):
@@ -258,6 +259,24 @@ class Machine:
         """Put the machine back to the checkpoint NAME. Jobs of now are lost; the network outside is as it is."""
         self._monitor(f"loadvm {name}")
 
+    def stage(self, name, build):
+        """Put the machine in the state NAME, which BUILD makes when it is first asked for.
+
+        So a test can begin in a known state whatever those before it have done, and without paying for it
+        again. BUILD may itself begin with another stage. If it fails, all tests that need it do.
+        """
+        if name not in self._stages:
+            try:
+                build()
+                self.checkpoint(name)
+                self._stages[name] = None
+            except Exception as error:  # pylint: disable=broad-except
+                self._stages[name] = error
+        elif self._stages[name] is None:
+            self.restore(name)
+        if self._stages[name] is not None:
+            raise self._stages[name]
+
     def _monitor(self, line):
         """Give qemu's human monitor a command; what it says is an error."""
         answer = self.qmp("human-monitor-command", **{"command-line": line})
@@ -268,8 +287,20 @@ class Machine:
         self._process = self._agent = None
 
     def _remove(self):
+        self._save_journal()
         self.kill()
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _save_journal(self):
+        """Leave the journal beside the console's log, for whoever looks into a failure."""
+        if self._process is None or self._process.poll() is not None or not self._agent.boot_id:
+            return
+        try:
+            text = self.run(["journalctl", "--no-pager", "--output=short-monotonic"], timeout=10).stdout
+        except CommandError as error:
+            text = f"{error}\n"
+        with open(os.path.join(LOGS, f"{self.name}-journal.log"), "w", encoding="utf-8") as file:
+            file.write(text)
 
     def _path(self, name):
         return os.path.join(self._directory, name)

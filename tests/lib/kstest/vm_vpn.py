@@ -11,10 +11,11 @@ import os
 import time
 from dataclasses import dataclass
 
+from .packets import ICMP, ICMPV6, TCP, UDP
 from .runner import Skip, check, equal, wait_for
-from .vm import NOBODY
+from .vm import NOBODY, PATIENCE
 from .vm_image import ROOT
-from .vm_router import LAN_GATEWAY
+from .vm_router import LAN6_GATEWAY, LAN_GATEWAY
 from .vm_wire import Transport
 
 PUBLIC, PUBLIC6 = "198.51.100.1", "2001:db8:1::1"
@@ -39,17 +40,16 @@ persistent-keepalive=5
 
 [ipv4]
 method=manual
-address1={address}
+address1=10.{net}.0.2/24
 {dns}
 [ipv6]
 method=manual
-addr-gen-mode=eui64
-address1={address6}
+address1=fd{net}::2/64
 """
 
-# one probe of each kind; %s is a number that makes every probe's payload its own
+# one probe of each kind; every error is what a kill switch may cause
 _PROBES = """
-import socket
+import socket, sys
 def attempt(family, kind, address, port, device=None):
     try:
         with socket.socket(family, kind) as s:
@@ -61,7 +61,6 @@ def attempt(family, kind, address, port, device=None):
             s.recv(100)
     except OSError:
         pass
-import sys
 v4, v6, device = sys.argv[1], sys.argv[2], sys.argv[3].encode()
 for family, address in ((socket.AF_INET, v4), (socket.AF_INET6, v6)):
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
@@ -79,56 +78,82 @@ class WireGuard:
     device: str
     server_device: str
     port: int
-    client_address: str
-    client_address6: str
-    server_address: str
-    server_address6: str
+    net: int            # its addresses: 10.NET.0.2 and fdNET::2, the provider has .1 and ::1
+    transports: list
+    server_key: str
+    client_peer: str
 
     @property
-    def transport(self):
-        return Transport(SERVER, self.port)
+    def client_address(self):
+        return f"10.{self.net}.0.2"
+
+    @property
+    def server_address(self):
+        return f"10.{self.net}.0.1"
 
 
 def make_wireguard(machine, name="my-vpn", number=0, listen_port=None, endpoint=SERVER, allowed_ips="0.0.0.0/0;::/0;",
                    dns=None, autoconnect=False):
-    """Make the provider's end and the client's profile NAME; NUMBER tells several VPNs apart."""
-    net = 66 + number
-    vpn = WireGuard(name=name, device=f"wg{number}", server_device=f"wgs{number}", port=51820 + number,
-                    client_address=f"10.{net}.0.2", client_address6=f"fd{net}::2",
-                    server_address=f"10.{net}.0.1", server_address6=f"fd{net}::1")
+    """Make the provider's end and the client's profile NAME; NUMBER tells several VPNs apart.
+
+    ENDPOINT is one of the provider's addresses, or its name vpn.example.
+    """
     client_key, server_key = (machine.run(["wg", "genkey"]).stdout.strip() for _ in range(2))
     client_peer, server_peer = (machine.run(["wg", "pubkey"], stdin=key).stdout.strip()
                                 for key in (client_key, server_key))
-    _make_server(machine, vpn, server_key, client_peer)
+    port = 51820 + number
+    servers = [endpoint] if _is_address(endpoint) else [SERVER, SERVER6]
+    vpn = WireGuard(name=name, device=f"wg{number}", server_device=f"wgs{number}", port=port, net=66 + number,
+                    transports=[Transport(server, port) for server in servers],
+                    server_key=server_key, client_peer=client_peer)
+    _serve_wireguard(machine, vpn)
     keyfile = _KEYFILE.format(
         name=name, uuid=f"66666666-6666-4666-8666-{number:012d}", device=vpn.device,
         autoconnect="true" if autoconnect else "false", private=client_key, peer=server_peer,
         listen_port=f"listen-port={listen_port}\n" if listen_port else "",
-        endpoint=f"{_bracketed(endpoint)}:{vpn.port}", allowed_ips=allowed_ips,
-        address=vpn.client_address + "/24", address6=vpn.client_address6 + "/64",
-        dns=f"dns={dns};\ndns-priority=-10\n" if dns else "")
-    machine.push(f"{PROFILES}/{name}.nmconnection", keyfile, 0o600)
-    machine.run(["nmcli", "connection", "load", f"{PROFILES}/{name}.nmconnection"])
-    machine.wire.transports.add(vpn.transport)
+        endpoint=f"[{endpoint}]:{port}" if ":" in endpoint else f"{endpoint}:{port}", allowed_ips=allowed_ips,
+        net=vpn.net, dns=f"dns={dns};\ndns-priority=-10\n" if dns else "")
+    load_profile(machine, name, keyfile)
+    watch(machine, vpn)
     return vpn
 
 
-def _bracketed(address):
-    try:
-        return f"[{address}]" if ipaddress.ip_address(address).version == 6 else address
-    except ValueError:
-        return address  # a host name
-
-
-def _make_server(machine, vpn, key, peer):
-    machine.server(f"""set -e
+def _serve_wireguard(machine, vpn):
+    provide(machine, vpn.server_device, f"""set -e
         ip link delete {vpn.server_device} 2>/dev/null || true
         ip link add {vpn.server_device} type wireguard
-        wg set {vpn.server_device} listen-port {vpn.port} private-key /dev/stdin \
-            peer {peer} allowed-ips {vpn.client_address}/32,{vpn.client_address6}/128
-        ip address add {vpn.server_address}/24 dev {vpn.server_device}
-        ip address add {vpn.server_address6}/64 dev {vpn.server_device} nodad
-        ip link set {vpn.server_device} up""", stdin=key)
+        echo {vpn.server_key} | wg set {vpn.server_device} listen-port {vpn.port} private-key /dev/stdin \\
+            peer {vpn.client_peer} allowed-ips 10.{vpn.net}.0.2/32,fd{vpn.net}::2/128
+        ip address add 10.{vpn.net}.0.1/24 dev {vpn.server_device}
+        ip address add fd{vpn.net}::1/64 dev {vpn.server_device} nodad
+        ip link set {vpn.server_device} up""")
+
+
+def provide(machine, name, script):
+    """Run SCRIPT at the provider, now and, since the provider is in the same machine, at each boot."""
+    path = f"/etc/ks-server.d/{name}.sh"
+    machine.push(path, script + "\n")
+    machine.server(["/bin/sh", path])
+
+
+def load_profile(machine, name, keyfile):
+    """Write a profile and have NetworkManager read it."""
+    path = f"{PROFILES}/{name}.nmconnection"
+    machine.push(path, keyfile, 0o600)
+    machine.run(["nmcli", "connection", "load", path])
+
+
+def watch(machine, vpn):
+    """From now on the VPN's packets to its server are its transport, on every uplink."""
+    for wire in filter(None, (machine.wire, machine.wire2)):
+        wire.transports.update(vpn.transports)
+
+
+def _is_address(text):
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
 
 
 def up(machine, vpn, timeout=60):
@@ -139,10 +164,35 @@ def down(machine, vpn):
     machine.run(["nmcli", "--wait", "30", "connection", "down", vpn.name])
 
 
+def is_active(machine, vpn):
+    active = machine.run("nmcli -g name connection show --active").stdout.splitlines()
+    return vpn.name in active
+
+
 def arm(machine, vpn, zone="killswitch"):
-    """Set the zone, and wait until the product has taken notice; an empty ZONE disarms."""
+    """Turn the kill switch on as a user does, and wait until the product has taken notice."""
     machine.run(["nmcli", "connection", "modify", vpn.name, "connection.zone", zone])
-    wait_for(lambda: bool(rules_of_ours(machine)) == bool(zone), 30, f"the rules follow zone '{zone}'", 0.3)
+    wait_for(lambda: rules_of_ours(machine), 30 * PATIENCE, f"there are rules once {vpn.name} is armed", 0.3)
+    _wait_settled(machine)
+
+
+def disarm(machine, vpn, all_of_them=True):
+    """Turn it off. ALL_OF_THEM: no other profile is armed, so no rule may be left."""
+    machine.run(["nmcli", "connection", "modify", vpn.name, "connection.zone", ""])
+    if all_of_them:
+        wait_for(lambda: not rules_of_ours(machine), 30 * PATIENCE, f"no rule is left once {vpn.name} is disarmed", 0.3)
+    _wait_settled(machine)
+
+
+def _wait_settled(machine):
+    """Wait until two looks at the rules, half a second apart, see the same: the first rule is not the last."""
+    seen = [None]
+
+    def same_as_before():
+        before, seen[0] = seen[0], snapshot(machine)
+        return before == seen[0]
+
+    wait_for(same_as_before, 30 * PATIENCE, "rules, routes and nftables have settled", 0.5)
 
 
 def rules_of_ours(machine):
@@ -172,11 +222,12 @@ def probe(machine, v4=PUBLIC, v6=PUBLIC6, device=None):
 
 
 def leaks_during(machine, action=None, settle=1.0):
-    """Run ACTION (or the probes) and return what leaked meanwhile."""
-    mark = machine.wire.mark()
+    """Run ACTION (or the probes) and return what leaked meanwhile, on any uplink."""
+    wires = [wire for wire in (machine.wire, machine.wire2) if wire is not None]
+    marks = [wire.mark() for wire in wires]
     (action or (lambda: probe(machine)))()
     time.sleep(settle)  # an ARP or neighbour request is repeated each second
-    return machine.wire.since(mark).leak
+    return [packet for wire, mark in zip(wires, marks) for packet in wire.since(mark).leak]
 
 
 def assert_no_leak(machine, what, action=None):
@@ -184,26 +235,40 @@ def assert_no_leak(machine, what, action=None):
     check(not leaks, f"{what}: {len(leaks)} packets leaked, such as {'; '.join(map(str, leaks[:5]))}")
 
 
-def assert_leak(machine, what, action=None):
-    """The positive control: the same probes are seen when nothing stops them."""
+def assert_leak(machine, what, action=None, kinds=(ICMP, TCP, UDP)):
+    """The positive control: the same probes are seen, in both families, when nothing stops them."""
     leaks = leaks_during(machine, action)
-    for proto in (1, 6, 17, 58):
-        check(any(packet.proto == proto for packet in leaks), f"{what}: no probe of protocol {proto} on the wire")
-    check(any(p.kind == "ipv4" for p in leaks) and any(p.kind == "ipv6" for p in leaks), f"{what}: one family is missing")
+    for kind in ("ipv4", "ipv6"):
+        seen = {ICMP if packet.proto == ICMPV6 else packet.proto for packet in leaks if packet.kind == kind}
+        missing = set(kinds) - seen
+        check(not missing, f"{what}: no {kind} probe of protocol {missing} on the wire")
 
 
 def assert_tunnel(machine, what):
-    """Both families get through the tunnel, and nothing beside it."""
-    assert_no_leak(machine, what, lambda: [
+    """Both families get through the tunnel, and nothing at all beside it."""
+    assert_no_leak(machine, what, lambda: _ping_through(machine, what))
+
+
+def assert_tunnel_unprotected(machine, what):
+    """As assert_tunnel() for use without the kill switch, when some other packet may well be on the wire."""
+    leaks = leaks_during(machine, lambda: _ping_through(machine, what))
+    check(not any(packet.dst in (PUBLIC, PUBLIC6) for packet in leaks), f"{what}: a ping was beside the tunnel")
+
+
+def _ping_through(machine, what):
+    for address in (PUBLIC, PUBLIC6):
         check(ping(machine, address), f"{what}: no answer through the tunnel from {address}")
-        for address in (PUBLIC, PUBLIC6)])
 
 
 def assert_blocked(machine, what):
     """No probe gets out, and the LAN works nevertheless."""
+    mark = machine.wire.mark()
     assert_no_leak(machine, what)
     check(not ping(machine, PUBLIC, timeout=1), f"{what}: {PUBLIC} answers")
-    check(ping(machine, LAN_GATEWAY), f"{what}: the LAN does not answer")
+    for address in (LAN_GATEWAY, LAN6_GATEWAY):
+        check(ping(machine, address), f"{what}: {address} on the LAN does not answer")
+    # a capture that saw nothing at all would prove nothing
+    check(machine.wire.since(mark).lan, f"{what}: the LAN's answer is not in the capture")
 
 
 # Snapshots
@@ -231,7 +296,9 @@ def assert_same(before, after, what):
 # The package
 
 def package():
-    """The path of the package under test on this host."""
+    """The path of the package under test on this host; the variable KS_VM_PACKAGE names another."""
+    if os.environ.get("KS_VM_PACKAGE"):
+        return os.environ["KS_VM_PACKAGE"]
     found = sorted(glob.glob(os.path.join(ROOT, "build", "deb", "nm-killswitch_*.deb")), key=os.path.getmtime)
     if not found:
         raise Skip("build/deb/ has no nm-killswitch package")
@@ -242,7 +309,7 @@ def install(machine):
     """Install the package in the guest as a user does, but off-line."""
     with open(package(), "rb") as file:
         machine.push("/tmp/nm-killswitch.deb", file.read())
-    machine.run("apt-get install --yes --no-download /tmp/nm-killswitch.deb", timeout=180)
+    machine.run("apt-get install --yes /tmp/nm-killswitch.deb", timeout=180)
 
 
 def purge(machine):

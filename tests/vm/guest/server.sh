@@ -29,3 +29,8 @@ in_server ip address add 203.0.113.10/24 dev $CARD
 in_server ip address add 2001:db8:203::10/64 dev $CARD nodad
 in_server ip route add default via 203.0.113.1
 in_server ip -6 route add default via 2001:db8:203::1
+
+# What the tests have put up there; so it is back after a reboot.
+for script in /etc/ks-server.d/*.sh; do
+	[ ! -e "$script" ] || in_server /bin/sh "$script" || echo "$script failed" >&2
+done

@@ -1,0 +1,291 @@
+#!/usr/bin/env python3
+"""NetworkManager restarted, killed, moved to another network: does the kill switch hold?
+
+The state of the kill switch is in the kernel, so nothing that happens to
+NetworkManager may open it; and whatever happened, the VPN must come up again.
+Every case is run without the kill switch first, where the flood must be seen.
+"""
+
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+# pylint: disable=wrong-import-position
+from kstest import netns, openvpn, probes, runner
+from kstest.machine import VPN, Machine
+from kstest.probes import Probe
+from kstest.runner import check, equal, test, wait_for
+
+VPN_HOST = "vpn.provider.test"
+
+_machines = {}
+
+
+def machine(killswitch, **options):
+    """The machine of that kind, made at first use; armed if it can be, the VPN up."""
+    key = (killswitch, *sorted(options.items()))
+    if key not in _machines:
+        _machines[key] = Machine(killswitch, **options)
+    m = _machines[key]
+    for lan in m.lab.lans:
+        if not lan.plugged:
+            lan.plug(True)
+        if not m.nm.state(lan.name):
+            m.nm.up(lan.name)
+        m.nm.wait_state(lan.name, "activated")
+    if killswitch:
+        m.nm.modify(VPN, "connection.zone", "killswitch")
+    m.up()
+    m.check_tunnel_carries()
+    return m
+
+
+def without(happen, **options):
+    """The control: HAPPEN without the kill switch; the flood must be seen on a wire."""
+    m = machine(False, **options)
+    mark = m.mark()
+    with m.flood():
+        happen(m)
+        wait_for(lambda: len(m.leaks(mark)) > 10, 10, "the flood leaks")
+
+
+def armed(happen, **options):
+    """HAPPEN under a flood, with the kill switch on; then connect, still under it."""
+    m = machine(True, **options)
+    mark = m.mark()
+    with m.flood() as flood:
+        happen(m)
+        m.check_blocked()
+        m.up()
+        m.check_tunnel_carries()
+        m.check_lan_works()
+    check(flood.sent["udp"] > 100, f"the flood was one: {flood.sent}")
+    m.assert_no_leak(mark)
+
+
+def wait_for_the_lan_only(m):
+    """NetworkManager has started; the openvpn of the one before may take a second to end."""
+    m.nm.wait_state("lan1", "activated")
+    wait_for(lambda: not m.host.has_device("tun0"), 10, "the tunnel's device is gone")
+
+
+def restart(m):
+    m.nm.restart()
+    wait_for_the_lan_only(m)
+
+
+def kill(m):
+    m.nm.kill()
+    time.sleep(1)
+    m.nm.start()
+    wait_for_the_lan_only(m)
+
+
+def pull_cable(m):
+    """NetworkManager gives up five seconds after the carrier went."""
+    m.lab.lan.plug(False)
+    m.nm.wait_state("lan1", "")
+    m.lab.lan.plug(True)
+    m.nm.wait_state("lan1", "activated")
+
+
+def take_lan_down(m):
+    m.nm.down("lan1")
+    time.sleep(0.5)
+    m.nm.up("lan1")
+
+
+def roam(m):
+    """The better uplink goes, the other stays; the VPN went over the better one."""
+    m.lab.lan.plug(False)
+    m.nm.wait_state("lan1", "")
+
+
+def check_ipv4_is_carried(m):
+    """By either of two VPNs, of which one has no IPv6."""
+    for result in probes.send(m.host, [Probe("udp", netns.TARGET), Probe("tcp", netns.TARGET)], probes.NOBODY):
+        check(result.answered and result.seen_as.startswith("10.8."), f"a tunnel must carry: {result}")
+
+
+@test
+def without_killswitch_restarting_networkmanager_leaks():
+    without(restart)
+
+
+@test
+def restarting_networkmanager_does_not_leak():
+    armed(restart)
+
+
+@test
+def without_killswitch_killing_networkmanager_leaks():
+    without(kill)
+
+
+@test
+def killing_networkmanager_does_not_leak():
+    armed(kill)
+
+
+@test
+def stopped_networkmanager_does_not_leak_nor_hold_the_lan():
+    m = machine(True)
+    mark = m.mark()
+    with m.flood():
+        m.nm.stop()
+        wait_for(lambda: not m.host.has_device("tun0"), 10, "the tunnel's device is gone")
+        m.check_blocked()
+        m.nm.start()
+        m.nm.wait_state("lan1", "activated")
+        m.up()
+        m.check_tunnel_carries()
+    m.assert_no_leak(mark)
+
+
+@test
+def without_killswitch_pulling_the_cable_leaks():
+    without(pull_cable)
+
+
+@test
+def pulling_the_cable_does_not_leak():
+    armed(pull_cable)
+
+
+@test
+def without_killswitch_taking_the_lan_down_and_up_leaks():
+    without(take_lan_down)
+
+
+@test
+def taking_the_lan_down_and_up_does_not_leak():
+    armed(take_lan_down)
+
+
+@test
+def without_killswitch_roaming_leaks():
+    without(roam, lans=2)
+
+
+@test
+def roaming_to_a_second_uplink_does_not_leak():
+    armed(roam, lans=2)
+
+
+@test
+def a_lan_with_dhcp_and_router_advertisements_does_not_leak():
+    armed(take_lan_down, method="auto")
+
+
+@test
+def openvpn_over_tcp_connects_while_blocked_and_is_lost_without_a_leak():
+    armed(Machine.kill_openvpn, proto="tcp")
+
+
+@test
+def openvpn_over_ipv6_connects_while_blocked_and_is_lost_without_a_leak():
+    armed(Machine.kill_openvpn, address=netns.SERVER6)
+
+
+@test
+def a_second_remote_is_reached_while_blocked_when_the_first_is_dead():
+    armed(Machine.kill_openvpn, dead=("203.0.113.99",))
+
+
+@test
+def a_server_with_a_name_is_found_while_blocked_and_nobody_else_is():
+    hosts = ((VPN_HOST, netns.SERVER),)
+    armed(Machine.kill_openvpn, remote=VPN_HOST, hosts=hosts)
+    m = machine(True, remote=VPN_HOST, hosts=hosts)
+    m.disconnect()
+    mark = m.wires[0].mark()
+    for result in probes.send(m.host, [Probe(kind, address, port)
+                                       for address in (m.lab.lan.router, m.lab.lan.router6)
+                                       for kind, port in (("udp", 53), ("tcp", 53), ("tcp", 853))], probes.NOBODY):
+        check(not result.answered, f"a user's DNS must not leave on the LAN: {result}")
+    # The kill switch itself may ask for the server's address; nothing else may be seen.
+    label = VPN_HOST.split(".", maxsplit=1)[0].encode()
+    equal([str(record) for record in m.wires[0].since(mark)
+           if record.kind == "dns-lan" and label not in record.packet.payload], [], "a user's DNS on the wire")
+
+
+@test
+def of_two_vpns_one_can_be_lost():
+    m = machine(True)
+    other = "other-vpn"
+    server = openvpn.Server(m.lab, m.keys, port=1195, tun="tun1", network="10.8.9.0")
+    m.wires[0].transports.append(server.transport)
+    m.nm.add_profile(other, openvpn.profile(m.keys, other, port=1195, zone="killswitch"))
+    mark = m.mark()
+    with m.flood():
+        m.nm.up(other)
+        check_ipv4_is_carried(m)
+        m.nm.down(VPN)
+        check_ipv4_is_carried(m)
+        m.nm.down(other)
+        m.check_blocked()
+        m.nm.up(VPN)
+        m.check_tunnel_carries()
+    m.assert_no_leak(mark)
+    m.nm.nmcli("connection", "delete", other)
+    m.nm.stand_in_for_path_unit()
+
+
+@test
+def openvpn_comes_back_by_itself_when_its_server_does():
+    m = machine(True)
+    mark = m.mark()
+    m.server.stop()
+    time.sleep(6)  # it has noticed by then, and tries again and again
+    m.check_blocked()
+    m.server.start()
+    wait_for(lambda: probes.send(m.host, [Probe("udp", netns.TARGET)])[0].answered, 30,
+             "the tunnel carries again", 0.5)
+    m.check_tunnel_carries()
+    m.assert_no_leak(mark)
+
+
+@test
+def profile_deleted_while_armed_gives_the_network_back():
+    m = machine(True, method="auto")
+    profile = m.host.read(f"/etc/NetworkManager/system-connections/{VPN}.nmconnection")
+    m.disconnect()
+    m.nm.nmcli("connection", "delete", VPN)
+    m.nm.stand_in_for_path_unit()
+    m.check_leaks()
+    m.nm.add_profile(VPN, profile)
+
+
+@test
+def setting_turned_off_while_networkmanager_is_stopped_gives_the_network_back():
+    m = machine(True)
+    m.disconnect()
+    m.nm.stop()
+    m.check_blocked()
+    path = f"/etc/NetworkManager/system-connections/{VPN}.nmconnection"
+    profile = m.host.read(path)
+    m.host.write(path, "".join(line for line in profile.splitlines(True) if not line.startswith("zone=")), 0o600)
+    m.nm.stand_in_for_path_unit()
+    m.check_leaks()
+    m.nm.start()
+    m.nm.wait_state("lan1", "activated")
+
+
+@test
+def release_gives_the_network_back_until_resume():
+    m = machine(True)
+    m.disconnect()
+    m.check_blocked()
+    m.host.run("nm-killswitch", "release")
+    m.check_leaks()
+    m.nm.restart()
+    m.nm.wait_state("lan1", "activated")
+    m.check_leaks()
+    m.host.run("nm-killswitch", "resume")
+    m.check_blocked()
+
+
+if __name__ == "__main__":
+    runner.main()

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The guard's text: what it says for which policy. What it does is in tests/kernel/test-ks-guard.c. */
+#include "kernel/ks-guard.h"
+#include "ks-test.h"
+
+#define SERVER "203.0.113.10"
+
+static void
+policy_tunnel_free (gpointer data)
+{
+  KsPolicyTunnel *tunnel = data;
+
+  g_array_unref (tunnel->addresses);
+  g_free (tunnel);
+}
+
+/* Armed, with a private LAN and DNS in the tunnel, and nothing else. */
+static KsPolicy *
+new_policy (void)
+{
+  KsPolicy *policy = g_new0 (KsPolicy, 1);
+
+  policy->armed = policy->guard = TRUE;
+  policy->lan = KS_LAN_PRIVATE;
+  policy->dns = KS_DNS_TUNNEL;
+  policy->rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
+  policy->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+  policy->transports = g_array_new (FALSE, FALSE, sizeof (KsTransport));
+  policy->bootstrap = g_array_new (FALSE, FALSE, sizeof (KsTransport));
+  policy->lan_prefixes = ks_test_prefixes ("10.0.0.0/8 192.168.0.0/16 fc00::/7 fe80::/10");
+  policy->tunnels = g_ptr_array_new_with_free_func (policy_tunnel_free);
+  return policy;
+}
+
+static void
+add_tunnel (KsPolicy *policy, const char *interface, guint ifindex, const char *address)
+{
+  KsPolicyTunnel *tunnel = g_new0 (KsPolicyTunnel, 1);
+  KsPrefix host = ks_test_prefix (address);
+
+  g_strlcpy (tunnel->interface, interface, sizeof tunnel->interface);
+  tunnel->ifindex = ifindex;
+  tunnel->addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  g_array_append_val (tunnel->addresses, host);
+  g_ptr_array_add (policy->tunnels, tunnel);
+}
+
+static void
+add_route (KsPolicy *policy, guint8 type, const char *dst, guint ifindex)
+{
+  KsPrefix to = ks_test_prefix (dst);
+  KsRoute route = ks_route_init (85, 83, &to, 0);
+
+  route.type = type;
+  if (ifindex) {
+    route.n_nexthops = 1;
+    route.nexthops[0].ifindex = ifindex;
+  }
+  g_array_append_val (policy->routes, route);
+}
+
+static KsTransport
+server_transport (guint8 ip_protocol, guint16 dport, guint32 uid)
+{
+  return (KsTransport){
+    .family = AF_INET, .to = ks_test_prefix (SERVER), .ip_protocol = ip_protocol, .dport = dport, .uid = uid
+  };
+}
+
+static KsTransport
+wireguard_transport (guint16 sport, guint32 mark)
+{
+  return (KsTransport){ .family = AF_INET,
+                        .ip_protocol = IPPROTO_UDP,
+                        .sport = sport,
+                        .fwmark = mark,
+                        .uid = mark ? KS_UID_ANY : 0,
+                        .device = "wg0",
+                        .kernel = TRUE };
+}
+
+static void
+add_transport (KsPolicy *policy, KsTransport transport)
+{
+  g_array_append_val (policy->transports, transport);
+}
+
+/* Where @line stands in @text, or NULL; a whole line, its indentation aside. */
+static const char *
+find_line (const char *text, const char *line)
+{
+  g_autofree char *whole = g_strdup_printf (" %s\n", line);
+
+  return strstr (text, whole);
+}
+
+static void
+assert_line (const char *text, const char *line)
+{
+  if (!find_line (text, line))
+    fail_msg ("no line '%s' in:\n%s", line, text);
+}
+
+static void
+assert_no_text (const char *text, const char *part)
+{
+  if (strstr (text, part))
+    fail_msg ("'%s' in:\n%s", part, text);
+}
+
+static void
+assert_before (const char *text, const char *first, const char *second)
+{
+  assert_line (text, first);
+  assert_line (text, second);
+  assert_true (find_line (text, first) < find_line (text, second));
+}
+
+static void
+guard_is_absent_when_not_armed_or_turned_off (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+
+  policy->guard = FALSE;
+  assert_null (ks_guard_format (policy, NULL));
+  policy->guard = TRUE;
+  policy->armed = FALSE;
+  assert_null (ks_guard_format (policy, NULL));
+}
+
+static void
+guard_has_the_same_bytes_for_the_same_policy (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) first = new_policy ();
+  g_autoptr (KsPolicy) second = new_policy ();
+  g_autofree char *a = NULL, *b = NULL;
+
+  add_tunnel (first, "tun0", 7, "10.8.0.2");
+  add_tunnel (second, "tun0", 7, "10.8.0.2");
+  a = ks_guard_format (first, NULL);
+  b = ks_guard_format (second, NULL);
+  assert_string_equal (a, b);
+}
+
+static void
+guard_replaces_the_table_in_one_transaction (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *text = ks_guard_format (policy, NULL);
+
+  assert_true (g_str_has_prefix (text, "table inet nm_killswitch\ndelete table inet nm_killswitch\n"
+                                       "table inet nm_killswitch {\n"));
+}
+
+static void
+guard_drops_what_no_rule_accepts_also_without_its_rules (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *text = ks_guard_format (policy, NULL);
+
+  assert_line (text, "type filter hook postrouting priority filter; policy drop;");
+  assert_line (text, "type filter hook forward priority filter; policy drop;");
+  assert_before (text, "jump lan", "counter name \"dropped_output\" drop");
+}
+
+static void
+guard_knows_tunnels_by_index_and_never_by_name (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *text = NULL;
+
+  add_tunnel (policy, "a\" accept", 7, "10.8.0.2");
+  add_tunnel (policy, "wg0", 9, "10.9.0.2");
+  text = ks_guard_format (policy, NULL);
+  assert_line (text, "elements = { 7, 9 }");
+  assert_no_text (text, "a\"");
+  assert_no_text (text, "wg0");
+}
+
+static void
+guard_keeps_its_counters (void **state G_GNUC_UNUSED)
+{
+  const KsGuardCounters counters = { .output = { 3, 300 }, .forward = { 4, 400 }, .input = { 5, G_MAXUINT64 } };
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *text = ks_guard_format (policy, &counters);
+
+  assert_line (text, "packets 3 bytes 300");
+  assert_line (text, "packets 4 bytes 400");
+  assert_line (text, "packets 5 bytes 18446744073709551615");
+}
+
+static void
+guard_drops_lan_dns_when_dns_is_tunnel (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *tunnel = ks_guard_format (policy, NULL);
+  g_autofree char *lan = NULL;
+
+  assert_before (tunnel, "meta l4proto { 6, 17 } th dport { 53, 853, 5355 } return", "ip daddr @lan4 accept");
+  policy->dns = KS_DNS_LAN;
+  lan = ks_guard_format (policy, NULL);
+  assert_no_text (lan, "dport { 53");
+}
+
+static void
+guard_asks_bootstrap_resolvers_before_it_drops_lan_dns (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  KsTransport resolver = server_transport (IPPROTO_UDP, 53, 0);
+  g_autofree char *text = NULL;
+
+  resolver.to = ks_test_prefix ("192.168.1.1");
+  g_array_append_val (policy->bootstrap, resolver);
+  text = ks_guard_format (policy, NULL);
+  assert_before (text, "meta nfproto ipv4 ip daddr 192.168.1.1 meta l4proto 17 th dport 53 meta skuid 0 accept",
+                 "jump lan");
+}
+
+static void
+guard_has_no_lan_when_lan_is_off (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *text = NULL;
+
+  policy->lan = KS_LAN_OFF;
+  g_array_set_size (policy->lan_prefixes, 0);
+  text = ks_guard_format (policy, NULL);
+  assert_no_text (text, "elements");
+  assert_line (text, "ip6 hoplimit 255 icmpv6 type { 133, 135, 136 } accept");
+  assert_line (text, "meta nfproto ipv4 udp sport 68 udp dport 67 meta skuid 0 accept");
+}
+
+static void
+guard_takes_lan_routes_from_main_but_not_the_tunnels (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *private = NULL, *routes = NULL;
+
+  add_tunnel (policy, "tun0", 7, "10.8.0.2");
+  add_route (policy, RTN_UNICAST, "198.51.100.0/24", 2);
+  add_route (policy, RTN_UNICAST, "203.0.113.0/24", 7);
+  add_route (policy, RTN_UNICAST, "0.0.0.0/0", 2);
+  private = ks_guard_format (policy, NULL);
+  assert_no_text (private, "198.51.100.0");
+  policy->lan = KS_LAN_ROUTES;
+  routes = ks_guard_format (policy, NULL);
+  assert_non_null (strstr (routes, "198.51.100.0/24"));
+  assert_no_text (routes, "203.0.113.0");
+  assert_no_text (routes, "0.0.0.0/0");
+}
+
+static void
+guard_leaves_out_prefixes_inside_another_one (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  KsPrefix inner = ks_test_prefix ("10.1.2.3/16");
+  g_autofree char *text = NULL;
+
+  g_array_append_val (policy->lan_prefixes, inner);
+  g_array_append_val (policy->lan_prefixes, inner);
+  text = ks_guard_format (policy, NULL);
+  assert_line (text, "elements = { 10.0.0.0/8, 192.168.0.0/16, 224.0.0.0/24, 239.255.0.0/16, 255.255.255.255 }");
+}
+
+static void
+guard_keeps_the_tunnels_private_subnets_off_the_lan (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *text = NULL;
+
+  add_route (policy, RTN_BLACKHOLE, "10.20.0.0/16", 0);
+  add_route (policy, RTN_BLACKHOLE, "0.0.0.0/0", 0);
+  text = ks_guard_format (policy, NULL);
+  assert_line (text, "elements = { 10.20.0.0/16 }");
+  assert_before (text, "ip daddr @shadowed4 return", "ip daddr @lan4 accept");
+}
+
+static void
+guard_lets_only_its_uid_send_a_programs_transport (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *text = NULL;
+
+  add_transport (policy, server_transport (IPPROTO_TCP, 1194, 998));
+  text = ks_guard_format (policy, NULL);
+  assert_line (text, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 6 th dport 1194 meta skuid 998 accept");
+}
+
+static void
+guard_lets_no_program_send_a_handshake (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  KsTransport transport = server_transport (IPPROTO_UDP, 51820, 0);
+  g_autofree char *text = NULL;
+
+  transport.kernel = TRUE;
+  add_transport (policy, transport);
+  text = ks_guard_format (policy, NULL);
+  assert_line (text, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 51820 jump unowned");
+  assert_before (text, "meta skuid != 4294967295 return", "accept");
+}
+
+static void
+guard_opens_a_wireguard_port_only_while_its_device_holds_it (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *down = NULL, *up = NULL;
+
+  add_transport (policy, wireguard_transport (51820, 0));
+  down = ks_guard_format (policy, NULL);
+  assert_no_text (down, "51820");
+  add_tunnel (policy, "wg0", 7, "10.8.0.2");
+  up = ks_guard_format (policy, NULL);
+  assert_line (up, "meta nfproto ipv4 meta l4proto 17 th sport 51820 accept");
+}
+
+static void
+guard_prefers_a_mark_to_a_port_that_anybody_can_bind (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *text = NULL;
+
+  add_tunnel (policy, "wg0", 7, "10.8.0.2");
+  add_transport (policy, wireguard_transport (51820, 0));
+  add_transport (policy, wireguard_transport (0, 51821));
+  text = ks_guard_format (policy, NULL);
+  assert_line (text, "meta nfproto ipv4 meta l4proto 17 meta mark 51821 accept");
+  assert_no_text (text, "sport 51820");
+}
+
+static void
+guard_lets_ipsec_through_before_and_after_it_encapsulates (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *without = NULL, *with = NULL;
+
+  add_transport (policy, server_transport (IPPROTO_UDP, 500, 0));
+  add_transport (policy, server_transport (IPPROTO_UDP, 4500, 0));
+  without = ks_guard_format (policy, NULL);
+  assert_no_text (without, "ipsec");
+  assert_line (without, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 4500 meta skuid 0 accept");
+  add_transport (policy, server_transport (IPPROTO_ESP, 0, 0));
+  with = ks_guard_format (policy, NULL);
+  assert_line (with, "rt ipsec exists accept");
+  assert_line (with, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 50 accept");
+  assert_line (with, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 4500 accept");
+  assert_line (with, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 500 meta skuid 0 accept");
+}
+
+static void
+guard_forwards_no_transport (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *text = NULL;
+  const char *forward;
+
+  add_transport (policy, server_transport (IPPROTO_UDP, 1194, KS_UID_ANY));
+  text = ks_guard_format (policy, NULL);
+  forward = strstr (text, "chain forward");
+  assert_non_null (forward);
+  assert_null (strstr (forward, SERVER));
+}
+
+static void
+guard_drops_what_arrives_elsewhere_for_a_tunnels_address (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *text = NULL;
+
+  add_tunnel (policy, "tun0", 7, "10.8.0.2");
+  add_tunnel (policy, "tun1", 8, "10.8.0.2");
+  add_tunnel (policy, "tun2", 9, "fd08::2");
+  add_tunnel (policy, "tun3", 10, "fe80::2");
+  text = ks_guard_format (policy, NULL);
+  assert_line (text, "iif != { 7, 8 } ip daddr 10.8.0.2 counter name \"dropped_input\" drop");
+  assert_line (text, "iif != { 9 } ip6 daddr fd08::2 counter name \"dropped_input\" drop");
+  assert_no_text (text, "fe80::2 ");
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test (guard_is_absent_when_not_armed_or_turned_off),
+    cmocka_unit_test (guard_has_the_same_bytes_for_the_same_policy),
+    cmocka_unit_test (guard_replaces_the_table_in_one_transaction),
+    cmocka_unit_test (guard_drops_what_no_rule_accepts_also_without_its_rules),
+    cmocka_unit_test (guard_knows_tunnels_by_index_and_never_by_name),
+    cmocka_unit_test (guard_keeps_its_counters),
+    cmocka_unit_test (guard_drops_lan_dns_when_dns_is_tunnel),
+    cmocka_unit_test (guard_asks_bootstrap_resolvers_before_it_drops_lan_dns),
+    cmocka_unit_test (guard_has_no_lan_when_lan_is_off),
+    cmocka_unit_test (guard_takes_lan_routes_from_main_but_not_the_tunnels),
+    cmocka_unit_test (guard_leaves_out_prefixes_inside_another_one),
+    cmocka_unit_test (guard_keeps_the_tunnels_private_subnets_off_the_lan),
+    cmocka_unit_test (guard_lets_only_its_uid_send_a_programs_transport),
+    cmocka_unit_test (guard_lets_no_program_send_a_handshake),
+    cmocka_unit_test (guard_opens_a_wireguard_port_only_while_its_device_holds_it),
+    cmocka_unit_test (guard_prefers_a_mark_to_a_port_that_anybody_can_bind),
+    cmocka_unit_test (guard_lets_ipsec_through_before_and_after_it_encapsulates),
+    cmocka_unit_test (guard_forwards_no_transport),
+    cmocka_unit_test (guard_drops_what_arrives_elsewhere_for_a_tunnels_address),
+  };
+
+  return cmocka_run_group_tests (tests, NULL, NULL);
+}

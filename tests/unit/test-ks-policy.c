@@ -1,0 +1,1053 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Situations, and the rules and routes that follow. Devices: 2 and 3 are uplinks, 7 and 8 tunnels. */
+#include "ks-test.h"
+
+#include <stdlib.h>
+
+#include "policy/ks-policy.h"
+
+#define SERVER "203.0.113.10"
+#define SERVER6 "2001:db8:ffff::10"
+
+/* --- situations --- */
+
+typedef struct {
+  KsPolicyInput input;
+  KsConfig *config;
+  GPtrArray *armed;
+  GPtrArray *tunnels;
+  GHashTable *resolved;
+  GHashTable *remembered;
+  GArray *main_routes;
+  GArray *resolvers;
+  GArray *resolver_uids;
+} Scene;
+
+static Scene *
+scene_new (void)
+{
+  Scene *self = g_new0 (Scene, 1);
+
+  self->config = ks_config_new ();
+  self->armed = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_profile_free);
+  self->tunnels = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_tunnel_free);
+  self->resolved = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify) g_array_unref);
+  self->remembered = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify) g_array_unref);
+  self->main_routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+  self->resolvers = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  self->resolver_uids = g_array_new (FALSE, FALSE, sizeof (guint32));
+  self->input = (KsPolicyInput){
+    .config = self->config,
+    .armed = self->armed,
+    .tunnels = self->tunnels,
+    .resolved = self->resolved,
+    .remembered = self->remembered,
+    .main_routes = self->main_routes,
+    .resolvers = self->resolvers,
+    .resolver_uids = self->resolver_uids,
+  };
+  return self;
+}
+
+static void
+scene_free (Scene *self)
+{
+  ks_config_free (self->config);
+  g_ptr_array_unref (self->armed);
+  g_ptr_array_unref (self->tunnels);
+  g_hash_table_unref (self->resolved);
+  g_hash_table_unref (self->remembered);
+  g_array_unref (self->main_routes);
+  g_array_unref (self->resolvers);
+  g_array_unref (self->resolver_uids);
+  g_free (self);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Scene, scene_free)
+
+static KsProfile *
+add_profile (Scene *self, const char *uuid, KsVpnType type, const char *host, guint16 port, guint8 ip_protocol)
+{
+  KsProfile *profile = ks_profile_new ();
+  guint32 root = 0;
+
+  profile->uuid = g_strdup (uuid);
+  profile->path = g_strdup_printf ("/etc/%s", uuid);
+  profile->id = g_strdup (uuid);
+  profile->vpn_type = type;
+  profile->mode = KS_MODE_STRICT;
+  g_array_append_val (profile->uids, root);
+  if (host)
+    g_ptr_array_add (profile->endpoints, ks_endpoint_new (host, port, ip_protocol));
+  g_ptr_array_add (self->armed, profile);
+  return profile;
+}
+
+static KsProfile *
+add_wireguard (Scene *self)
+{
+  KsProfile *profile = add_profile (self, "wg", KS_VPN_WIREGUARD, SERVER, 51820, IPPROTO_UDP);
+
+  profile->interface = g_strdup ("wg0");
+  return profile;
+}
+
+/* An OpenVPN profile that root and the service's user (117) send. */
+static KsProfile *
+add_openvpn (Scene *self, const char *host)
+{
+  KsProfile *profile = add_profile (self, "ovpn", KS_VPN_PLUGIN, host, 1194, IPPROTO_UDP);
+  guint32 uid = 117;
+
+  g_array_append_val (profile->uids, uid);
+  return profile;
+}
+
+/* A tunnel; @addresses decide which families it carries. */
+static KsTunnel *
+add_tunnel (Scene *self, const char *key, const char *interface, guint ifindex, const char *addresses)
+{
+  KsTunnel *tunnel = ks_tunnel_new (key, interface);
+
+  tunnel->ifindex = ifindex;
+  g_array_unref (tunnel->addresses);
+  tunnel->addresses = ks_test_prefixes (addresses);
+  for (guint i = 0; i < tunnel->addresses->len; i++) {
+    const KsPrefix *address = &g_array_index (tunnel->addresses, KsPrefix, i);
+
+    if (address->family == AF_INET)
+      tunnel->has_ipv4 = TRUE;
+    else
+      tunnel->has_ipv6 = TRUE;
+    if (!ks_prefix_is_host (address))
+      ks_tunnel_add_prefix (tunnel, address, NULL);
+  }
+  g_ptr_array_add (self->tunnels, tunnel);
+  return tunnel;
+}
+
+/* A route of table main; @gateway may be "". */
+static KsRoute *
+add_main (Scene *self, const char *dst, const char *gateway, guint ifindex)
+{
+  KsPrefix to = ks_test_prefix (dst), via = *gateway ? ks_test_prefix (gateway) : KS_PREFIX_UNSET;
+  KsRoute route = ks_route_init (RT_TABLE_MAIN, *gateway ? RTPROT_DHCP : RTPROT_KERNEL, &to, 100);
+
+  route.n_nexthops = 1;
+  route.nexthops[0].ifindex = ifindex;
+  route.nexthops[0].gateway = via;
+  route.scope = *gateway || to.family == AF_INET6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+  g_array_append_val (self->main_routes, route);
+  return &g_array_index (self->main_routes, KsRoute, self->main_routes->len - 1);
+}
+
+static void
+add_home_lan (Scene *self)
+{
+  add_main (self, "0.0.0.0/0", "192.168.1.1", 2);
+  add_main (self, "192.168.1.0/24", "", 2);
+}
+
+/* --- what came out --- */
+
+static char *
+format_rules (const KsPolicy *policy, int family)
+{
+  GString *out = g_string_new (NULL);
+
+  for (guint i = 0; i < policy->rules->len; i++) {
+    const KsRule *rule = &g_array_index (policy->rules, KsRule, i);
+    g_autofree char *text = ks_rule_format (rule);
+
+    if (family == AF_UNSPEC || rule->family == family)
+      g_string_append_printf (out, "%s\n", text);
+  }
+  return g_string_free (out, FALSE);
+}
+
+/* The routes of @table; 0 for all. */
+static char *
+format_routes (const KsPolicy *policy, int family, guint32 table)
+{
+  GString *out = g_string_new (NULL);
+
+  for (guint i = 0; i < policy->routes->len; i++) {
+    const KsRoute *route = &g_array_index (policy->routes, KsRoute, i);
+    g_autofree char *text = ks_route_format (route);
+
+    if ((family == AF_UNSPEC || route->family == family) && (table == 0 || route->table == table))
+      g_string_append_printf (out, "%s\n", text);
+  }
+  return g_string_free (out, FALSE);
+}
+
+/* The rules of the scene with a priority from @first to @last. */
+static char *
+rules_between (const Scene *scene, int family, guint32 first, guint32 last)
+{
+  g_autoptr (KsPolicy) policy = ks_policy_compute (&scene->input);
+  GString *out = g_string_new (NULL);
+
+  for (guint i = 0; i < policy->rules->len; i++) {
+    const KsRule *rule = &g_array_index (policy->rules, KsRule, i);
+    g_autofree char *text = ks_rule_format (rule);
+
+    if (rule->family == family && rule->priority >= first && rule->priority <= last)
+      g_string_append_printf (out, "%s\n", text);
+  }
+  return g_string_free (out, FALSE);
+}
+
+static void
+assert_rules (const Scene *scene, int family, const char *expected)
+{
+  g_autoptr (KsPolicy) policy = ks_policy_compute (&scene->input);
+  g_autofree char *text = format_rules (policy, family);
+
+  assert_string_equal (text, expected);
+}
+
+static void
+assert_rules_between (const Scene *scene, int family, guint32 first, guint32 last, const char *expected)
+{
+  g_autofree char *text = rules_between (scene, family, first, last);
+
+  assert_string_equal (text, expected);
+}
+
+static void
+assert_routes (const Scene *scene, int family, guint32 table, const char *expected)
+{
+  g_autoptr (KsPolicy) policy = ks_policy_compute (&scene->input);
+  g_autofree char *text = format_routes (policy, family, table);
+
+  assert_string_equal (text, expected);
+}
+
+/* --- claims --- */
+
+static void
+policy_is_empty_when_nothing_is_armed (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (KsPolicy) policy = NULL;
+
+  add_home_lan (scene);
+  add_tunnel (scene, "somebody's", "tun9", 9, "10.9.0.2/24");
+  policy = ks_policy_compute (&scene->input);
+  assert_false (policy->armed);
+  assert_false (policy->guard);
+  assert_int_equal (policy->rules->len + policy->routes->len + policy->transports->len + policy->tunnels->len, 0);
+}
+
+static void
+policy_of_a_wireguard_vpn_that_is_up (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsTunnel *tunnel;
+
+  add_wireguard (scene);
+  tunnel = add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24 fd08::2/64");
+  tunnel->listen_port = 51820;
+  add_home_lan (scene);
+  assert_rules (scene, AF_INET,
+                "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 51820 lookup 85 protocol 83\n"
+                "priority 8300 from all uidrange 0-0 ipproto udp sport 51820 lookup 85 protocol 83\n"
+                "priority 8307 from all uidrange 0-0 ipproto udp sport 68 dport 67 lookup 85 protocol 83\n"
+                "priority 8310 from all ipproto udp dport 53 lookup 83 protocol 83\n"
+                "priority 8310 from all ipproto tcp dport 53 lookup 83 protocol 83\n"
+                "priority 8310 from all ipproto tcp dport 853 lookup 83 protocol 83\n"
+                "priority 8310 from all ipproto udp dport 853 lookup 83 protocol 83\n"
+                "priority 8320 from all lookup 84 protocol 83\n"
+                "priority 8330 from all to 10.0.0.0/8 lookup main suppress_prefixlength 0 protocol 83\n"
+                "priority 8330 from all to 172.16.0.0/12 lookup main suppress_prefixlength 0 protocol 83\n"
+                "priority 8330 from all to 192.168.0.0/16 lookup main suppress_prefixlength 0 protocol 83\n"
+                "priority 8330 from all to 169.254.0.0/16 lookup main suppress_prefixlength 0 protocol 83\n"
+                "priority 8335 from all to 224.0.0.0/24 lookup 85 protocol 83\n"
+                "priority 8335 from all to 239.255.0.0/16 lookup 85 protocol 83\n"
+                "priority 8335 from all to 255.255.255.255 lookup 85 protocol 83\n"
+                "priority 8380 from all lookup 83 protocol 83\n"
+                "priority 8390 from all unreachable protocol 83\n");
+  assert_rules (scene, AF_INET6,
+                "priority 8300 from all uidrange 0-0 ipproto udp sport 51820 lookup 85 protocol 83\n"
+                "priority 8307 from all uidrange 0-0 ipproto udp sport 546 dport 547 lookup 85 protocol 83\n"
+                "priority 8310 from all ipproto udp dport 53 lookup 83 protocol 83\n"
+                "priority 8310 from all ipproto tcp dport 53 lookup 83 protocol 83\n"
+                "priority 8310 from all ipproto tcp dport 853 lookup 83 protocol 83\n"
+                "priority 8310 from all ipproto udp dport 853 lookup 83 protocol 83\n"
+                "priority 8320 from all lookup 84 protocol 83\n"
+                "priority 8330 from all to fc00::/7 lookup main suppress_prefixlength 0 protocol 83\n"
+                "priority 8330 from all to fe80::/10 lookup main suppress_prefixlength 0 protocol 83\n"
+                "priority 8380 from all lookup 83 protocol 83\n"
+                "priority 8390 from all unreachable protocol 83\n");
+  assert_routes (scene, AF_INET, 0,
+                 "default dev if7 table 83 protocol 83 metric 100\n"
+                 "blackhole default table 83 protocol 83 metric 200\n"
+                 "10.8.0.0/24 dev if7 table 84 protocol 83 metric 100\n"
+                 "blackhole 10.8.0.0/24 table 84 protocol 83 metric 200\n"
+                 "default via 192.168.1.1 dev if2 onlink table 85 protocol 83 metric 100\n"
+                 "unreachable default table 85 protocol 83 metric 4294967295\n"
+                 "192.168.1.0/24 dev if2 table 85 protocol 83 metric 100\n");
+  assert_routes (scene, AF_INET6, 0,
+                 "default dev if7 table 83 protocol 83 metric 100\n"
+                 "blackhole default table 83 protocol 83 metric 200\n"
+                 "fd08::/64 dev if7 table 84 protocol 83 metric 100\n"
+                 "blackhole fd08::/64 table 84 protocol 83 metric 200\n"
+                 "unreachable default table 85 protocol 83 metric 4294967295\n");
+}
+
+static void
+policy_of_a_wireguard_vpn_that_is_down_keeps_the_endpoint_open (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_wireguard (scene);
+  assert_rules_between (
+    scene, AF_INET, 8300, 8304,
+    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 51820 lookup 85 protocol 83\n");
+  assert_rules_between (scene, AF_INET6, 8300, 8304, "");
+  assert_routes (scene, AF_INET, 83, "blackhole default table 83 protocol 83 metric 200\n");
+  assert_routes (scene, AF_INET6, 83, "blackhole default table 83 protocol 83 metric 200\n");
+}
+
+static void
+policy_blocks_ipv6_when_vpn_is_ipv4_only (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_wireguard (scene);
+  add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24");
+  add_main (scene, "::/0", "fe80::1", 2);
+  assert_routes (scene, AF_INET6, 83, "blackhole default table 83 protocol 83 metric 200\n");
+  assert_rules_between (scene, AF_INET6, 8380, 8399,
+                        "priority 8380 from all lookup 83 protocol 83\n"
+                        "priority 8390 from all unreachable protocol 83\n");
+}
+
+static void
+policy_blocks_ipv4_when_vpn_is_ipv6_only (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_wireguard (scene);
+  add_tunnel (scene, "wg", "wg0", 7, "fd08::2/64");
+  assert_routes (scene, AF_INET, 83, "blackhole default table 83 protocol 83 metric 200\n");
+  assert_routes (scene, AF_INET6, 83,
+                 "default dev if7 table 83 protocol 83 metric 100\n"
+                 "blackhole default table 83 protocol 83 metric 200\n");
+}
+
+static void
+policy_routes_nothing_by_a_device_that_is_not_up (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (KsPolicy) policy = NULL;
+
+  add_wireguard (scene);
+  add_tunnel (scene, "wg", "wg0", 0, "10.8.0.2/24");
+  assert_routes (scene, AF_INET, 83, "blackhole default table 83 protocol 83 metric 200\n");
+  assert_routes (scene, AF_INET, 84, "blackhole 10.8.0.0/24 table 84 protocol 83 metric 200\n");
+  policy = ks_policy_compute (&scene->input);
+  assert_int_equal (policy->tunnels->len, 0);
+}
+
+static void
+policy_puts_transports_first (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (KsPolicy) policy = NULL;
+
+  add_profile (scene, "odd", KS_VPN_PLUGIN, SERVER, 53, IPPROTO_UDP); /* a VPN on the port of DNS */
+  add_openvpn (scene, SERVER6);
+  policy = ks_policy_compute (&scene->input);
+  for (guint i = 0; i < policy->rules->len; i++) {
+    const KsRule *rule = &g_array_index (policy->rules, KsRule, i);
+
+    if (i > 0 && g_array_index (policy->rules, KsRule, i - 1).family == rule->family)
+      assert_true (g_array_index (policy->rules, KsRule, i - 1).priority <= rule->priority);
+    assert_int_equal (rule->priority == 8300, ks_prefix_is_set (&rule->to) && rule->table == 85 && rule->ip_protocol);
+  }
+}
+
+static void
+policy_uses_the_port_and_mark_of_the_device (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsProfile *profile = add_wireguard (scene);
+  KsTunnel *tunnel = add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24");
+
+  profile->listen_port = 1111;
+  profile->fwmark = 0x1111;
+  tunnel->listen_port = 51821;
+  tunnel->fwmark = 0xca6c;
+  assert_rules_between (
+    scene, AF_INET, 8300, 8304,
+    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 51820 lookup 85 protocol 83\n"
+    "priority 8300 from all uidrange 0-0 ipproto udp sport 51821 lookup 85 protocol 83\n"
+    "priority 8300 from all fwmark 0xca6c ipproto udp lookup 85 protocol 83\n");
+  assert_rules_between (scene, AF_INET6, 8300, 8304,
+                        "priority 8300 from all uidrange 0-0 ipproto udp sport 51821 lookup 85 protocol 83\n"
+                        "priority 8300 from all fwmark 0xca6c ipproto udp lookup 85 protocol 83\n");
+}
+
+static void
+policy_takes_port_and_mark_of_the_profile_while_the_device_is_not_there (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsProfile *profile = add_wireguard (scene);
+
+  profile->listen_port = 1111;
+  profile->fwmark = 0x1111;
+  assert_rules_between (scene, AF_INET6, 8300, 8304,
+                        "priority 8300 from all uidrange 0-0 ipproto udp sport 1111 lookup 85 protocol 83\n"
+                        "priority 8300 from all fwmark 0x1111 ipproto udp lookup 85 protocol 83\n");
+}
+
+static void
+policy_tells_the_guard_which_device_holds_a_port (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (KsPolicy) policy = NULL;
+  const KsTransport *transport;
+
+  add_wireguard (scene)->listen_port = 51820;
+  policy = ks_policy_compute (&scene->input);
+  assert_int_equal (policy->transports->len, 3);
+  transport = &g_array_index (policy->transports, KsTransport, 1);
+  assert_int_equal (transport->sport, 51820);
+  assert_string_equal (transport->device, "wg0");
+  assert_true (transport->kernel);
+}
+
+static void
+policy_exempts_a_plugin_vpn_for_root_and_its_service_user (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_openvpn (scene, SERVER);
+  assert_rules_between (
+    scene, AF_INET, 8300, 8304,
+    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n"
+    "priority 8300 from all to 203.0.113.10 uidrange 117-117 ipproto udp dport 1194 lookup 85 protocol 83\n");
+}
+
+static void
+policy_exempts_every_remote (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsProfile *profile = add_profile (scene, "many", KS_VPN_PLUGIN, SERVER, 1194, IPPROTO_UDP);
+
+  g_ptr_array_add (profile->endpoints, ks_endpoint_new (SERVER, 443, IPPROTO_TCP));
+  g_ptr_array_add (profile->endpoints, ks_endpoint_new (SERVER6, 1194, IPPROTO_UDP));
+  g_ptr_array_add (profile->endpoints, ks_endpoint_new ("198.51.100.7", 0, 0)); /* a plugin of unknown protocol */
+  assert_rules_between (
+    scene, AF_INET, 8300, 8304,
+    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n"
+    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto tcp dport 443 lookup 85 protocol 83\n"
+    "priority 8300 from all to 198.51.100.7 uidrange 0-0 lookup 85 protocol 83\n");
+  assert_rules_between (
+    scene, AF_INET6, 8300, 8304,
+    "priority 8300 from all to 2001:db8:ffff::10 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n");
+}
+
+static void
+policy_exempts_the_addresses_a_name_was_resolved_to (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_profile (scene, "named", KS_VPN_PLUGIN, "vpn.example.org", 1194, IPPROTO_UDP);
+  assert_rules_between (scene, AF_INET, 8300, 8304, "");
+  g_hash_table_insert (scene->resolved, (gpointer) "vpn.example.org", ks_test_prefixes (SERVER " 203.0.113.11 " SERVER6));
+  assert_rules_between (
+    scene, AF_INET, 8300, 8304,
+    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n"
+    "priority 8300 from all to 203.0.113.11 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n");
+  assert_rules_between (
+    scene, AF_INET6, 8300, 8304,
+    "priority 8300 from all to 2001:db8:ffff::10 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n");
+}
+
+static void
+policy_has_each_selector_once_when_profiles_share_it (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsProfile *first = add_wireguard (scene);
+  KsProfile *second = add_profile (scene, "wg-2", KS_VPN_WIREGUARD, SERVER, 51820, IPPROTO_UDP);
+
+  first->listen_port = second->listen_port = 51820;
+  second->interface = g_strdup ("wg1");
+  assert_rules_between (
+    scene, AF_INET, 8300, 8304,
+    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 51820 lookup 85 protocol 83\n"
+    "priority 8300 from all uidrange 0-0 ipproto udp sport 51820 lookup 85 protocol 83\n");
+}
+
+/* --- LAN and DNS --- */
+
+static void
+policy_lan_modes (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_wireguard (scene);
+  scene->config->lan = KS_LAN_OFF;
+  assert_rules_between (scene, AF_INET, 8330, 8379, "");
+  scene->config->lan = KS_LAN_ROUTES;
+  assert_rules_between (scene, AF_INET, 8330, 8334,
+                        "priority 8330 from all lookup main suppress_prefixlength 0 protocol 83\n");
+  scene->config->lan = KS_LAN_PRIVATE;
+  g_array_set_size (scene->config->lan_prefixes, 1);
+  assert_rules_between (scene, AF_INET, 8330, 8334,
+                        "priority 8330 from all to 10.0.0.0/8 lookup main suppress_prefixlength 0 protocol 83\n");
+  assert_rules_between (scene, AF_INET6, 8330, 8379, "");
+}
+
+static void
+policy_dns_modes (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autofree char *tunnel = NULL;
+
+  add_wireguard (scene);
+  tunnel = rules_between (scene, AF_INET, 8310, 8319);
+  assert_non_null (strstr (tunnel, "ipproto udp dport 53 lookup 83"));
+  scene->config->dns = KS_DNS_LAN;
+  assert_rules_between (scene, AF_INET, 8310, 8319, "");
+  assert_rules_between (scene, AF_INET6, 8310, 8319, "");
+}
+
+static void
+policy_strictest_of_several_profiles_wins (void **state G_GNUC_UNUSED)
+{
+  static const struct {
+    KsLan config, first, second, lan;
+  } lans[] = {
+    { KS_LAN_PRIVATE, KS_LAN_UNSET, KS_LAN_UNSET, KS_LAN_PRIVATE },
+    { KS_LAN_PRIVATE, KS_LAN_ROUTES, KS_LAN_UNSET, KS_LAN_PRIVATE },
+    { KS_LAN_PRIVATE, KS_LAN_ROUTES, KS_LAN_ROUTES, KS_LAN_ROUTES },
+    { KS_LAN_ROUTES, KS_LAN_UNSET, KS_LAN_OFF, KS_LAN_OFF },
+    { KS_LAN_OFF, KS_LAN_PRIVATE, KS_LAN_UNSET, KS_LAN_OFF },
+    { KS_LAN_OFF, KS_LAN_PRIVATE, KS_LAN_ROUTES, KS_LAN_PRIVATE },
+  };
+  static const struct {
+    KsDns config, first, second, dns;
+  } dnss[] = {
+    { KS_DNS_TUNNEL, KS_DNS_UNSET, KS_DNS_UNSET, KS_DNS_TUNNEL },
+    { KS_DNS_TUNNEL, KS_DNS_LAN, KS_DNS_UNSET, KS_DNS_TUNNEL },
+    { KS_DNS_TUNNEL, KS_DNS_LAN, KS_DNS_LAN, KS_DNS_LAN },
+    { KS_DNS_LAN, KS_DNS_UNSET, KS_DNS_TUNNEL, KS_DNS_TUNNEL },
+    { KS_DNS_LAN, KS_DNS_UNSET, KS_DNS_UNSET, KS_DNS_LAN },
+  };
+  g_autoptr (Scene) scene = scene_new ();
+  KsProfile *first = add_wireguard (scene), *second = add_openvpn (scene, SERVER);
+
+  for (guint i = 0; i < G_N_ELEMENTS (lans); i++) {
+    g_autoptr (KsPolicy) policy = NULL;
+
+    scene->config->lan = lans[i].config;
+    first->lan = lans[i].first;
+    second->lan = lans[i].second;
+    policy = ks_policy_compute (&scene->input);
+    assert_int_equal (policy->lan, lans[i].lan);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (dnss); i++) {
+    g_autoptr (KsPolicy) policy = NULL;
+
+    scene->config->dns = dnss[i].config;
+    first->dns = dnss[i].first;
+    second->dns = dnss[i].second;
+    policy = ks_policy_compute (&scene->input);
+    assert_int_equal (policy->dns, dnss[i].dns);
+  }
+}
+
+static void
+policy_without_lan_gives_the_guard_no_lan_either (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (KsPolicy) policy = NULL;
+
+  add_wireguard (scene)->lan = KS_LAN_OFF;
+  policy = ks_policy_compute (&scene->input);
+  assert_int_equal (policy->lan_prefixes->len, 0);
+  assert_true (policy->guard);
+}
+
+/* --- bootstrap --- */
+
+static void
+policy_lets_only_root_and_the_resolver_ask_while_a_named_server_is_down (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  guint32 resolved = 101;
+
+  add_profile (scene, "named", KS_VPN_PLUGIN, "vpn.example.org", 1194, IPPROTO_UDP);
+  g_array_append_val (scene->resolver_uids, resolved);
+  g_array_unref (scene->resolvers);
+  scene->input.resolvers = scene->resolvers = ks_test_prefixes ("192.168.1.1 2001:db8::53 127.0.0.53");
+  assert_rules_between (
+    scene, AF_INET, 8305, 8306,
+    "priority 8305 from all to 192.168.1.1 uidrange 0-0 ipproto udp dport 53 lookup 85 protocol 83\n"
+    "priority 8305 from all to 192.168.1.1 uidrange 101-101 ipproto udp dport 53 lookup 85 protocol 83\n"
+    "priority 8305 from all to 192.168.1.1 uidrange 0-0 ipproto tcp dport 53 lookup 85 protocol 83\n"
+    "priority 8305 from all to 192.168.1.1 uidrange 101-101 ipproto tcp dport 53 lookup 85 protocol 83\n");
+  assert_rules_between (
+    scene, AF_INET6, 8305, 8306,
+    "priority 8305 from all to 2001:db8::53 uidrange 0-0 ipproto udp dport 53 lookup 85 protocol 83\n"
+    "priority 8305 from all to 2001:db8::53 uidrange 101-101 ipproto udp dport 53 lookup 85 protocol 83\n"
+    "priority 8305 from all to 2001:db8::53 uidrange 0-0 ipproto tcp dport 53 lookup 85 protocol 83\n"
+    "priority 8305 from all to 2001:db8::53 uidrange 101-101 ipproto tcp dport 53 lookup 85 protocol 83\n");
+}
+
+static void
+policy_has_no_bootstrap_while_up_or_for_addresses (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  g_array_unref (scene->resolvers);
+  scene->input.resolvers = scene->resolvers = ks_test_prefixes ("192.168.1.1");
+  add_wireguard (scene);
+  assert_rules_between (scene, AF_INET, 8305, 8306, "");
+  add_profile (scene, "named", KS_VPN_PLUGIN, "vpn.example.org", 1194, IPPROTO_UDP);
+  add_tunnel (scene, "named", "tun0", 8, "10.9.0.2/24");
+  assert_rules_between (scene, AF_INET, 8305, 8306, "");
+}
+
+static void
+policy_does_not_ask_a_tunnels_resolver_by_the_uplink (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsTunnel *tunnel;
+  KsPrefix inside = ks_test_prefix ("10.8.0.1");
+
+  add_wireguard (scene);
+  tunnel = add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24");
+  g_array_append_val (tunnel->nameservers, inside);
+  add_profile (scene, "named", KS_VPN_PLUGIN, "vpn.example.org", 1194, IPPROTO_UDP);
+  g_array_unref (scene->resolvers);
+  scene->input.resolvers = scene->resolvers = ks_test_prefixes ("10.8.0.1 192.168.1.1");
+  assert_rules_between (
+    scene, AF_INET, 8305, 8306,
+    "priority 8305 from all to 192.168.1.1 uidrange 0-0 ipproto udp dport 53 lookup 85 protocol 83\n"
+    "priority 8305 from all to 192.168.1.1 uidrange 0-0 ipproto tcp dport 53 lookup 85 protocol 83\n");
+}
+
+/* --- table 84 --- */
+
+static void
+policy_table_84_holds_nothing_that_takes_the_lan_or_multicast_whole (void **state G_GNUC_UNUSED)
+{
+  static const char wide[]
+    = "0.0.0.0/1 128.0.0.0/1 224.0.0.0/3 224.0.0.0/4 239.0.0.0/8 8.0.0.0/6 127.0.0.0/8 169.254.0.0/17 "
+      "::/0 8000::/1 fc00::/6 ff00::/8 ff02::/16 fe80::/64 ::1 0.0.0.0/0";
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (GArray) prefixes = ks_test_prefixes (wide);
+  KsProfile *profile = add_wireguard (scene);
+  KsTunnel *tunnel = add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2 fd08::2");
+
+  g_hash_table_insert (scene->remembered, (gpointer) "wg", ks_test_prefixes (wide));
+  for (guint i = 0; i < prefixes->len; i++) {
+    ks_prefix_array_add (profile->prefixes, &g_array_index (prefixes, KsPrefix, i));
+    ks_tunnel_add_prefix (tunnel, &g_array_index (prefixes, KsPrefix, i), NULL);
+  }
+  assert_routes (scene, AF_UNSPEC, 84, "");
+}
+
+static void
+policy_keeps_the_tunnels_subnets_and_resolvers_from_the_lan (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsTunnel *tunnel;
+  KsPrefix inside = ks_test_prefix ("10.64.0.1"), network = ks_test_prefix ("10.99.0.0/16");
+  KsPrefix gateway = ks_test_prefix ("10.8.0.1");
+
+  add_openvpn (scene, SERVER);
+  tunnel = add_tunnel (scene, "ovpn", "tun0", 8, "10.8.0.2/24");
+  tunnel->gateway4 = gateway;
+  ks_tunnel_add_prefix (tunnel, &network, &gateway);
+  g_array_append_val (tunnel->nameservers, inside);
+  assert_routes (scene, AF_INET, 84,
+                 "10.99.0.0/16 via 10.8.0.1 dev if8 onlink table 84 protocol 83 metric 100\n"
+                 "blackhole 10.99.0.0/16 table 84 protocol 83 metric 200\n"
+                 "10.8.0.0/24 dev if8 table 84 protocol 83 metric 100\n"
+                 "blackhole 10.8.0.0/24 table 84 protocol 83 metric 200\n"
+                 "10.64.0.1 via 10.8.0.1 dev if8 onlink table 84 protocol 83 metric 100\n"
+                 "blackhole 10.64.0.1 table 84 protocol 83 metric 200\n");
+  assert_routes (scene, AF_INET, 83,
+                 "default via 10.8.0.1 dev if8 onlink table 83 protocol 83 metric 100\n"
+                 "blackhole default table 83 protocol 83 metric 200\n");
+}
+
+static void
+policy_blackholes_behind_tunnel_prefixes_stay_while_down (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsProfile *profile = add_wireguard (scene);
+  KsPrefix allowed = ks_test_prefix ("10.99.0.0/16"), resolver = ks_test_prefix ("10.64.0.1");
+
+  g_array_append_val (profile->prefixes, allowed);
+  g_array_append_val (profile->nameservers, resolver);
+  g_hash_table_insert (scene->remembered, (gpointer) "wg", ks_test_prefixes ("10.8.0.0/24 10.64.0.1"));
+  assert_routes (scene, AF_INET, 84,
+                 "blackhole 10.99.0.0/16 table 84 protocol 83 metric 200\n"
+                 "blackhole 10.8.0.0/24 table 84 protocol 83 metric 200\n"
+                 "blackhole 10.64.0.1 table 84 protocol 83 metric 200\n");
+}
+
+static void
+policy_has_no_blackhole_over_a_subnet_the_uplink_is_in (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsProfile *profile = add_wireguard (scene);
+  KsPrefix company = ks_test_prefix ("192.168.0.0/16"), part = ks_test_prefix ("192.168.1.128/25"),
+           other = ks_test_prefix ("10.99.0.0/16");
+
+  g_array_append_val (profile->prefixes, company);
+  g_array_append_val (profile->prefixes, part);
+  g_array_append_val (profile->prefixes, other);
+  add_home_lan (scene);
+  assert_routes (scene, AF_INET, 84, "blackhole 10.99.0.0/16 table 84 protocol 83 metric 200\n");
+}
+
+static void
+policy_takes_no_dhcp_route_as_a_reason_to_drop_a_blackhole (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsProfile *profile = add_wireguard (scene);
+  KsPrefix company = ks_test_prefix ("10.99.0.0/16");
+
+  g_array_append_val (profile->prefixes, company);
+  add_home_lan (scene);
+  add_main (scene, "10.99.0.0/16", "192.168.1.66", 2);
+  add_main (scene, "10.99.0.0/17", "", 2)->protocol = RTPROT_DHCP; /* by DHCP option 121, on link */
+  assert_routes (scene, AF_INET, 84, "blackhole 10.99.0.0/16 table 84 protocol 83 metric 200\n");
+}
+
+/* --- table 85 --- */
+
+static void
+policy_table_85_is_main_without_tunnels (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsRoute *multipath;
+
+  add_openvpn (scene, SERVER);
+  add_tunnel (scene, "ovpn", "tun0", 8, "10.8.0.2/24");
+  add_main (scene, "0.0.0.0/0", "10.8.0.1", 8)->metric = 50;
+  add_main (scene, "0.0.0.0/0", "192.168.1.1", 2)->metric = 20100;
+  add_main (scene, "10.8.0.0/24", "", 8);
+  add_main (scene, "192.168.1.0/24", "", 2)->prefsrc = ks_test_prefix ("192.168.1.2");
+  multipath = add_main (scene, "198.51.100.0/24", "192.168.1.1", 2);
+  multipath->n_nexthops = 3;
+  multipath->nexthops[1] = (KsNexthop){ .ifindex = 8, .gateway = ks_test_prefix ("10.8.0.1") };
+  multipath->nexthops[2] = (KsNexthop){ .ifindex = 3, .gateway = ks_test_prefix ("10.20.0.1"), .weight = 4 };
+  multipath = add_main (scene, "192.0.2.0/24", "10.8.0.1", 8);
+  multipath->n_nexthops = 2;
+  multipath->nexthops[1] = (KsNexthop){ .ifindex = 3, .gateway = ks_test_prefix ("10.20.0.1"), .weight = 4 };
+  multipath = add_main (scene, "192.0.2.128/25", "", 2);
+  multipath->type = RTN_BLACKHOLE;
+  multipath->n_nexthops = 0;
+  add_main (scene, "192.168.1.255", "", 2)->type = RTN_BROADCAST;
+  add_main (scene, "172.20.0.0/16", "", 2)->table = 51820; /* somebody's table that a dump may hold */
+  assert_routes (scene, AF_INET, 85,
+                 "default via 192.168.1.1 dev if2 onlink table 85 protocol 83 metric 20100\n"
+                 "unreachable default table 85 protocol 83 metric 4294967295\n"
+                 "192.0.2.0/24 via 10.20.0.1 dev if3 onlink table 85 protocol 83 metric 100\n"
+                 "192.168.1.0/24 dev if2 table 85 protocol 83 metric 100 src 192.168.1.2\n"
+                 "198.51.100.0/24 nexthop via 192.168.1.1 dev if2 onlink weight 1 nexthop via 10.20.0.1 dev if3 onlink "
+                 "weight 5 table 85 protocol 83 metric 100\n"
+                 "blackhole 192.0.2.128/25 table 85 protocol 83 metric 100\n");
+}
+
+static void
+policy_table_85_has_no_link_local_or_multicast_of_ipv6 (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_wireguard (scene);
+  add_main (scene, "fe80::/64", "", 2);
+  add_main (scene, "ff00::/8", "", 2);
+  add_main (scene, "2001:db8:1::/64", "", 2);
+  add_main (scene, "::/0", "fe80::1", 2);
+  assert_routes (scene, AF_INET6, 85,
+                 "default via fe80::1 dev if2 onlink table 85 protocol 83 metric 100\n"
+                 "unreachable default table 85 protocol 83 metric 4294967295\n"
+                 "2001:db8:1::/64 dev if2 table 85 protocol 83 metric 100\n");
+}
+
+static void
+policy_table_85_leaves_out_routes_whose_next_hops_are_dead (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_wireguard (scene);
+  add_main (scene, "0.0.0.0/0", "192.168.1.1", 2)->n_nexthops = 0;
+  assert_routes (scene, AF_INET, 85, "unreachable default table 85 protocol 83 metric 4294967295\n");
+}
+
+/* --- several VPNs, numbers, bytes --- */
+
+static void
+policy_orders_several_tunnels_as_networkmanager_prefers_them (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_wireguard (scene);
+  add_openvpn (scene, SERVER);
+  add_tunnel (scene, "ovpn", "tun0", 8, "10.9.0.2/24");
+  add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24");
+  assert_routes (scene, AF_INET, 83,
+                 "default dev if8 table 83 protocol 83 metric 100\n"
+                 "default dev if7 table 83 protocol 83 metric 101\n"
+                 "blackhole default table 83 protocol 83 metric 200\n");
+}
+
+static void
+policy_never_puts_a_tunnel_behind_the_blackhole (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (KsPolicy) policy = NULL;
+  guint tunnels = 0;
+
+  scene->config->tunnel_metric = 198;
+  add_wireguard (scene);
+  for (guint i = 0; i < 5; i++)
+    add_tunnel (scene, "wg", "wg0", 10 + i, "10.8.0.2");
+  policy = ks_policy_compute (&scene->input);
+  for (guint i = 0; i < policy->routes->len; i++) {
+    const KsRoute *route = &g_array_index (policy->routes, KsRoute, i);
+
+    if (route->table != 83 || route->n_nexthops == 0)
+      continue;
+    tunnels++;
+    assert_true (route->metric < 200);
+  }
+  assert_int_equal (tunnels, 5);
+}
+
+static void
+policy_uses_the_configured_numbers_and_owns_by_them (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (KsPolicy) policy = NULL;
+
+  scene->config->table = 1083;
+  scene->config->tunnel_table = 1084;
+  scene->config->uplink_table = 1085;
+  scene->config->protocol = 99;
+  scene->config->priority = 100;
+  add_wireguard (scene)->listen_port = 51820;
+  add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24");
+  add_home_lan (scene);
+  policy = ks_policy_compute (&scene->input);
+  for (guint i = 0; i < policy->rules->len; i++)
+    assert_true (ks_policy_owns_rule (scene->config, &g_array_index (policy->rules, KsRule, i)));
+  for (guint i = 0; i < policy->routes->len; i++)
+    assert_true (ks_policy_owns_route (scene->config, &g_array_index (policy->routes, KsRoute, i)));
+}
+
+static void
+policy_owns_nothing_of_anybody_else (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsConfig) config = ks_config_new ();
+  KsRule rule = ks_rule_lookup (AF_INET, 8380, 83, 83);
+  KsPrefix all = ks_prefix_default (AF_INET);
+  KsRoute route = ks_route_blackhole (83, 83, &all, 200);
+
+  assert_true (ks_policy_owns_rule (config, &rule));
+  rule.protocol = RTPROT_UNSPEC;
+  assert_false (ks_policy_owns_rule (config, &rule));
+  rule.protocol = 83;
+  rule.priority = 8299;
+  assert_false (ks_policy_owns_rule (config, &rule));
+  rule.priority = 8400;
+  assert_false (ks_policy_owns_rule (config, &rule));
+  rule.priority = 8399;
+  assert_true (ks_policy_owns_rule (config, &rule));
+
+  assert_true (ks_policy_owns_route (config, &route));
+  route.protocol = RTPROT_STATIC;
+  assert_false (ks_policy_owns_route (config, &route));
+  route.protocol = 83;
+  route.table = RT_TABLE_MAIN;
+  assert_false (ks_policy_owns_route (config, &route));
+}
+
+static void
+policy_same_inputs_give_the_same_bytes (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (KsPolicy) first = NULL, second = NULL;
+  KsRoute last;
+
+  add_wireguard (scene)->listen_port = 51820;
+  add_openvpn (scene, SERVER6);
+  add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24 fd08::2/64");
+  add_home_lan (scene);
+  first = ks_policy_compute (&scene->input);
+  /* main in another order, and one of its routes twice */
+  last = g_array_index (scene->main_routes, KsRoute, 1);
+  g_array_prepend_val (scene->main_routes, last);
+  second = ks_policy_compute (&scene->input);
+  assert_int_equal (first->rules->len, second->rules->len);
+  assert_memory_equal (first->rules->data, second->rules->data, first->rules->len * sizeof (KsRule));
+  assert_int_equal (first->routes->len, second->routes->len);
+  assert_memory_equal (first->routes->data, second->routes->data, first->routes->len * sizeof (KsRoute));
+}
+
+static void
+policy_gives_the_guard_tunnels_with_host_addresses (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (KsPolicy) policy = NULL;
+  g_autofree char *addresses = NULL;
+  const KsPolicyTunnel *tunnel;
+
+  add_wireguard (scene);
+  add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24 fd08::2/64");
+  policy = ks_policy_compute (&scene->input);
+  assert_int_equal (policy->tunnels->len, 1);
+  tunnel = policy->tunnels->pdata[0];
+  addresses = ks_test_format_prefixes (tunnel->addresses);
+  assert_string_equal (tunnel->interface, "wg0");
+  assert_int_equal (tunnel->ifindex, 7);
+  assert_string_equal (addresses, "10.8.0.2 fd08::2");
+}
+
+/* --- somebody else's rules, a kernel without IPv6 --- */
+
+/* The rules before our window that follow from the rules of others in @words: "PRIORITY:TABLE[!]", ! with a mark. */
+static char *
+jump_over (const char *words)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (GArray) rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
+  g_auto (GStrv) list = g_strsplit (words, " ", -1);
+
+  add_wireguard (scene);
+  for (char **word = list; *word; word++) {
+    char *end;
+    guint32 priority = strtoul (*word, &end, 10);
+    KsRule rule = ks_rule_lookup (AF_INET, priority, RTPROT_KERNEL, strtoul (end + 1, &end, 10));
+
+    if (*end == '!')
+      rule.fwmark = rule.fwmask = 1;
+    g_array_append_val (rules, rule);
+  }
+  scene->input.rules = rules;
+  return rules_between (scene, AF_INET, 0, 8299);
+}
+
+static void
+policy_jumps_over_rules_that_others_put_in_front (void **state G_GNUC_UNUSED)
+{
+  static const char *const cases[][2] = {
+    { "0:255 32766:254 32767:253", "" },
+    { "0:255 8400:51820 32766:254", "" },
+    { "0:255 5000:254 32766:254", "priority 4999 from all goto 8300 protocol 83\n" },
+    { "0:255 1:254", "priority 0 from all goto 8300 protocol 83\n" },
+    { "0:255 5000:254 3000:254!", "priority 2999 from all goto 8300 protocol 83\n" },
+    /* table local was moved, or is looked up once more: packets to the host itself come before the jump */
+    { "100:255 50:254! 5000:254", "priority 4999 from all goto 8300 protocol 83\n" },
+    { "0:255 5000:254 6000:255", "priority 4999 from all goto 8300 protocol 83\n" },
+    { "0:255 5000:254 6000:255!", "priority 4999 from all goto 8300 protocol 83\n" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *text = jump_over (cases[i][0]);
+
+    assert_string_equal (text, cases[i][1]);
+  }
+}
+
+static void
+policy_owns_its_jump_and_nobody_elses (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsConfig) config = ks_config_new ();
+  KsRule jump = ks_rule_init (AF_INET, 4999, 83);
+
+  jump.action = FR_ACT_GOTO;
+  jump.goto_target = 8300;
+  assert_true (ks_policy_owns_rule (config, &jump));
+  jump.goto_target = 8301;
+  assert_false (ks_policy_owns_rule (config, &jump));
+  jump.goto_target = 8300;
+  jump.protocol = RTPROT_STATIC;
+  assert_false (ks_policy_owns_rule (config, &jump));
+}
+
+static void
+policy_for_a_kernel_without_ipv6_has_no_ipv6 (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  scene->input.no_ipv6 = TRUE;
+  add_wireguard (scene);
+  add_openvpn (scene, SERVER6);
+  add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24 fd08::2/64");
+  assert_rules (scene, AF_INET6, "");
+  assert_routes (scene, AF_INET6, 0, "");
+  assert_routes (scene, AF_INET, 83,
+                 "default dev if7 table 83 protocol 83 metric 100\n"
+                 "blackhole default table 83 protocol 83 metric 200\n");
+}
+
+static void
+policy_lives_without_main_resolvers_and_answers (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  scene->input.main_routes = scene->input.resolvers = scene->input.resolver_uids = NULL;
+  scene->input.resolved = scene->input.remembered = NULL;
+  add_profile (scene, "named", KS_VPN_PLUGIN, "vpn.example.org", 1194, IPPROTO_UDP);
+  assert_routes (scene, AF_INET, 0,
+                 "blackhole default table 83 protocol 83 metric 200\n"
+                 "unreachable default table 85 protocol 83 metric 4294967295\n");
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test (policy_is_empty_when_nothing_is_armed),
+    cmocka_unit_test (policy_of_a_wireguard_vpn_that_is_up),
+    cmocka_unit_test (policy_of_a_wireguard_vpn_that_is_down_keeps_the_endpoint_open),
+    cmocka_unit_test (policy_blocks_ipv6_when_vpn_is_ipv4_only),
+    cmocka_unit_test (policy_blocks_ipv4_when_vpn_is_ipv6_only),
+    cmocka_unit_test (policy_routes_nothing_by_a_device_that_is_not_up),
+    cmocka_unit_test (policy_puts_transports_first),
+    cmocka_unit_test (policy_uses_the_port_and_mark_of_the_device),
+    cmocka_unit_test (policy_takes_port_and_mark_of_the_profile_while_the_device_is_not_there),
+    cmocka_unit_test (policy_tells_the_guard_which_device_holds_a_port),
+    cmocka_unit_test (policy_exempts_a_plugin_vpn_for_root_and_its_service_user),
+    cmocka_unit_test (policy_exempts_every_remote),
+    cmocka_unit_test (policy_exempts_the_addresses_a_name_was_resolved_to),
+    cmocka_unit_test (policy_has_each_selector_once_when_profiles_share_it),
+    cmocka_unit_test (policy_lan_modes),
+    cmocka_unit_test (policy_dns_modes),
+    cmocka_unit_test (policy_strictest_of_several_profiles_wins),
+    cmocka_unit_test (policy_without_lan_gives_the_guard_no_lan_either),
+    cmocka_unit_test (policy_lets_only_root_and_the_resolver_ask_while_a_named_server_is_down),
+    cmocka_unit_test (policy_has_no_bootstrap_while_up_or_for_addresses),
+    cmocka_unit_test (policy_does_not_ask_a_tunnels_resolver_by_the_uplink),
+    cmocka_unit_test (policy_table_84_holds_nothing_that_takes_the_lan_or_multicast_whole),
+    cmocka_unit_test (policy_keeps_the_tunnels_subnets_and_resolvers_from_the_lan),
+    cmocka_unit_test (policy_blackholes_behind_tunnel_prefixes_stay_while_down),
+    cmocka_unit_test (policy_has_no_blackhole_over_a_subnet_the_uplink_is_in),
+    cmocka_unit_test (policy_takes_no_dhcp_route_as_a_reason_to_drop_a_blackhole),
+    cmocka_unit_test (policy_table_85_is_main_without_tunnels),
+    cmocka_unit_test (policy_table_85_has_no_link_local_or_multicast_of_ipv6),
+    cmocka_unit_test (policy_table_85_leaves_out_routes_whose_next_hops_are_dead),
+    cmocka_unit_test (policy_orders_several_tunnels_as_networkmanager_prefers_them),
+    cmocka_unit_test (policy_never_puts_a_tunnel_behind_the_blackhole),
+    cmocka_unit_test (policy_uses_the_configured_numbers_and_owns_by_them),
+    cmocka_unit_test (policy_owns_nothing_of_anybody_else),
+    cmocka_unit_test (policy_same_inputs_give_the_same_bytes),
+    cmocka_unit_test (policy_gives_the_guard_tunnels_with_host_addresses),
+    cmocka_unit_test (policy_jumps_over_rules_that_others_put_in_front),
+    cmocka_unit_test (policy_owns_its_jump_and_nobody_elses),
+    cmocka_unit_test (policy_for_a_kernel_without_ipv6_has_no_ipv6),
+    cmocka_unit_test (policy_lives_without_main_resolvers_and_answers),
+  };
+
+  return cmocka_run_group_tests_name ("ks-policy", tests, NULL, NULL);
+}

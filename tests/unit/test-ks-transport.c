@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ks-test.h"
+
+#include "policy/ks-transport.h"
+
+static const KsTransport plain = { .family = AF_INET, .ip_protocol = IPPROTO_UDP };
+
+static void
+assert_rule (const KsTransport *transport, const char *expected)
+{
+  KsRule rule = ks_transport_rule (transport, 8300, 83, 85);
+  g_autofree char *text = ks_rule_format (&rule);
+
+  assert_string_equal (text, expected);
+}
+
+static void
+transport_rule_has_exactly_its_selectors (void **state G_GNUC_UNUSED)
+{
+  KsTransport transport = plain;
+
+  transport.sport = 51820;
+  assert_rule (&transport, "priority 8300 from all uidrange 0-0 ipproto udp sport 51820 lookup 85 protocol 83");
+
+  transport = plain;
+  transport.to = ks_test_prefix ("203.0.113.10");
+  transport.dport = 1194;
+  transport.uid = 117;
+  assert_rule (&transport, "priority 8300 from all to 203.0.113.10 uidrange 117-117 ipproto udp dport 1194 lookup 85 "
+                           "protocol 83");
+
+  transport = plain;
+  transport.fwmark = 0xca6c;
+  transport.uid = KS_UID_ANY;
+  assert_rule (&transport, "priority 8300 from all fwmark 0xca6c ipproto udp lookup 85 protocol 83");
+
+  transport = plain;
+  transport.from = ks_test_prefix ("192.168.1.2");
+  transport.ip_protocol = 0;
+  assert_rule (&transport, "priority 8300 from 192.168.1.2 uidrange 0-0 lookup 85 protocol 83");
+}
+
+static void
+transport_of_uid_0_is_not_one_of_any_uid (void **state G_GNUC_UNUSED)
+{
+  KsTransport root = plain, any = plain;
+
+  any.uid = KS_UID_ANY;
+  assert_true (ks_transport_compare (&root, &any) != 0);
+  assert_rule (&any, "priority 8300 from all ipproto udp lookup 85 protocol 83");
+}
+
+static void
+transport_reads_well (void **state G_GNUC_UNUSED)
+{
+  KsTransport transport = plain;
+  g_autofree char *first = NULL, *second = NULL, *third = NULL, *fourth = NULL;
+
+  transport.to = ks_test_prefix ("203.0.113.10");
+  transport.dport = 51820;
+  first = ks_transport_format (&transport);
+  assert_string_equal (first, "udp to 203.0.113.10 port 51820, uid 0");
+
+  transport = (KsTransport){ .family = AF_INET6, .sport = 51820, .ip_protocol = IPPROTO_UDP, .uid = KS_UID_ANY };
+  second = ks_transport_format (&transport);
+  assert_string_equal (second, "udp from port 51820 to any IPv6 address");
+
+  transport = (KsTransport){ .family = AF_INET, .fwmark = 0xca6c, .ip_protocol = IPPROTO_TCP, .uid = KS_UID_ANY,
+                             .from = ks_test_prefix ("192.0.2.0/24") };
+  third = ks_transport_format (&transport);
+  assert_string_equal (third, "tcp from 192.0.2.0/24 to any IPv4 address, mark 0xca6c");
+
+  transport = (KsTransport){ .family = AF_INET, .ip_protocol = IPPROTO_ESP, .to = ks_test_prefix ("192.0.2.1") };
+  fourth = ks_transport_format (&transport);
+  assert_string_equal (fourth, "esp to 192.0.2.1, uid 0");
+}
+
+static void
+transport_every_field_counts (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (GArray) transports = g_array_new (FALSE, FALSE, sizeof (KsTransport));
+  KsTransport transport;
+
+#define VARIANT(change) \
+  transport = plain; \
+  change; \
+  g_array_append_val (transports, transport)
+
+  VARIANT ((void) 0);
+  VARIANT (transport.family = AF_INET6);
+  VARIANT (transport.to = ks_test_prefix ("192.0.2.1"));
+  VARIANT (transport.from = ks_test_prefix ("192.0.2.1"));
+  VARIANT (transport.ip_protocol = IPPROTO_TCP);
+  VARIANT (transport.sport = 1);
+  VARIANT (transport.dport = 1);
+  VARIANT (transport.fwmark = 1);
+  VARIANT (transport.uid = 1);
+  VARIANT (transport.kernel = TRUE);
+  VARIANT (transport.device[0] = 'w');
+#undef VARIANT
+
+  for (guint i = 0; i < transports->len; i++)
+    for (guint j = 0; j < transports->len; j++)
+      assert_int_equal (ks_transport_compare (&g_array_index (transports, KsTransport, i),
+                                              &g_array_index (transports, KsTransport, j))
+                          == 0,
+                        i == j);
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test (transport_rule_has_exactly_its_selectors),
+    cmocka_unit_test (transport_of_uid_0_is_not_one_of_any_uid),
+    cmocka_unit_test (transport_reads_well),
+    cmocka_unit_test (transport_every_field_counts),
+  };
+
+  return cmocka_run_group_tests_name ("ks-transport", tests, NULL, NULL);
+}
