@@ -58,20 +58,7 @@
 #include <string.h>
 
 #include "policy/ks-bypass.h"
-
-typedef struct {
-  const KsPolicyInput *in;
-  const KsConfig *config;
-  KsPolicy *policy;
-} Builder;
-
-static const int families[] = { AF_INET, AF_INET6 };
-
-static guint
-count_families (const Builder *b)
-{
-  return b->in->no_ipv6 ? 1 : G_N_ELEMENTS (families);
-}
+#include "policy/ks-policy-builder.h"
 
 static void
 policy_tunnel_free (gpointer data)
@@ -125,7 +112,7 @@ lan_strictness (KsLan lan)
 }
 
 static KsLan
-effective_lan (const Builder *b)
+effective_lan (const KsPolicyBuilder *b)
 {
   KsLan result = KS_LAN_ROUTES;
 
@@ -140,7 +127,7 @@ effective_lan (const Builder *b)
 }
 
 static KsDns
-effective_dns (const Builder *b)
+effective_dns (const KsPolicyBuilder *b)
 {
   for (guint i = 0; i < b->in->armed->len; i++) {
     const KsProfile *profile = b->in->armed->pdata[i];
@@ -164,7 +151,7 @@ add_transport (GArray *transports, const KsTransport *transport)
 
 /* The addresses of @host: itself, or what its name was resolved to (transfer full). */
 static GArray *
-endpoint_addresses (const Builder *b, const char *host)
+endpoint_addresses (const KsPolicyBuilder *b, const char *host)
 {
   GArray *addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   const GArray *answers = b->in->resolved ? g_hash_table_lookup (b->in->resolved, host) : NULL;
@@ -178,7 +165,7 @@ endpoint_addresses (const Builder *b, const char *host)
 }
 
 static const KsTunnel *
-tunnel_of (const Builder *b, const KsProfile *profile)
+tunnel_of (const KsPolicyBuilder *b, const KsProfile *profile)
 {
   for (guint i = 0; i < b->in->tunnels->len; i++) {
     const KsTunnel *tunnel = b->in->tunnels->pdata[i];
@@ -191,7 +178,7 @@ tunnel_of (const Builder *b, const KsProfile *profile)
 
 /* To the profile's servers, by whoever sends the transport. */
 static void
-add_endpoint_transports (Builder *b, const KsProfile *profile)
+add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
 {
   gboolean kernel = profile->vpn_type == KS_VPN_WIREGUARD || profile->vpn_type == KS_VPN_IP_TUNNEL;
 
@@ -222,14 +209,14 @@ add_endpoint_transports (Builder *b, const KsProfile *profile)
  * mark alone loses the answers (run, Linux 6.1).
  */
 static void
-add_wireguard_transports (Builder *b, const KsProfile *profile)
+add_wireguard_transports (KsPolicyBuilder *b, const KsProfile *profile)
 {
   const KsTunnel *tunnel = tunnel_of (b, profile);
   guint16 port = tunnel && tunnel->listen_port ? tunnel->listen_port : profile->listen_port;
   guint32 mark = tunnel && tunnel->fwmark ? tunnel->fwmark : profile->fwmark;
 
-  for (guint i = 0; i < count_families (b); i++) {
-    KsTransport transport = { .family = families[i], .ip_protocol = IPPROTO_UDP, .kernel = TRUE };
+  for (guint i = 0; i < ks_policy_family_count (b); i++) {
+    KsTransport transport = { .family = ks_policy_families[i], .ip_protocol = IPPROTO_UDP, .kernel = TRUE };
 
     if (tunnel)
       g_strlcpy (transport.device, tunnel->interface, sizeof transport.device);
@@ -250,7 +237,7 @@ add_wireguard_transports (Builder *b, const KsProfile *profile)
 
 /* A resolver inside another tunnel that is up: asking it by the uplink would show the questions to the LAN. */
 static gboolean
-is_tunnel_nameserver (const Builder *b, const KsPrefix *address)
+is_tunnel_nameserver (const KsPolicyBuilder *b, const KsPrefix *address)
 {
   for (guint i = 0; i < b->in->tunnels->len; i++)
     if (ks_prefix_array_contains (((const KsTunnel *) b->in->tunnels->pdata[i])->nameservers, address))
@@ -263,7 +250,7 @@ is_tunnel_nameserver (const Builder *b, const KsPrefix *address)
  * resolver may ask the resolvers that the uplinks were given.
  */
 static void
-add_bootstrap (Builder *b)
+add_bootstrap (KsPolicyBuilder *b)
 {
   static const guint8 protocols[] = { IPPROTO_UDP, IPPROTO_TCP };
   g_autoptr (GArray) uids = g_array_new (FALSE, FALSE, sizeof (guint32));
@@ -309,19 +296,19 @@ add_bootstrap (Builder *b)
 /* --- rules --- */
 
 static void
-add_rule (Builder *b, const KsRule *rule)
+add_rule (KsPolicyBuilder *b, const KsRule *rule)
 {
   g_array_append_val (b->policy->rules, *rule);
 }
 
 static KsRule
-lookup (const Builder *b, int family, guint32 offset, guint32 table)
+lookup (const KsPolicyBuilder *b, int family, guint32 offset, guint32 table)
 {
   return ks_rule_lookup (family, b->config->priority + offset, b->config->protocol, table);
 }
 
 static void
-add_transport_rules (Builder *b, int family, const GArray *transports, guint32 offset)
+add_transport_rules (KsPolicyBuilder *b, int family, const GArray *transports, guint32 offset)
 {
   for (guint i = 0; i < transports->len; i++) {
     const KsTransport *transport = &g_array_index (transports, KsTransport, i);
@@ -341,7 +328,7 @@ add_transport_rules (Builder *b, int family, const GArray *transports, guint32 o
 
 /* A renewal is unicast, and its server may be outside the LAN (a relay). */
 static void
-add_dhcp_rule (Builder *b, int family)
+add_dhcp_rule (KsPolicyBuilder *b, int family)
 {
   KsRule rule = lookup (b, family, KS_PRIORITY_DHCP, b->config->uplink_table);
   guint16 client = family == AF_INET ? 68 : 546;
@@ -355,7 +342,7 @@ add_dhcp_rule (Builder *b, int family)
 }
 
 static void
-add_dns_rules (Builder *b, int family)
+add_dns_rules (KsPolicyBuilder *b, int family)
 {
   static const struct {
     guint8 ip_protocol;
@@ -372,7 +359,7 @@ add_dns_rules (Builder *b, int family)
 }
 
 static void
-add_lan_rules (Builder *b, int family)
+add_lan_rules (KsPolicyBuilder *b, int family)
 {
   KsRule rule = lookup (b, family, KS_PRIORITY_LAN, RT_TABLE_MAIN);
 
@@ -393,7 +380,7 @@ add_lan_rules (Builder *b, int family)
  * no device (one that does skips the lookup). IPv6 has ff00::/8 in table local.
  */
 static void
-add_multicast_rules (Builder *b)
+add_multicast_rules (KsPolicyBuilder *b)
 {
   static const char *const groups[] = { "224.0.0.0/24", "239.255.0.0/16", "255.255.255.255" };
 
@@ -424,7 +411,7 @@ is_for_all (const KsRule *rule)
 
 /* Whether a rule of somebody else's, in front of ours, could send a packet anywhere. */
 static gboolean
-is_in_front (const Builder *b, const KsRule *rule, int family)
+is_in_front (const KsPolicyBuilder *b, const KsRule *rule, int family)
 {
   return rule->family == family && rule->priority < b->config->priority && !ks_policy_owns_rule (b->config, rule)
          && !is_local_lookup (rule) && (rule->action == FR_ACT_TO_TBL || rule->action == FR_ACT_GOTO);
@@ -436,7 +423,7 @@ is_in_front (const Builder *b, const KsRule *rule, int family)
  * over; the guard and the proof still see what it does.
  */
 static void
-add_jump (Builder *b, int family)
+add_jump (KsPolicyBuilder *b, int family)
 {
   guint32 floor = G_MAXUINT32; /* the jump must not come before this priority */
   guint32 first = G_MAXUINT32;
@@ -468,7 +455,7 @@ add_jump (Builder *b, int family)
 }
 
 static void
-add_rules (Builder *b, int family)
+add_rules (KsPolicyBuilder *b, int family)
 {
   KsRule terminal = ks_rule_init (family, b->config->priority + KS_PRIORITY_TERMINAL, b->config->protocol);
   KsRule rule;
@@ -492,262 +479,10 @@ add_rules (Builder *b, int family)
   add_rule (b, &terminal);
 }
 
-/* --- routes --- */
+/* --- together --- */
 
 static void
-add_route (Builder *b, const KsRoute *route)
-{
-  g_array_append_val (b->policy->routes, *route);
-}
-
-static int
-compare_routes (gconstpointer a, gconstpointer b)
-{
-  return ks_route_compare (a, b);
-}
-
-/* Puts the routes in order, each once: main may be long, so not while adding. */
-static void
-sort_routes (GArray *routes)
-{
-  guint kept = 0;
-
-  g_array_sort (routes, compare_routes);
-  for (guint i = 0; i < routes->len; i++) {
-    const KsRoute *route = &g_array_index (routes, KsRoute, i);
-
-    if (kept == 0 || !ks_route_equal (&g_array_index (routes, KsRoute, kept - 1), route))
-      g_array_index (routes, KsRoute, kept++) = *route;
-  }
-  g_array_set_size (routes, kept);
-}
-
-/* The metric of the tunnel that is @index-th in preference; always before the blackhole's. */
-static guint32
-tunnel_metric (const Builder *b, guint index)
-{
-  return MIN (b->config->tunnel_metric + index, b->config->blackhole_metric - 1);
-}
-
-/* A profile may name IPv6 subnets all the same. */
-static void
-drop_ipv6_routes (GArray *routes)
-{
-  for (guint i = routes->len; i-- > 0;)
-    if (g_array_index (routes, KsRoute, i).family == AF_INET6)
-      g_array_remove_index (routes, i);
-}
-
-static void
-add_default_routes (Builder *b)
-{
-  for (guint i = 0; i < count_families (b); i++) {
-    KsPrefix all = ks_prefix_default (families[i]);
-    KsRoute blackhole = ks_route_blackhole (b->config->table, b->config->protocol, &all, b->config->blackhole_metric);
-
-    add_route (b, &blackhole);
-  }
-  for (guint i = 0; i < b->in->tunnels->len; i++) {
-    const KsTunnel *tunnel = b->in->tunnels->pdata[i];
-
-    for (guint j = 0; j < count_families (b); j++) {
-      KsPrefix all = ks_prefix_default (families[j]);
-      gboolean carries = families[j] == AF_INET ? tunnel->has_ipv4 : tunnel->has_ipv6;
-      const KsPrefix *gateway = families[j] == AF_INET ? &tunnel->gateway4 : &tunnel->gateway6;
-      KsRoute route = ks_route_via (b->config->table, b->config->protocol, &all, tunnel_metric (b, i),
-                                    tunnel->ifindex, gateway);
-
-      if (carries && tunnel->ifindex)
-        add_route (b, &route);
-    }
-  }
-}
-
-/*
- * Whether @prefix may stand in table 84: specific, unicast, and not so wide
- * that it takes a LAN prefix whole, or the multicast groups (224.0.0.0/3 is
- * among the allowed IPs of "everything but private addresses").
- */
-static gboolean
-is_specific (const Builder *b, const KsPrefix *prefix)
-{
-  KsPrefix multicast;
-
-  ks_prefix_parse (prefix->family == AF_INET6 ? "ff00::/8" : "224.0.0.0/4", &multicast, NULL);
-  if (prefix->length == 0 || ks_prefix_overlaps (prefix, &multicast) || ks_prefix_is_link_local (prefix)
-      || ks_prefix_is_loopback (prefix))
-    return FALSE;
-  for (guint i = 0; i < b->config->lan_prefixes->len; i++) {
-    const KsPrefix *lan = &g_array_index (b->config->lan_prefixes, KsPrefix, i);
-
-    if (prefix->length < lan->length && ks_prefix_contains (prefix, lan))
-      return FALSE;
-  }
-  return TRUE;
-}
-
-static gboolean
-is_tunnel_index (const Builder *b, guint ifindex)
-{
-  for (guint i = 0; i < b->in->tunnels->len; i++) {
-    const KsTunnel *tunnel = b->in->tunnels->pdata[i];
-
-    if (tunnel->ifindex && tunnel->ifindex == ifindex)
-      return TRUE;
-  }
-  return FALSE;
-}
-
-static gboolean
-leaves_by_tunnel_only (const Builder *b, const KsRoute *route)
-{
-  if (route->n_nexthops == 0)
-    return FALSE;
-  for (guint i = 0; i < route->n_nexthops; i++)
-    if (!is_tunnel_index (b, route->nexthops[i].ifindex))
-      return FALSE;
-  return TRUE;
-}
-
-/* Whether an uplink is directly in a subnet that overlaps @prefix: the home LAN numbered like the company's. */
-static gboolean
-overlaps_uplink (const Builder *b, const KsPrefix *prefix)
-{
-  for (guint i = 0; b->in->main_routes && i < b->in->main_routes->len; i++) {
-    const KsRoute *route = &g_array_index (b->in->main_routes, KsRoute, i);
-    gboolean direct = route->type == RTN_UNICAST && route->protocol == RTPROT_KERNEL && route->n_nexthops > 0
-                      && !ks_prefix_is_set (&route->nexthops[0].gateway) && !ks_route_is_default (route);
-
-    if (direct && !leaves_by_tunnel_only (b, route) && ks_prefix_overlaps (&route->dst, prefix))
-      return TRUE;
-  }
-  return FALSE;
-}
-
-static void
-add_tunnel_blackhole (Builder *b, const KsPrefix *prefix)
-{
-  KsRoute route = ks_route_blackhole (b->config->tunnel_table, b->config->protocol, prefix,
-                                      b->config->blackhole_metric);
-
-  if (is_specific (b, &route.dst) && !overlaps_uplink (b, &route.dst))
-    add_route (b, &route);
-}
-
-static void
-add_tunnel_blackholes (Builder *b, const GArray *prefixes)
-{
-  for (guint i = 0; prefixes && i < prefixes->len; i++)
-    add_tunnel_blackhole (b, &g_array_index (prefixes, KsPrefix, i));
-}
-
-static void
-add_tunnel_route (Builder *b, guint index, const KsPrefix *prefix, const KsPrefix *gateway)
-{
-  const KsTunnel *tunnel = b->in->tunnels->pdata[index];
-  gboolean carries = prefix->family == AF_INET ? tunnel->has_ipv4 : tunnel->has_ipv6;
-  KsRoute route = ks_route_via (b->config->tunnel_table, b->config->protocol, prefix, tunnel_metric (b, index),
-                                tunnel->ifindex, gateway);
-
-  if (carries && tunnel->ifindex && is_specific (b, &route.dst))
-    add_route (b, &route);
-}
-
-static void
-add_tunnel_routes (Builder *b)
-{
-  for (guint i = 0; i < b->in->tunnels->len; i++) {
-    const KsTunnel *tunnel = b->in->tunnels->pdata[i];
-
-    for (guint j = 0; j < tunnel->prefixes->len; j++)
-      add_tunnel_route (b, i, &g_array_index (tunnel->prefixes, KsPrefix, j),
-                        &g_array_index (tunnel->gateways, KsPrefix, j));
-    for (guint j = 0; j < tunnel->nameservers->len; j++) {
-      const KsPrefix *server = &g_array_index (tunnel->nameservers, KsPrefix, j);
-
-      add_tunnel_route (b, i, server, server->family == AF_INET ? &tunnel->gateway4 : &tunnel->gateway6);
-    }
-    add_tunnel_blackholes (b, tunnel->prefixes);
-    add_tunnel_blackholes (b, tunnel->nameservers);
-  }
-  for (guint i = 0; i < b->in->armed->len; i++) {
-    const KsProfile *profile = b->in->armed->pdata[i];
-
-    add_tunnel_blackholes (b, profile->prefixes);
-    add_tunnel_blackholes (b, profile->nameservers);
-    if (b->in->remembered)
-      add_tunnel_blackholes (b, g_hash_table_lookup (b->in->remembered, ks_profile_key (profile)));
-  }
-}
-
-/* The route as table 85 has it, without next hops by a tunnel. */
-static KsRoute
-uplink_route (const Builder *b, const KsRoute *route)
-{
-  KsRoute copy = *route;
-
-  copy.table = b->config->uplink_table;
-  copy.protocol = b->config->protocol;
-  copy.n_nexthops = 0;
-  memset (copy.nexthops, 0, sizeof copy.nexthops);
-  for (guint i = 0; i < route->n_nexthops; i++) {
-    KsNexthop hop = route->nexthops[i];
-
-    if (is_tunnel_index (b, hop.ifindex))
-      continue;
-    /* main has resolved the gateway; here the order of insertion must not matter */
-    if (ks_prefix_is_set (&hop.gateway))
-      hop.onlink = TRUE;
-    copy.nexthops[copy.n_nexthops++] = hop;
-  }
-  if (copy.n_nexthops == 1)
-    copy.nexthops[0].weight = 0;
-  return copy;
-}
-
-static gboolean
-is_uplink_route (const Builder *b, const KsRoute *route)
-{
-  switch (route->type) {
-  case RTN_UNICAST:
-  case RTN_BLACKHOLE:
-  case RTN_UNREACHABLE:
-  case RTN_PROHIBIT:
-    break;
-  default:
-    return FALSE;
-  }
-  if (route->table != RT_TABLE_MAIN || ks_bypass_is_route (b->config, route) || leaves_by_tunnel_only (b, route))
-    return FALSE;
-  if (route->type == RTN_UNICAST && route->n_nexthops == 0)
-    return FALSE;
-  /* Each device has its own fe80::/64 and ff00::/8; no transport is routed by them. */
-  return !(route->family == AF_INET6 && (ks_prefix_is_link_local (&route->dst) || ks_prefix_is_multicast (&route->dst)));
-}
-
-static void
-add_uplink_routes (Builder *b)
-{
-  for (guint i = 0; b->in->main_routes && i < b->in->main_routes->len; i++) {
-    const KsRoute *route = &g_array_index (b->in->main_routes, KsRoute, i);
-
-    if (is_uplink_route (b, route)) {
-      KsRoute copy = uplink_route (b, route);
-
-      add_route (b, &copy);
-    }
-  }
-  for (guint i = 0; i < count_families (b); i++) {
-    KsPrefix all = ks_prefix_default (families[i]);
-    KsRoute end = ks_route_init (b->config->uplink_table, b->config->protocol, &all, G_MAXUINT32);
-
-    end.type = RTN_UNREACHABLE;
-    add_route (b, &end);
-  }
-}
-
-static void
-add_policy_tunnels (Builder *b)
+add_policy_tunnels (KsPolicyBuilder *b)
 {
   for (guint i = 0; i < b->in->tunnels->len; i++) {
     const KsTunnel *tunnel = b->in->tunnels->pdata[i];
@@ -772,11 +507,11 @@ KsPolicy *
 ks_policy_compute (const KsPolicyInput *input)
 {
   KsPolicy *policy = policy_new ();
-  Builder b = { .in = input, .config = input->config, .policy = policy };
+  KsPolicyBuilder b = { .in = input, .config = input->config, .policy = policy };
 
   if (input->armed->len == 0) {
     ks_bypass_compute (input->config, input->rules, input->main_routes, policy->routes);
-    sort_routes (policy->routes);
+    ks_policy_sort_routes (policy->routes);
     return policy;
   }
 
@@ -796,14 +531,9 @@ ks_policy_compute (const KsPolicyInput *input)
   add_bootstrap (&b);
   add_policy_tunnels (&b);
 
-  for (guint i = 0; i < count_families (&b); i++)
-    add_rules (&b, families[i]);
-  add_default_routes (&b);
-  add_tunnel_routes (&b);
-  add_uplink_routes (&b);
-  if (input->no_ipv6)
-    drop_ipv6_routes (policy->routes);
-  sort_routes (policy->routes);
+  for (guint i = 0; i < ks_policy_family_count (&b); i++)
+    add_rules (&b, ks_policy_families[i]);
+  ks_policy_add_routes (&b);
   return policy;
 }
 

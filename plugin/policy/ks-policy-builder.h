@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Between ks-policy.c and ks-policy-routes.c: a policy while it is computed.
+ */
+#pragma once
+
+#include "policy/ks-policy.h"
+
+typedef struct {
+  const KsPolicyInput *in;
+  const KsConfig *config;
+  KsPolicy *policy;
+} KsPolicyBuilder;
+
+/* AF_INET, AF_INET6: the first ks_policy_family_count() of them count. */
+extern const int ks_policy_families[];
+guint ks_policy_family_count (const KsPolicyBuilder *b);
+
+/* Adds all routes, in order, each once. */
+void ks_policy_add_routes (KsPolicyBuilder *b);
+/* Puts routes in order, each once. */
+void ks_policy_sort_routes (GArray *routes);
