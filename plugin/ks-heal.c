@@ -48,7 +48,7 @@ write_history (const char *path, const GArray *history)
   for (guint i = 0; i < history->len; i++)
     g_string_append_printf (text, "%" G_GINT64_FORMAT "\n", g_array_index (history, gint64, i));
   /* without it (a full /run) there is no backing off, and nothing worse */
-  g_file_set_contents_full (path, text->str, text->len, G_FILE_SET_CONTENTS_NONE, 0600, NULL);
+  g_file_set_contents_full (path, text->str, text->len, G_FILE_SET_CONTENTS_CONSISTENT, 0600, NULL);
 }
 
 static guint

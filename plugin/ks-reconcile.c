@@ -208,25 +208,10 @@ guard_alone (KsReport *report, const KsPaths *paths)
   g_array_unref (nothing.routes);
 }
 
-/* Asks for the names of the servers, and applies again if an answer is news. */
+/* @answers, nullable, is what the servers' names were resolved to meanwhile. */
 static void
-resolve (KsReport *report, const KsPaths *paths, KsKernel *kernel)
-{
-  g_autoptr (GPtrArray) hosts = ks_situation_hosts (report->situation);
-  g_autoptr (GError) error = NULL;
-  KsSnapshot *snapshot;
-
-  if (!ks_resolve_hosts (hosts, RESOLVE_TIMEOUT_MS, report->situation->state))
-    return;
-  snapshot = ks_kernel_dump (kernel, report->situation->config, &error);
-  if (snapshot)
-    apply (report, paths, kernel, snapshot);
-  else
-    take_error (report, &error);
-}
-
-static void
-reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags)
+reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags,
+                  const KsState *answers)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (KsKernel) kernel = NULL;
@@ -234,6 +219,8 @@ reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, 
 
   report->situation
     = ks_situation_read (paths, event, flags & KS_RECONCILE_BOOT ? KS_READ_NO_NETWORK : KS_READ_DEFAULT);
+  if (answers)
+    ks_state_merge_answers (report->situation->state, answers);
   take_errors (report, report->situation->errors);
   kernel = ks_kernel_new (&error);
   snapshot = kernel ? ks_kernel_dump (kernel, report->situation->config, &error) : NULL;
@@ -244,8 +231,6 @@ reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, 
   }
   ks_situation_find_tunnels (report->situation, kernel, snapshot, event);
   apply (report, paths, kernel, snapshot);
-  if (!(flags & (KS_RECONCILE_BOOT | KS_RECONCILE_QUICK)))
-    resolve (report, paths, kernel);
   prove (report, paths, kernel);
   if (!ks_situation_save (report->situation, paths, &error))
     take_error (report, &error);
@@ -263,21 +248,58 @@ check_privileges (KsReport *report)
   return FALSE;
 }
 
-KsReport *
-ks_reconcile (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags)
+/* One run under the lock. */
+static KsReport *
+run (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, const KsState *answers)
 {
   KsReport *report = report_new ();
   g_autoptr (GError) error = NULL;
-  int lock;
-
-  if (!check_privileges (report))
-    return report;
   /* without a lock (a full disk, say) two runs may undo each other's steps, but neither opens anything: go on */
-  lock = ks_lock_take (paths, LOCK_TIMEOUT_MS, &error);
+  int lock = ks_lock_take (paths, LOCK_TIMEOUT_MS, &error);
+
   take_error (report, &error);
-  reconcile_locked (report, paths, event, flags);
+  reconcile_locked (report, paths, event, flags, answers);
   ks_lock_release (lock);
   return report;
+}
+
+/* The later of two runs, with what the earlier one did. */
+static KsReport *
+join_reports (KsReport *earlier, KsReport *later)
+{
+  later->changes += earlier->changes;
+  later->repairs += earlier->repairs;
+  for (guint i = 0; i < earlier->done->len; i++)
+    g_ptr_array_add (later->done, g_strdup (earlier->done->pdata[i]));
+  ks_report_free (earlier);
+  return later;
+}
+
+/*
+ * The servers' names are asked for without the lock: an answer may take
+ * seconds, and NetworkManager may be waiting for the next event's run.
+ */
+KsReport *
+ks_reconcile (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags)
+{
+  g_autoptr (KsReport) report = report_new ();
+  g_autoptr (GPtrArray) hosts = NULL;
+  g_autoptr (KsState) answers = NULL;
+
+  if (!check_privileges (report))
+    return g_steal_pointer (&report);
+  ks_report_free (report);
+  report = run (paths, event, flags, NULL);
+  if (flags & (KS_RECONCILE_BOOT | KS_RECONCILE_QUICK))
+    return g_steal_pointer (&report);
+
+  hosts = ks_situation_hosts (report->situation);
+  answers = ks_state_new ();
+  if (!ks_resolve_hosts (hosts, RESOLVE_TIMEOUT_MS, answers)
+      || !ks_state_merge_answers (report->situation->state, answers))
+    return g_steal_pointer (&report);
+  /* the event is over by now: what NetworkManager says counts */
+  return join_reports (g_steal_pointer (&report), run (paths, NULL, flags, answers));
 }
 
 static int
@@ -413,7 +435,7 @@ ks_release (const KsPaths *paths)
   /* a full /run must not keep the person off-line: release now, even if an event will arm again */
   if (!make_marker (paths, KS_RELEASED_NAME, &error))
     take_error (report, &error);
-  reconcile_locked (report, paths, NULL, KS_RECONCILE_QUICK);
+  reconcile_locked (report, paths, NULL, KS_RECONCILE_QUICK, NULL);
   ks_lock_release (lock);
   return report;
 }

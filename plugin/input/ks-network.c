@@ -34,6 +34,7 @@ typedef struct {
 } Reader;
 
 typedef struct {
+  char *path;
   char *interface;
   char *ip4_config;
   char *ip6_config;
@@ -44,6 +45,7 @@ device_free (gpointer data)
 {
   Device *device = data;
 
+  g_free (device->path);
   g_free (device->interface);
   g_free (device->ip4_config);
   g_free (device->ip6_config);
@@ -280,6 +282,7 @@ read_device (Reader *r, const char *path, GError **error)
   if (!properties)
     return NULL;
   device = g_new0 (Device, 1);
+  device->path = g_strdup (path);
   ip_interface = lookup_string (properties, "IpInterface");
   device->interface = g_strdup (*ip_interface ? ip_interface : lookup_string (properties, "Interface"));
   device->ip4_config = g_strdup (lookup_path (properties, "Ip4Config"));
@@ -316,13 +319,18 @@ is_same_config (const char *a, const char *b)
   return strcmp (a, "/") != 0 && strcmp (a, b) == 0;
 }
 
-/* The tunnel device of a plugin VPN: the one that shares its IP configuration. NULL when there is none. */
+/*
+ * The tunnel device of a plugin VPN: the one that shares its IP configuration,
+ * and is none of @parents, by which it goes. NULL when there is none.
+ */
 static const Device *
-find_vpn_device (const Reader *r, const char *ip4_config, const char *ip6_config)
+find_vpn_device (const Reader *r, const char *const *parents, const char *ip4_config, const char *ip6_config)
 {
   for (guint i = 0; i < r->devices->len; i++) {
     const Device *device = r->devices->pdata[i];
 
+    if (parents && g_strv_contains (parents, device->path))
+      continue;
     if (is_same_config (device->ip4_config, ip4_config) || is_same_config (device->ip6_config, ip6_config))
       return device;
   }
@@ -395,7 +403,8 @@ add_tunnel (Reader *r, const KsProfile *profile, GVariant *active, GError **erro
 
     if (!load_devices (r, error))
       return FALSE;
-    device = find_vpn_device (r, ip4_config, ip6_config);
+    g_variant_lookup (active, "Devices", "^a&o", &devices);
+    device = find_vpn_device (r, devices, ip4_config, ip6_config);
     if (!device || !ks_interface_name_is_valid (device->interface))
       return TRUE;
     tunnel = ks_tunnel_new (ks_profile_key (profile), device->interface);

@@ -587,11 +587,11 @@ read_details (Reader *r, GKeyFile *file, KsProfile *profile)
 static char *
 fallback_id (const char *path)
 {
-  char *name = g_path_get_basename (path);
+  g_autofree char *name = g_path_get_basename (path);
 
   if (g_str_has_suffix (name, ".nmconnection"))
     name[strlen (name) - strlen (".nmconnection")] = '\0';
-  return name;
+  return g_utf8_make_valid (name, -1);
 }
 
 static void

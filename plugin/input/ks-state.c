@@ -65,18 +65,6 @@ ks_state_find (const KsState *self, const char *key)
   return NULL;
 }
 
-KsRemembered *
-ks_state_find_path (const KsState *self, const char *path)
-{
-  for (guint i = 0; i < self->remembered->len; i++) {
-    KsRemembered *remembered = self->remembered->pdata[i];
-
-    if (g_strcmp0 (remembered->profile->path, path) == 0)
-      return remembered;
-  }
-  return NULL;
-}
-
 /* --- a profile, as lines of a key file --- */
 
 static void
@@ -143,12 +131,14 @@ set_uids (GKeyFile *file, const char *group, const GArray *uids)
 }
 
 static void
-write_remembered (GKeyFile *file, const KsRemembered *remembered)
+write_remembered (GKeyFile *file, const KsRemembered *remembered, guint number)
 {
   const KsProfile *profile = remembered->profile;
-  g_autofree char *group = g_strconcat (PROFILE_GROUP, ks_profile_key (profile), NULL);
+  /* not its key, a UUID or a path as somebody wrote it: a group's name may not have brackets or control characters */
+  g_autofree char *group = g_strdup_printf (PROFILE_GROUP "%u", number);
+  g_autofree char *path = g_strescape (profile->path, NULL); /* need not be UTF-8 */
 
-  set_string (file, group, "path", profile->path);
+  set_string (file, group, "path", path);
   set_string (file, group, "uuid", profile->uuid);
   set_string (file, group, "id", profile->id);
   set_string (file, group, "type", profile->type);
@@ -205,16 +195,19 @@ get_endpoints (GKeyFile *file, const char *group, GPtrArray *out)
   }
 }
 
+/* Root is always among them. */
 static void
 get_uids (GKeyFile *file, const char *group, GArray *out)
 {
   gsize count = 0;
   g_autofree int *numbers = g_key_file_get_integer_list (file, group, "uids", &count, NULL);
+  guint32 uid = 0;
 
+  g_array_append_val (out, uid);
   for (gsize i = 0; i < count; i++) {
-    guint32 uid = (guint32) numbers[i];
-
-    g_array_append_val (out, uid);
+    uid = (guint32) numbers[i];
+    if (uid != 0)
+      g_array_append_val (out, uid);
   }
 }
 
@@ -233,9 +226,10 @@ read_profile (GKeyFile *file, const char *group)
   g_autofree char *mode = g_key_file_get_string (file, group, "mode", NULL);
   g_autofree char *lan = g_key_file_get_string (file, group, "lan", NULL);
   g_autofree char *dns = g_key_file_get_string (file, group, "dns", NULL);
+  g_autofree char *path = g_key_file_get_string (file, group, "path", NULL);
   int type = g_key_file_get_integer (file, group, "vpn-type", NULL);
 
-  profile->path = g_key_file_get_string (file, group, "path", NULL);
+  profile->path = path ? g_strcompress (path) : NULL;
   profile->uuid = g_key_file_get_string (file, group, "uuid", NULL);
   profile->id = g_key_file_get_string (file, group, "id", NULL);
   profile->type = g_key_file_get_string (file, group, "type", NULL);
@@ -265,7 +259,7 @@ read_remembered (KsState *state, GKeyFile *file, const char *group)
   KsProfile *profile = read_profile (file, group);
   KsRemembered *remembered;
 
-  if (!profile->path || !profile->id) {
+  if (!profile->path || !profile->id || ks_state_find (state, ks_profile_key (profile))) {
     ks_profile_free (profile);
     return;
   }
@@ -280,6 +274,22 @@ read_remembered (KsState *state, GKeyFile *file, const char *group)
   g_ptr_array_add (state->remembered, remembered);
 }
 
+/* We never write an empty file: a disk may leave one after a crash. */
+static gboolean
+load (GKeyFile *file, const char *path, GError **error)
+{
+  g_autofree char *text = NULL;
+  gsize length;
+
+  if (!g_file_get_contents (path, &text, &length, error))
+    return FALSE;
+  if (length == 0) {
+    g_set_error_literal (error, KS_ERROR, KS_ERROR_INVALID, "the file is empty");
+    return FALSE;
+  }
+  return g_key_file_load_from_data (file, text, length, G_KEY_FILE_NONE, error);
+}
+
 KsState *
 ks_state_read (const char *path, GPtrArray *errors)
 {
@@ -288,9 +298,12 @@ ks_state_read (const char *path, GPtrArray *errors)
   g_autoptr (GError) error = NULL;
   g_auto (GStrv) groups = NULL;
 
-  if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, &error)) {
-    if (!g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
-      g_ptr_array_add (errors, g_error_new (KS_ERROR, KS_ERROR_INVALID, "%s: %s", path, error->message));
+  if (!load (file, path, &error)) {
+    if (!g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+      g_autofree char *reason = ks_error_printable (error->message);
+
+      g_ptr_array_add (errors, g_error_new (KS_ERROR, KS_ERROR_INVALID, "%s: %s", path, reason));
+    }
     return state;
   }
   state->is_known = TRUE;
@@ -322,7 +335,7 @@ format_state (const KsState *self, gsize *length)
 
   g_key_file_set_comment (file, NULL, NULL, " What nm-killswitch remembers. Safe to delete.", NULL);
   for (guint i = 0; i < self->remembered->len; i++)
-    write_remembered (file, self->remembered->pdata[i]);
+    write_remembered (file, self->remembered->pdata[i], i + 1);
   for (GList *host = hosts; host; host = host->next) {
     g_autofree char *group = g_strconcat (HOST_GROUP, (const char *) host->data, NULL);
 
@@ -338,6 +351,7 @@ ks_state_write (const KsState *self, const char *path, GError **error)
   g_autofree char *text = format_state (self, &length);
   g_autofree char *old = NULL;
   g_autofree char *directory = g_path_get_dirname (path);
+  g_autoptr (GError) local = NULL;
 
   if (g_file_get_contents (path, &old, &old_length, NULL) && old_length == length && memcmp (old, text, length) == 0)
     return TRUE;
@@ -345,8 +359,8 @@ ks_state_write (const KsState *self, const char *path, GError **error)
     g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot make %s: %s", directory, g_strerror (errno));
     return FALSE;
   }
-  if (!g_file_set_contents_full (path, text, length, G_FILE_SET_CONTENTS_CONSISTENT, 0600, error)) {
-    g_prefix_error (error, "cannot write what has to be remembered: ");
+  if (!g_file_set_contents_full (path, text, length, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &local)) {
+    g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot write what has to be remembered: %s", local->message);
     return FALSE;
   }
   return TRUE;
@@ -452,4 +466,18 @@ ks_state_add_answers (KsState *self, const char *host, const GArray *addresses)
     g_array_set_size (merged, KS_STATE_MAX_ANSWERS);
   g_hash_table_insert (self->answers, g_strdup (host), merged);
   return TRUE;
+}
+
+gboolean
+ks_state_merge_answers (KsState *self, const KsState *other)
+{
+  GHashTableIter iter;
+  gpointer host, addresses;
+  gboolean is_news = FALSE;
+
+  g_hash_table_iter_init (&iter, other->answers);
+  while (g_hash_table_iter_next (&iter, &host, &addresses))
+    if (ks_state_add_answers (self, host, addresses))
+      is_news = TRUE;
+  return is_news;
 }

@@ -43,11 +43,11 @@ gboolean ks_state_write (const KsState *self, const char *path, GError **error);
 
 /* The record of a profile (transfer none): NULL when there is none. */
 KsRemembered *ks_state_find (const KsState *self, const char *key);
-/* The record whose profile was read from @path; NULL when there is none. */
-KsRemembered *ks_state_find_path (const KsState *self, const char *path);
 /* The record of @profile, made when there is none, with the profile's current contents. */
 KsRemembered *ks_state_remember (KsState *self, const KsProfile *profile);
 /* Forgets every record whose key is not in @keys (a set of char*), and answers no profile asks for any more. */
 void ks_state_keep_only (KsState *self, GHashTable *keys);
 /* Puts @addresses (KsPrefix) in front of what is known of @host. Returns whether that is news. */
 gboolean ks_state_add_answers (KsState *self, const char *host, const GArray *addresses);
+/* Adds every answer of @other. Returns whether any is news. */
+gboolean ks_state_merge_answers (KsState *self, const KsState *other);

@@ -7,14 +7,15 @@
  *
  *   1  routes that block         blackholes: nothing can fall through behind a rule that is about to appear
  *   2  routes that carry         tunnel defaults, the tunnel's subnets, uplink routes
- *   3  exemptions                so that a transport both policies allow never meets a blocker first
- *   4  rules that block          the terminal rule, then the default, the tunnel's own subnets, DNS
- *   5  LAN rules                 after the tunnel's own subnets, which they must not shadow
- *   6  stale LAN rules, stale exemptions
- *   7  stale routes that carry   tunnels that are gone: before that, the LAN rule behind a tunnel's subnet would
+ *   3  stale uplink routes       table 85 is now what the new exemptions rely on
+ *   4  exemptions                so that a transport both policies allow never meets a blocker first
+ *   5  rules that block          the terminal rule, then the default, the tunnel's own subnets, DNS
+ *   6  LAN rules                 after the tunnel's own subnets, which they must not shadow
+ *   7  stale LAN rules, stale exemptions
+ *   8  stale routes that carry   tunnels that are gone: before that, the LAN rule behind a tunnel's subnet would
  *                                have taken over what the tunnel carried
- *   8  stale rules that block    once nothing old is left that they would have stopped
- *   9  stale routes that block, stale uplink routes
+ *   9  stale rules that block    once nothing old is left that they would have stopped
+ *  10  stale routes that block
  *
  * When a step fails on which others rely, these are left out: after an
  * addition of what blocks, or of a tunnel's subnet (an uplink's own may be
@@ -22,14 +23,16 @@
  * a LAN rule or an exemption, no LAN rule is added and neither what blocks nor
  * what carries is deleted. tests/unit/test-order.c tries it all.
  *
- * To disarm, everything is allowed by the new policy: what blocks goes first,
- * so that a run killed half way leaves no transport cut off by half a policy.
+ * To disarm, rules go from the last to the first, then routes: at no time is
+ * anything but the old policy or main asked, and a run killed half way leaves
+ * no transport cut off by half a policy.
  */
 #include "policy/ks-diff.h"
 
 enum {
   PHASE_ADD_BLOCKING_ROUTE,
   PHASE_ADD_ROUTE,
+  PHASE_DELETE_UPLINK_ROUTE,
   PHASE_ADD_EXEMPTION,
   PHASE_ADD_BLOCKING_RULE,
   PHASE_ADD_LAN,
@@ -98,10 +101,9 @@ delete_rule_phase (const KsConfig *config, const KsRule *rule)
 static guint
 delete_route_phase (const KsConfig *config, const KsRoute *route)
 {
-  /* an uplink route may still be looked up by an exemption that is about to go */
-  if (route->type == RTN_UNICAST && route->table != config->uplink_table)
-    return PHASE_DELETE_ROUTE;
-  return PHASE_DELETE_BLOCKING_ROUTE;
+  if (route->table == config->uplink_table)
+    return PHASE_DELETE_UPLINK_ROUTE;
+  return route->type == RTN_UNICAST ? PHASE_DELETE_ROUTE : PHASE_DELETE_BLOCKING_ROUTE;
 }
 
 static int
@@ -116,7 +118,33 @@ compare_routes (gconstpointer a, gconstpointer b)
   return ks_route_compare (a, b);
 }
 
-/* By phase; within one, rules that block from the last priority to the first, other things as they came. */
+/* Which route of a table wins comes first: the longer destination, then the lower metric. */
+static int
+compare_precedence (const KsRoute *a, const KsRoute *b)
+{
+  if (a->dst.length != b->dst.length)
+    return a->dst.length > b->dst.length ? -1 : 1;
+  if (a->metric != b->metric)
+    return a->metric < b->metric ? -1 : 1;
+  return 0;
+}
+
+/*
+ * Of two rules of one priority the narrower one is deleted first: a key that
+ * leaves something out would hit the narrower one as well (rule_find(),
+ * net/core/fib_rules.c).
+ */
+static int
+compare_deletions (const KsRule *a, const KsRule *b)
+{
+  return ks_rule_compare (b, a); /* "not set" sorts before every value */
+}
+
+/*
+ * By phase; within one, rules that block from the last priority to the first;
+ * of routes the winner comes first and goes last, so that none that leads
+ * elsewhere stands in for it; other things as they came.
+ */
 static int
 compare_steps (gconstpointer first, gconstpointer second)
 {
@@ -124,9 +152,22 @@ compare_steps (gconstpointer first, gconstpointer second)
 
   if (a->phase != b->phase)
     return a->phase < b->phase ? -1 : 1;
-  if (a->phase == PHASE_ADD_BLOCKING_RULE && a->rule.priority != b->rule.priority)
-    return a->rule.priority > b->rule.priority ? -1 : 1;
-  return 0;
+  switch (a->phase) {
+  case PHASE_ADD_BLOCKING_RULE:
+    return a->rule.priority > b->rule.priority ? -1 : a->rule.priority < b->rule.priority;
+  case PHASE_ADD_ROUTE:
+    return compare_precedence (&a->route, &b->route);
+  case PHASE_DELETE_ROUTE:
+  case PHASE_DELETE_UPLINK_ROUTE:
+  case PHASE_DELETE_BLOCKING_ROUTE:
+    return compare_precedence (&b->route, &a->route);
+  case PHASE_DELETE_LAN:
+  case PHASE_DELETE_EXEMPTION:
+  case PHASE_DELETE_BLOCKING_RULE:
+    return compare_deletions (&a->rule, &b->rule);
+  default:
+    return 0;
+  }
 }
 
 /* Bypass routes, before a transport loses its exemption; rules; routes. */
@@ -143,7 +184,12 @@ disarming_rank (const KsStep *step)
   }
 }
 
-/* The same when nothing of ours is wanted any more: what blocks goes first, from the last priority to the first. */
+/*
+ * The same when nothing of ours is wanted any more: rules from the last to the
+ * first, so that what is left is the beginning of the old policy, and behind it
+ * main, which is the new one. Exemptions stay until nothing is left to be
+ * exempted from.
+ */
 static int
 compare_disarming_steps (gconstpointer first, gconstpointer second)
 {
@@ -151,16 +197,11 @@ compare_disarming_steps (gconstpointer first, gconstpointer second)
 
   if (disarming_rank (a) != disarming_rank (b))
     return disarming_rank (a) < disarming_rank (b) ? -1 : 1;
-  if (a->kind == KS_STEP_DELETE_RULE) {
-    gboolean a_blocks = a->phase == PHASE_DELETE_BLOCKING_RULE;
-    gboolean b_blocks = b->phase == PHASE_DELETE_BLOCKING_RULE;
-
-    if (a_blocks != b_blocks)
-      return a_blocks ? -1 : 1;
-    if (a->rule.priority != b->rule.priority)
-      return a->rule.priority > b->rule.priority ? -1 : 1;
-  }
-  return 0;
+  if (a->kind != KS_STEP_DELETE_RULE)
+    return 0;
+  if (a->rule.priority != b->rule.priority)
+    return a->rule.priority > b->rule.priority ? -1 : 1;
+  return compare_deletions (&a->rule, &b->rule);
 }
 
 /* Whether something could get out where the step is not taken, and others after it are. */
@@ -292,7 +333,7 @@ diff_routes (GArray *plan, const KsConfig *config, const GArray *routes, const K
 
 /* Whether a step has to wait until the inputs can be read again: it would open or cut off on a guess. */
 static gboolean
-is_held (const KsStep *step, KsDiffFlags flags)
+is_held (const KsConfig *config, const KsStep *step, KsDiffFlags flags)
 {
   if (step->phase == PHASE_DELETE_EXEMPTION)
     return (flags & (KS_DIFF_HOLD | KS_DIFF_HOLD_EXEMPTIONS)) != 0;
@@ -302,31 +343,85 @@ is_held (const KsStep *step, KsDiffFlags flags)
   case PHASE_DELETE_LAN:
   case PHASE_DELETE_BLOCKING_RULE:
     return TRUE;
+  case PHASE_DELETE_ROUTE:
+    /* the LAN rule that is held would take over what the tunnel carried */
+    return step->route.table == config->tunnel_table;
   case PHASE_DELETE_BLOCKING_ROUTE:
-    return step->route.type != RTN_UNICAST;
+    return TRUE;
   default:
     return FALSE;
   }
+}
+
+/* The first rule of @list that a deletion of @key hits; -1 for none. */
+static int
+find_hit (const GArray *list, const KsRule *key)
+{
+  for (guint i = 0; i < list->len; i++)
+    if (ks_rule_matches_key (&g_array_index (list, KsRule, i), key))
+      return (int) i;
+  return -1;
+}
+
+/*
+ * The plan with deletions made exact. The kernel deletes the first rule that
+ * has what the key sets, which may be a narrower one that is to stay, when that
+ * came first. Such a one is added once more, at the end, and the deletion
+ * repeated: nothing is missing at any time. @rules is in the kernel's order.
+ */
+static GArray *
+make_exact (const KsConfig *config, const GArray *rules, const GArray *plan)
+{
+  GArray *exact = g_array_new (FALSE, FALSE, sizeof (KsStep));
+  g_autoptr (GArray) list = g_array_new (FALSE, FALSE, sizeof (KsRule));
+
+  for (guint i = 0; i < rules->len; i++)
+    if (ks_policy_owns_rule (config, &g_array_index (rules, KsRule, i)))
+      g_array_append_val (list, g_array_index (rules, KsRule, i));
+
+  for (guint i = 0; i < plan->len; i++) {
+    const KsStep *step = &g_array_index (plan, KsStep, i);
+    int hit;
+
+    if (step->kind == KS_STEP_ADD_RULE)
+      g_array_append_val (list, step->rule);
+    while (step->kind == KS_STEP_DELETE_RULE && (hit = find_hit (list, &step->rule)) >= 0) {
+      KsStep again = *step;
+
+      again.kind = KS_STEP_ADD_RULE;
+      again.rule = g_array_index (list, KsRule, hit);
+      again.closes = step->opens;
+      again.opens = FALSE;
+      g_array_remove_index (list, hit);
+      if (ks_rule_equal (&again.rule, &step->rule))
+        break;
+      g_array_append_val (exact, again);
+      g_array_append_val (exact, *step);
+      g_array_append_val (list, again.rule);
+    }
+    g_array_append_val (exact, *step);
+  }
+  return exact;
 }
 
 GArray *
 ks_diff_compute (const KsConfig *config, const GArray *rules, const GArray *routes, const KsPolicy *policy,
                  KsDiffFlags flags)
 {
-  GArray *plan = g_array_new (FALSE, FALSE, sizeof (KsStep));
+  g_autoptr (GArray) plan = g_array_new (FALSE, FALSE, sizeof (KsStep));
 
   if (!policy->armed && (flags & KS_DIFF_HOLD))
-    return plan;
+    return g_steal_pointer (&plan);
 
   diff_rules (plan, config, rules, policy);
   diff_routes (plan, config, routes, policy);
   for (guint i = plan->len; policy->armed && i-- > 0;)
-    if (is_held (&g_array_index (plan, KsStep, i), flags))
+    if (is_held (config, &g_array_index (plan, KsStep, i), flags))
       g_array_remove_index (plan, i);
 
   /* g_array_sort() is stable */
   g_array_sort (plan, policy->armed ? compare_steps : compare_disarming_steps);
-  return plan;
+  return make_exact (config, rules, plan);
 }
 
 gboolean

@@ -78,6 +78,32 @@ ks_rule_equal (const KsRule *a, const KsRule *b)
   return ks_rule_compare (a, b) == 0;
 }
 
+static gboolean
+is_same_range (const KsPortRange *a, const KsPortRange *b)
+{
+  return a->first == b->first && a->last == b->last;
+}
+
+gboolean
+ks_rule_matches_key (const KsRule *self, const KsRule *key)
+{
+#define SAME(field) (!key->field || self->field == key->field)
+  return self->family == key->family && self->priority == key->priority && SAME (action) && SAME (table)
+         && SAME (fwmark) && SAME (fwmask) && SAME (tos) && SAME (flow) && SAME (tun_id) && SAME (l3mdev)
+         && SAME (ip_protocol) && SAME (protocol)
+         && (key->suppress_prefixlength < 0 || self->suppress_prefixlength == key->suppress_prefixlength)
+         && (key->suppress_ifgroup < 0 || self->suppress_ifgroup == key->suppress_ifgroup)
+         && (key->from.length == 0 || ks_prefix_equal (&self->from, &key->from))
+         && (key->to.length == 0 || ks_prefix_equal (&self->to, &key->to))
+         && (!*key->iifname || strncmp (self->iifname, key->iifname, IFNAMSIZ) == 0)
+         && (!*key->oifname || strncmp (self->oifname, key->oifname, IFNAMSIZ) == 0)
+         && (!key->has_uid_range
+             || (self->has_uid_range && self->uid_first == key->uid_first && self->uid_last == key->uid_last))
+         && (key->sport.first == 0 || is_same_range (&self->sport, &key->sport))
+         && (key->dport.first == 0 || is_same_range (&self->dport, &key->dport));
+#undef SAME
+}
+
 static void
 format_ports (GString *out, const char *word, const KsPortRange *ports)
 {

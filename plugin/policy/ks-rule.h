@@ -56,5 +56,12 @@ gboolean ks_rule_equal (const KsRule *a, const KsRule *b);
 /* A total order: family, priority, then every other field. */
 int ks_rule_compare (const KsRule *a, const KsRule *b);
 
+/*
+ * Whether the kernel, asked to delete @key, may delete @self: what @key does not
+ * set makes no difference to it, and of several it takes the first
+ * (rule_find(), net/core/fib_rules.c).
+ */
+gboolean ks_rule_matches_key (const KsRule *self, const KsRule *key);
+
 /* The words after `ip [-6] rule add` (transfer full): for messages, `status` and tests, never to be run. */
 char *ks_rule_format (const KsRule *self);

@@ -328,10 +328,6 @@ class Lan:
                 command += ["--enable-ra", f"--dhcp-range={self.network6.network_address},ra-only,64,{lease}"]
         self._dnsmasq = self.lab.router.start(f"dnsmasq{self.number}", *command, *options)
 
-    def dns_log(self):
-        """The queries that the router was asked, as dnsmasq writes them."""
-        return self._dnsmasq.text()
-
 
 class Lab:
     """The network drawn above."""
