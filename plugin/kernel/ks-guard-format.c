@@ -74,7 +74,7 @@ static const char *const lan_groups[] = {
 typedef enum {
   SENDER_NONE, /* nobody may now */
   SENDER_ANY,
-  SENDER_UID,    /* a program of the transport's uid */
+  SENDER_UID, /* a program of the transport's uid */
   SENDER_KERNEL, /* nobody owns the packet */
 } Sender;
 

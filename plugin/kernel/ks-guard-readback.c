@@ -21,7 +21,7 @@
 typedef struct {
   KsNlSocket *socket;
   GChecksum *checksum;
-  GPtrArray *sets;     /* of char*, the names of the table's sets */
+  GPtrArray *sets; /* of char*, the names of the table's sets */
   GPtrArray *elements; /* of char*, a digest each */
   KsGuardReadback *out;
 } Reader;
@@ -81,8 +81,9 @@ add_message (Reader *reader, struct nlmsghdr *header, int skip)
   int left;
 
   g_checksum_update (reader->checksum, (const guchar *) &header->nlmsg_type, sizeof header->nlmsg_type);
-  nlmsg_for_each_attr (attribute, header, sizeof (struct nfgenmsg), left) if (nla_type (attribute) != skip)
-    g_checksum_update (reader->checksum, (const guchar *) attribute, attribute->nla_len);
+  nlmsg_for_each_attr (attribute, header, sizeof (struct nfgenmsg), left)
+    if (nla_type (attribute) != skip)
+      g_checksum_update (reader->checksum, (const guchar *) attribute, attribute->nla_len);
 }
 
 static gboolean
@@ -130,8 +131,9 @@ on_elements (struct nlmsghdr *header, gpointer user_data)
   int left;
 
   if (list)
-    nla_for_each_nested (element, list, left) g_ptr_array_add (
-      reader->elements, g_compute_checksum_for_data (G_CHECKSUM_SHA256, nla_data (element), nla_len (element)));
+    nla_for_each_nested (element, list, left)
+      g_ptr_array_add (reader->elements,
+                       g_compute_checksum_for_data (G_CHECKSUM_SHA256, nla_data (element), nla_len (element)));
   return TRUE;
 }
 
@@ -141,9 +143,11 @@ read_counter (const struct nlattr *data, KsGuardCounter *counter)
   const struct nlattr *attribute;
   int left;
 
-  nla_for_each_nested (attribute, data, left) if (nla_type (attribute) == NFTA_COUNTER_PACKETS) counter->packets =
-    attribute_be64 (attribute);
-  else if (nla_type (attribute) == NFTA_COUNTER_BYTES) counter->bytes = attribute_be64 (attribute);
+  nla_for_each_nested (attribute, data, left)
+    if (nla_type (attribute) == NFTA_COUNTER_PACKETS)
+      counter->packets = attribute_be64 (attribute);
+    else if (nla_type (attribute) == NFTA_COUNTER_BYTES)
+      counter->bytes = attribute_be64 (attribute);
 }
 
 static gboolean

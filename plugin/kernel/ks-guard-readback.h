@@ -11,7 +11,7 @@
 
 typedef struct {
   gboolean present; /* whether there is a table */
-  char *digest;     /* hexadecimal; NULL without a table */
+  char *digest; /* hexadecimal; NULL without a table */
   KsGuardCounters counters;
 } KsGuardReadback;
 

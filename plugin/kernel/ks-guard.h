@@ -17,16 +17,16 @@ typedef struct {
 
 /* What the guard has dropped; kept when the guard is replaced, lost when it is removed. */
 typedef struct {
-  KsGuardCounter output;  /* on its way out: the host's own, and forwarded packets another table let through */
+  KsGuardCounter output; /* on its way out: the host's own, and forwarded packets another table let through */
   KsGuardCounter forward; /* forwarded */
-  KsGuardCounter input;   /* for a tunnel's address, arriving elsewhere */
+  KsGuardCounter input; /* for a tunnel's address, arriving elsewhere */
 } KsGuardCounters;
 
 typedef enum {
-  KS_GUARD_UNKNOWN,     /* could not tell; the error says why */
-  KS_GUARD_ABSENT,      /* there is no table; what a policy without a guard wants */
-  KS_GUARD_IN_PLACE,    /* exactly what the policy wants */
-  KS_GUARD_DIFFERS,     /* there is a table, and it is another one */
+  KS_GUARD_UNKNOWN, /* could not tell; the error says why */
+  KS_GUARD_ABSENT, /* there is no table; what a policy without a guard wants */
+  KS_GUARD_IN_PLACE, /* exactly what the policy wants */
+  KS_GUARD_DIFFERS, /* there is a table, and it is another one */
   KS_GUARD_UNSUPPORTED, /* the kernel has no nf_tables */
 } KsGuardState;
 

@@ -213,7 +213,8 @@ add_wireguard_transports (KsPolicyBuilder *b, const KsProfile *profile)
 {
   const KsTunnel *tunnel = tunnel_of (b, profile);
   guint16 port = tunnel && tunnel->listen_port ? tunnel->listen_port : profile->listen_port;
-  guint32 mark = tunnel && tunnel->fwmark ? tunnel->fwmark : profile->fwmark;
+  /* a device whose port is known has told its mark too: a profile changed meanwhile does not count yet */
+  guint32 mark = tunnel && (tunnel->listen_port || tunnel->fwmark) ? tunnel->fwmark : profile->fwmark;
 
   for (guint i = 0; i < ks_policy_family_count (b); i++) {
     KsTransport transport = { .family = ks_policy_families[i], .ip_protocol = IPPROTO_UDP, .kernel = TRUE };
