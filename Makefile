@@ -126,6 +126,13 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_SUPPORT) $(PLUGIN)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PACKAGE_LIBS) $(TEST_LIBS)
 $(BUILD)/tests/%.o: ALL_CPPFLAGS += -Itests/lib -DKS_TESTS='"$(CURDIR)/tests"'
 
+# What tests/kernel/test-faults.c runs: the programs, built with fault injection.
+FAULTY = $(BUILD)/faults
+$(BUILD)/tests/kernel/test-faults.o: ALL_CPPFLAGS += -DKS_FAULTY='"$(abspath $(FAULTY))"'
+.PHONY: faulty
+faulty:
+	+$(Q)$(MAKE) --no-print-directory BUILD=$(FAULTY) FAULTS=1 all
+
 .PHONY: tests
 tests: $(UNIT_TESTS) $(KERNEL_TESTS)
 
@@ -140,7 +147,7 @@ check: dependencies
 
 check-unit: $(UNIT_TESTS)
 	tests/run-cmocka $(UNIT_TESTS)
-check-kernel: $(KERNEL_TESTS)
+check-kernel: $(KERNEL_TESTS) faulty
 	tests/run-cmocka $(KERNEL_TESTS)
 check-nm: all
 	$(PYTHON) tests/run-suite tests/nm

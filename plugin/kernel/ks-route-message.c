@@ -207,6 +207,68 @@ from_libnl (NlRoute *in)
   return route;
 }
 
+/*
+ * libnl believes the lengths in a message: an address shorter than its header,
+ * or a next hop of no length, makes it write past memory or go round for ever
+ * (3.7, found by fuzzing).
+ */
+static gboolean is_sound_multipath (const struct nlattr *attribute, int family);
+
+static gboolean
+is_sound (const struct nlattr *attribute, int family)
+{
+  int address_length = family == AF_INET6 ? 16 : 4;
+  int length = nla_len (attribute);
+
+  switch (nla_type (attribute)) {
+  case RTA_DST:
+  case RTA_SRC:
+  case RTA_GATEWAY:
+  case RTA_PREFSRC:
+    return length == address_length;
+  case RTA_VIA:
+    return length == (int) sizeof (struct rtvia) + 4 || length == (int) sizeof (struct rtvia) + 16;
+  case RTA_MULTIPATH:
+    return is_sound_multipath (attribute, family);
+  default:
+    return TRUE;
+  }
+}
+
+static gboolean
+is_sound_multipath (const struct nlattr *attribute, int family)
+{
+  const struct rtnexthop *hop = nla_data (attribute);
+  int length = nla_len (attribute);
+
+  for (; length >= (int) sizeof *hop; hop = RTNH_NEXT (hop)) {
+    const struct nlattr *inner = (const struct nlattr *) (gconstpointer) RTNH_DATA (hop);
+    int remaining;
+
+    /* the kernel aligns them; libnl counts below zero after one that is not */
+    if (!RTNH_OK (hop, length) || (int) RTNH_ALIGN (hop->rtnh_len) > length)
+      return FALSE;
+    remaining = hop->rtnh_len - RTNH_LENGTH (0);
+    for (; nla_ok (inner, remaining); inner = nla_next (inner, &remaining))
+      if (nla_type (inner) == RTA_MULTIPATH || !is_sound (inner, family))
+        return FALSE;
+    length -= RTNH_ALIGN (hop->rtnh_len);
+  }
+  return TRUE;
+}
+
+static gboolean
+is_sound_message (struct nlmsghdr *header, int family)
+{
+  struct nlattr *attribute;
+  int remaining;
+
+  nlmsg_for_each_attr (attribute, header, sizeof (struct rtmsg), remaining)
+    if (!is_sound (attribute, family))
+      return FALSE;
+  return TRUE;
+}
+
 gboolean
 ks_route_message_parse (struct nlmsghdr *header, KsRoute *out)
 {
@@ -218,7 +280,7 @@ ks_route_message_parse (struct nlmsghdr *header, KsRoute *out)
   route_header = nlmsg_data (header);
   if (route_header->rtm_family != AF_INET && route_header->rtm_family != AF_INET6)
     return FALSE;
-  if (rtnl_route_parse (header, &object) < 0)
+  if (!is_sound_message (header, route_header->rtm_family) || rtnl_route_parse (header, &object) < 0)
     return FALSE;
   *out = from_libnl (object);
   return TRUE;

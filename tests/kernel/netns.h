@@ -79,8 +79,7 @@ netns_words (const char *format, va_list arguments)
 }
 
 /* Runs a command without a shell; it has to succeed. Returns its standard output (transfer full). */
-static inline char *G_GNUC_PRINTF (1, 2)
-netns_output (const char *format, ...)
+static inline char *G_GNUC_PRINTF (1, 2) netns_output (const char *format, ...)
 {
   g_autofree char *messages = NULL;
   g_auto (GStrv) argv = NULL;
@@ -104,8 +103,7 @@ netns_output (const char *format, ...)
 #define netns_run(...) g_free (netns_output (__VA_ARGS__))
 
 /* Runs a command that may fail; returns its exit status. */
-static inline int G_GNUC_PRINTF (1, 2)
-netns_try (const char *format, ...)
+static inline int G_GNUC_PRINTF (1, 2) netns_try (const char *format, ...)
 {
   g_autofree char *messages = NULL;
   g_autofree char *out = NULL;
@@ -162,7 +160,10 @@ static inline char *
 netns_everything (void)
 {
   static const char *const commands[] = {
-    "ip -N -4 rule show", "ip -N -6 rule show", "ip -N -4 route show table all", "ip -N -6 route show table all",
+    "ip -N -4 rule show",
+    "ip -N -6 rule show",
+    "ip -N -4 route show table all",
+    "ip -N -6 route show table all",
   };
   GString *out = g_string_new (NULL);
 

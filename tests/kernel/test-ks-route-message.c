@@ -46,11 +46,9 @@ static const Case cases[] = {
   { AF_INET, TABLE, RTN_UNREACHABLE, .dst = "0.0.0.0/0", .metric = 4294967295,
     .words = "unreachable default table 77 metric 4294967295 proto 83",
     .json = "{\"type\":\"7\",\"dst\":\"default\",\"protocol\":\"83\",\"metric\":4294967295,\"flags\":[]}" },
-  { AF_INET, TABLE, RTN_PROHIBIT, .dst = "198.51.100.0/25",
-    .words = "prohibit 198.51.100.0/25 table 77 proto 83",
+  { AF_INET, TABLE, RTN_PROHIBIT, .dst = "198.51.100.0/25", .words = "prohibit 198.51.100.0/25 table 77 proto 83",
     .json = "{\"type\":\"8\",\"dst\":\"198.51.100.0/25\",\"protocol\":\"83\",\"flags\":[]}" },
-  { AF_INET, TABLE, RTN_THROW, .dst = "198.51.100.128/25",
-    .words = "throw 198.51.100.128/25 table 77 proto 83",
+  { AF_INET, TABLE, RTN_THROW, .dst = "198.51.100.128/25", .words = "throw 198.51.100.128/25 table 77 proto 83",
     .json = "{\"type\":\"9\",\"dst\":\"198.51.100.128/25\",\"protocol\":\"83\",\"flags\":[]}" },
   { AF_INET, TABLE, RTN_UNICAST, .dst = "0.0.0.0/0", .metric = 100, .hops = { { "v0", "10.9.9.9", 0, TRUE } },
     .words = "default via 10.9.9.9 dev v0 onlink table 77 metric 100 proto 83",
@@ -83,7 +81,8 @@ static const Case cases[] = {
             "{\"gateway\":\"10.1.2.3\",\"dev\":\"v1\",\"weight\":8,\"flags\":[\"onlink\"]}]}" },
   { AF_INET, BIG_TABLE, RTN_UNICAST, RT_SCOPE_LINK, .dst = "0.0.0.0/0", .metric = 20100, .hops = { { "v0" } },
     .words = "default dev v0 scope link table 100000 metric 20100 proto 83",
-    .json = "{\"dst\":\"default\",\"dev\":\"v0\",\"protocol\":\"83\",\"scope\":\"253\",\"metric\":20100,\"flags\":[]}" },
+    .json =
+      "{\"dst\":\"default\",\"dev\":\"v0\",\"protocol\":\"83\",\"scope\":\"253\",\"metric\":20100,\"flags\":[]}" },
   { AF_INET6, TABLE, RTN_BLACKHOLE, .dst = "::/0", .metric = 200,
     .words = "blackhole default table 77 metric 200 proto 83",
     .json = "{\"type\":\"6\",\"dst\":\"default\",\"dev\":\"lo\",\"protocol\":\"83\",\"metric\":200,\"flags\":[],"
@@ -187,8 +186,7 @@ add (const KsRoute *route)
   return change (ks_route_message_add (route));
 }
 
-static int
-delete (const KsRoute *route)
+static int delete (const KsRoute *route)
 {
   return change (ks_route_message_delete (route));
 }
@@ -555,8 +553,7 @@ malformed_message_is_refused_and_leaves_the_route_alone (void **state G_GNUC_UNU
         assert_true (length >= sizeof *header + sizeof (struct rtmsg));
     }
     header->nlmsg_type = RTM_NEWROUTE;
-    nlmsg_for_each_attr (attribute, header, sizeof (struct rtmsg), remaining)
-    {
+    nlmsg_for_each_attr (attribute, header, sizeof (struct rtmsg), remaining) {
       guint8 *bytes = nla_data (attribute);
 
       /* libnl 3.7 trusts the lengths inside of these; only the kernel can send us one */

@@ -22,8 +22,7 @@
 #define TEST_FRA_DSCP 25 /* Linux 6.13 */
 #define TEST_FRA_DPORT_MASK 29 /* Linux 6.15 */
 
-#define RULE(FAMILY, PRIORITY) \
-  .family = FAMILY, .priority = PRIORITY, .protocol = PROTOCOL, .suppress_prefixlength = -1
+#define RULE(FAMILY, PRIORITY) .family = FAMILY, .priority = PRIORITY, .protocol = PROTOCOL, .suppress_prefixlength = -1
 #define LOOKUP(TABLE) .action = FR_ACT_TO_TBL, .table = TABLE, .suppress_ifgroup = -1
 #define ACTION(ACTION_) .action = ACTION_, .suppress_ifgroup = -1
 
@@ -188,8 +187,7 @@ add (const KsRule *rule)
   return change (ks_rule_message_add (rule));
 }
 
-static int
-delete (const KsRule *rule)
+static int delete (const KsRule *rule)
 {
   return change (ks_rule_message_delete (rule));
 }

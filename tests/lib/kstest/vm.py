@@ -310,7 +310,8 @@ class Machine:
             "qemu-system-x86_64", "-name", self.name, "-machine", "pc", "-accel", ACCEL,
             "-cpu", "max" if ACCEL == "tcg" else "host", "-smp", "2", "-m", str(self.memory),
             "-nodefaults", "-no-user-config", "-display", "none",
-            "-kernel", self.image.kernel, "-initrd", self.image.initrd, "-append", f"{_COMMAND_LINE} {self.append}".strip(),
+            "-kernel", self.image.kernel, "-initrd", self.image.initrd,
+            "-append", f"{_COMMAND_LINE} {self.append}".strip(),
             "-chardev", f"file,id=console,path={self.console},append={'on' if self._starts > 1 else 'off'}",
             "-serial", "chardev:console",
             # unsafe: a crash of this host may ruin an overlay that is thrown away anyway

@@ -187,15 +187,17 @@ def _modules(directory):
     for path in dict.fromkeys(reversed(wanted)):
         with open(os.path.join(directory, path), "rb") as file:
             data = file.read()
-        modules.append((os.path.basename(path).partition(".")[0], lzma.decompress(data) if path.endswith(".xz") else data))
+        data = lzma.decompress(data) if path.endswith(".xz") else data
+        modules.append((os.path.basename(path).partition(".")[0], data))
     return modules
 
 
 def _init(modules):
-    """The script that is process 1 until the disk is mounted. The kernel's name of the disk is fixed by there being one."""
+    """The script that is process 1 until the disk is mounted; there is one disk, so its name is known."""
     return "\n".join(["#!/bin/busybox sh", "/bin/busybox mount -t devtmpfs dev /dev",
                       *(f"/bin/busybox insmod /{name}" for name, _ in modules),
-                      "until /bin/busybox mount -t ext4 -o noinit_itable /dev/vda /root; do /bin/busybox sleep 0.1; done",
+                      "until /bin/busybox mount -t ext4 -o noinit_itable /dev/vda /root; do",
+                      "    /bin/busybox sleep 0.1", "done",
                       "/bin/busybox umount /dev",
                       "exec /bin/busybox switch_root /root /sbin/init", ""])
 

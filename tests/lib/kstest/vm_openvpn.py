@@ -103,5 +103,5 @@ def serve_openvpn(machine, vpn):
 
 def stop_openvpn(machine, vpn):
     """The provider goes away without a word, until serve_openvpn() or a reboot."""
-    machine.run(f"[ ! -e {vpn.config}.pid ] || kill -9 $(cat {vpn.config}.pid); rm -f {vpn.config}.pid {vpn.config}.log",
-                check=False)
+    pid = f"{vpn.config}.pid"
+    machine.run(f"[ ! -e {pid} ] || kill -9 $(cat {pid}); rm -f {pid} {vpn.config}.log", check=False)

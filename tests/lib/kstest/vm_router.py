@@ -12,6 +12,7 @@ Everything is in the namespace, sysctls included: the host's own network is not 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -34,7 +35,8 @@ _TAPS = {
 PREFIX = "ks-vm-"
 
 # In front of a command: it is killed when the test program is, however that ends. A
-# preexec_fn would do as well but for the threads this program has.
+# preexec_fn would do as well but for the threads this program has. A program that changes
+# its own credentials, such as dnsmasq, loses it; remove_stale() finds that one.
 DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"]
 
 
@@ -43,10 +45,21 @@ def remove_stale():
     listing = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
     for line in listing.splitlines():
         if _is_stale(line.split()[0]):
-            subprocess.run(["ip", "netns", "delete", line.split()[0]], check=False)
+            _remove_namespace(line.split()[0])
     for name in os.listdir(tempfile.gettempdir()):
         if _is_stale(name):
             shutil.rmtree(os.path.join(tempfile.gettempdir(), name), ignore_errors=True)
+
+
+def _remove_namespace(name):
+    """Delete a namespace of ours and end what still runs in it."""
+    pids = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=False).stdout
+    for pid in pids.split():
+        try:
+            os.kill(int(pid), signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    subprocess.run(["ip", "netns", "delete", name], check=False, timeout=10)
 
 
 def _is_stale(name):
@@ -140,4 +153,4 @@ class Router:
     def remove(self):
         """Take it all away: the taps go with the namespace."""
         self.stop_serving()
-        subprocess.run(["ip", "netns", "delete", self.namespace], check=False, timeout=10)
+        _remove_namespace(self.namespace)

@@ -203,12 +203,16 @@ def rules_of_ours(machine):
 
 # Probes
 
-def ping(machine, address, count=1, uid=None, device=None, timeout=3):
-    """Whether ADDRESS answers a ping."""
-    command = ["ping", "-n", "-c", str(count), "-i", "0.2", "-W", str(timeout), address]
-    if device:
-        command[1:1] = ["-I", device]
-    return bool(machine.run(command, check=False, uid=uid, timeout=timeout * count + 20))
+def ping(machine, address, uid=None, device=None, timeout=15):
+    """Whether ADDRESS answers a ping within TIMEOUT seconds.
+
+    It is tried again for so long, also after an error: the first packet may be lost, a handshake may be due, and
+    the program may still be about to be told of the new tunnel. When no answer is expected, ask briefly.
+    """
+    bind = f"-I {device}" if device else ""
+    limit = round(timeout * PATIENCE)
+    script = f"until ping -n -c1 -W1 {bind} {address}; do [ $SECONDS -lt {limit} ] || exit 1; sleep 0.2; done"
+    return bool(machine.run(script, check=False, uid=uid, timeout=timeout + 20))
 
 
 def probe(machine, v4=PUBLIC, v6=PUBLIC6, device=None):

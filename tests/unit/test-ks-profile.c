@@ -1,0 +1,716 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ks-test.h"
+
+#include <glib/gstdio.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ks-error.h"
+
+#define STRICT "zone=killswitch\n"
+#define SESSION "zone=killswitch-auto\n"
+
+typedef struct {
+  KsTestHost *host;
+  KsConfig *config;
+  GPtrArray *errors;
+  KsProfileSet *set;
+} Fixture;
+
+static Fixture *
+fixture_new (void)
+{
+  Fixture *self = g_new0 (Fixture, 1);
+
+  self->host = ks_test_host_new ();
+  self->config = ks_config_new ();
+  self->errors = ks_test_errors_new ();
+  return self;
+}
+
+static void
+fixture_free (Fixture *self)
+{
+  ks_test_host_free (self->host);
+  ks_config_free (self->config);
+  g_ptr_array_unref (self->errors);
+  g_clear_pointer (&self->set, ks_profile_set_free);
+  g_free (self);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Fixture, fixture_free)
+
+static void
+write_file (Fixture *self, const char *name, const char *text)
+{
+  ks_test_host_write (self->host, name, text);
+}
+
+static void
+write_wireguard (Fixture *self, const char *name, const char *uuid, const char *connection, const char *more)
+{
+  g_autofree char *text = ks_test_wireguard (uuid, connection, more);
+
+  write_file (self, name, text);
+}
+
+static void
+write_openvpn (Fixture *self, const char *name, const char *uuid, const char *connection, const char *data)
+{
+  g_autofree char *text = ks_test_openvpn (uuid, connection, data);
+
+  write_file (self, name, text);
+}
+
+static const KsProfileSet *
+read_set (Fixture *self)
+{
+  g_clear_pointer (&self->set, ks_profile_set_free);
+  g_ptr_array_set_size (self->errors, 0);
+  self->set = ks_profile_set_read (self->host->profiles, self->config, self->errors);
+  return self->set;
+}
+
+/* "FILE MODE (REASON)" of each profile, less the host's directory. */
+static void
+assert_profiles (Fixture *self, const char *expected)
+{
+  const KsProfileSet *set = read_set (self);
+  g_autoptr (GString) out = g_string_new (NULL);
+
+  for (guint i = 0; i < set->profiles->len; i++) {
+    const KsProfile *profile = set->profiles->pdata[i];
+
+    assert_true (g_str_has_prefix (profile->path, self->host->directory->path));
+    g_string_append_printf (out, "%s%s %s (%s)", i ? "; " : "", profile->path + strlen (self->host->directory->path) + 1,
+                            ks_mode_format (profile->mode), ks_reason_format (profile->reason));
+  }
+  assert_string_equal (out->str, expected);
+}
+
+/* The messages, less the host's directory. */
+static void
+assert_errors (Fixture *self, const char *expected)
+{
+  g_autofree char *prefix = g_strconcat (self->host->directory->path, "/", NULL);
+  g_autofree char *text = ks_test_format_errors (self->errors);
+  g_auto (GStrv) parts = g_strsplit (text, prefix, -1);
+  g_autofree char *shortened = g_strjoinv ("", parts);
+
+  assert_string_equal (shortened, expected);
+}
+
+static void
+assert_unreadable (const Fixture *self, const char *name)
+{
+  g_autofree char *path = ks_test_path (self->host->directory, name);
+
+  assert_int_equal (self->set->unreadable->len, 1);
+  assert_string_equal (self->set->unreadable->pdata[0], path);
+}
+
+static const KsProfile *
+only_profile (Fixture *self)
+{
+  const KsProfileSet *set = read_set (self);
+
+  assert_int_equal (set->profiles->len, 1);
+  return set->profiles->pdata[0];
+}
+
+static char *
+format_endpoints (const KsProfile *profile)
+{
+  GString *out = g_string_new (NULL);
+
+  for (guint i = 0; i < profile->endpoints->len; i++) {
+    const KsEndpoint *endpoint = profile->endpoints->pdata[i];
+
+    g_string_append_printf (out, "%s%u %s %u", i ? "; " : "", endpoint->ip_protocol, endpoint->host, endpoint->port);
+  }
+  return g_string_free (out, FALSE);
+}
+
+/* --- which mode, and why --- */
+
+static void
+profile_is_armed_by_its_zone (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_wireguard (f, "etc/a.nmconnection", KS_TEST_UUID_1, STRICT, "");
+  write_wireguard (f, "etc/b.nmconnection", KS_TEST_UUID_2, SESSION, "");
+  write_wireguard (f, "etc/c.nmconnection", KS_TEST_UUID_3, "zone=home\n", "");
+  write_wireguard (f, "etc/d.nmconnection", "44444444-4444-4444-8444-444444444444", "", "");
+  assert_profiles (f, "etc/a.nmconnection strict (connection.zone); etc/b.nmconnection session (connection.zone)");
+  assert_errors (f, "");
+}
+
+static void
+profile_is_armed_by_zones_of_the_configuration (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  g_strfreev (f->config->zones);
+  f->config->zones = g_strsplit ("office;vpn", ";", -1);
+  write_wireguard (f, "etc/a.nmconnection", KS_TEST_UUID_1, "zone=vpn\n", "");
+  write_wireguard (f, "etc/b.nmconnection", KS_TEST_UUID_2, STRICT, "");
+  assert_profiles (f, "etc/a.nmconnection strict (connection.zone)");
+}
+
+static void
+profile_user_data_wins_over_the_zone (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_wireguard (f, "etc/a.nmconnection", KS_TEST_UUID_1, STRICT, "[user]\nnm-killswitch.mode=off\n");
+  write_wireguard (f, "etc/b.nmconnection", KS_TEST_UUID_2, STRICT, "[user]\nnm-killswitch.mode=session\n");
+  write_wireguard (f, "etc/c.nmconnection", KS_TEST_UUID_3, "", "[user]\nnm-killswitch.mode=strict\n");
+  assert_profiles (f, "etc/a.nmconnection off (user.data nm-killswitch.mode); "
+                      "etc/b.nmconnection session (user.data nm-killswitch.mode); "
+                      "etc/c.nmconnection strict (user.data nm-killswitch.mode)");
+  assert_false (ks_profile_wants (f->set->profiles->pdata[0]));
+  assert_true (ks_profile_wants (f->set->profiles->pdata[1]));
+}
+
+static void
+profile_with_an_invalid_mode_is_armed_strict (void **state G_GNUC_UNUSED)
+{
+  static const char *const cases[][2] = {
+    { "Strict", "Strict" }, { "", "" }, { "on", "on" }, { "off ", "off " }, { "o\xff", "o\xef\xbf\xbd" }, { "a\\qb", "ab" },
+    { "\033[2J", "\\u001b[2J" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (Fixture) f = fixture_new ();
+    g_autofree char *more = g_strdup_printf ("[user]\nnm-killswitch.mode=%s\n", cases[i][0]);
+    g_autofree char *text = NULL;
+
+    write_wireguard (f, "etc/a.nmconnection", KS_TEST_UUID_1, "", more);
+    assert_profiles (f, "etc/a.nmconnection strict (a setting that is no valid value: fail closed)");
+    text = ks_test_format_errors (f->errors);
+    assert_non_null (strstr (text, "/etc/a.nmconnection: [user] nm-killswitch.mode: '"));
+    assert_non_null (strstr (text, "is not one of strict, session, off: armed as strict"));
+    assert_true (g_utf8_validate (text, -1, NULL));
+    assert_null (strchr (text, '\033'));
+  }
+}
+
+static void
+profile_reads_its_overrides (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  const KsProfile *profile;
+
+  write_wireguard (f, "etc/a.nmconnection", KS_TEST_UUID_1, STRICT, "");
+  profile = only_profile (f);
+  assert_int_equal (profile->lan, KS_LAN_UNSET);
+  assert_int_equal (profile->dns, KS_DNS_UNSET);
+  write_wireguard (f, "etc/a.nmconnection", KS_TEST_UUID_1, STRICT,
+                   "[user]\nnm-killswitch.lan=routes\nnm-killswitch.dns=lan\n");
+  profile = only_profile (f);
+  assert_int_equal (profile->lan, KS_LAN_ROUTES);
+  assert_int_equal (profile->dns, KS_DNS_LAN);
+  assert_errors (f, "");
+}
+
+static void
+profile_with_invalid_overrides_has_the_safest (void **state G_GNUC_UNUSED)
+{
+  static const char *const values[] = { "yes", "", "\xff" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (values); i++) {
+    g_autoptr (Fixture) f = fixture_new ();
+    g_autofree char *more
+      = g_strdup_printf ("[user]\nnm-killswitch.lan=%s\nnm-killswitch.dns=%s\n", values[i], values[i]);
+    const KsProfile *profile;
+
+    write_wireguard (f, "etc/a.nmconnection", KS_TEST_UUID_1, STRICT, more);
+    f->config->dns = KS_DNS_LAN;
+    profile = only_profile (f);
+    assert_int_equal (profile->lan, KS_LAN_OFF);
+    assert_int_equal (profile->dns, KS_DNS_TUNNEL);
+    assert_true (f->errors->len >= 2);
+  }
+}
+
+static void
+profile_that_is_no_vpn_warns_and_is_not_armed (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_file (f, "etc/lan", "[connection]\nid=Wired\033[1m\nuuid=" KS_TEST_UUID_1 "\ntype=ethernet\n" STRICT);
+  assert_profiles (f, "");
+  assert_int_equal (f->set->warnings->len, 1);
+  assert_string_equal (f->set->warnings->pdata[0],
+                       "profile 'Wired\\u001b[1m' asks for the kill switch, but is no VPN (ethernet): not armed");
+  write_file (f, "etc/lan", "[connection]\nid=Wired\nuuid=" KS_TEST_UUID_1 "\n" STRICT);
+  assert_profiles (f, "");
+  assert_string_equal (f->set->warnings->pdata[0],
+                       "profile 'Wired' asks for the kill switch, but is no VPN (no type): not armed");
+}
+
+static void
+profile_of_every_vpn_type_can_be_armed (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_wireguard (f, "etc/1", KS_TEST_UUID_1, STRICT, "");
+  write_openvpn (f, "etc/2", KS_TEST_UUID_2, STRICT, "remote=203.0.113.10\n");
+  write_file (f, "etc/3",
+              "[connection]\nid=t\nuuid=" KS_TEST_UUID_3 "\ntype=tun\ninterface-name=tun5\n" STRICT "[tun]\nmode=1\n");
+  write_file (f, "etc/4",
+              "[connection]\nid=gre\nuuid=44444444-4444-4444-8444-444444444444\ntype=ip-tunnel\ninterface-name=gre1\n" STRICT
+              "[ip-tunnel]\nmode=2\nremote=203.0.113.20\n");
+  assert_profiles (f, "etc/1 strict (connection.zone); etc/2 strict (connection.zone); etc/3 strict (connection.zone); "
+                      "etc/4 strict (connection.zone)");
+  assert_errors (f, "");
+  assert_int_equal (((const KsProfile *) f->set->profiles->pdata[0])->vpn_type, KS_VPN_WIREGUARD);
+  assert_int_equal (((const KsProfile *) f->set->profiles->pdata[1])->vpn_type, KS_VPN_PLUGIN);
+  assert_int_equal (((const KsProfile *) f->set->profiles->pdata[2])->vpn_type, KS_VPN_TUN);
+  assert_int_equal (((const KsProfile *) f->set->profiles->pdata[3])->vpn_type, KS_VPN_IP_TUNNEL);
+  {
+    g_autofree char *endpoints = format_endpoints (f->set->profiles->pdata[3]);
+
+    assert_string_equal (endpoints, "47 203.0.113.20 0");
+  }
+}
+
+/* --- which file counts --- */
+
+static void
+profile_precedence_is_run_then_etc_then_lib (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_wireguard (f, "lib/a.nmconnection", KS_TEST_UUID_1, STRICT, "");
+  assert_profiles (f, "lib/a.nmconnection strict (connection.zone)");
+  write_wireguard (f, "etc/b.nmconnection", KS_TEST_UUID_1, SESSION, "");
+  assert_profiles (f, "etc/b.nmconnection session (connection.zone)");
+  write_wireguard (f, "run/c.nmconnection", KS_TEST_UUID_1, "", "");
+  ks_test_set_time (f->host->directory, "run/c.nmconnection", 1);
+  assert_profiles (f, "");
+}
+
+static void
+profile_newer_file_wins_in_one_directory (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_wireguard (f, "etc/a.nmconnection", KS_TEST_UUID_1, STRICT, "");
+  write_wireguard (f, "etc/b.nmconnection", KS_TEST_UUID_1, SESSION, "");
+  ks_test_set_time (f->host->directory, "etc/a.nmconnection", 2000);
+  ks_test_set_time (f->host->directory, "etc/b.nmconnection", 1000);
+  assert_profiles (f, "etc/a.nmconnection strict (connection.zone)");
+  ks_test_set_time (f->host->directory, "etc/b.nmconnection", 3000);
+  assert_profiles (f, "etc/b.nmconnection session (connection.zone)");
+}
+
+static void
+profile_uuids_in_other_case_are_the_same (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_wireguard (f, "etc/a.nmconnection", "abcdefab-1111-4111-8111-111111111111", STRICT, "");
+  write_wireguard (f, "run/a.nmconnection", "ABCDEFAB-1111-4111-8111-111111111111", "", "");
+  assert_profiles (f, "");
+}
+
+static void
+profile_behind_a_tombstone_is_not_there (void **state G_GNUC_UNUSED)
+{
+  static const char *const names[] = { "run/" KS_TEST_UUID_1 ".nmmeta", "etc/" KS_TEST_UUID_1 ".nmmeta" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autoptr (Fixture) f = fixture_new ();
+    g_autofree char *path = ks_test_path (f->host->directory, names[i]);
+
+    write_wireguard (f, "etc/a.nmconnection", KS_TEST_UUID_1, STRICT, "");
+    write_wireguard (f, "lib/a.nmconnection", KS_TEST_UUID_1, STRICT, "");
+    write_file (f, "run/x", "");
+    assert_int_equal (symlink ("/dev/null", path), 0);
+    assert_profiles (f, "");
+    assert_errors (f, "");
+  }
+}
+
+static void
+profile_above_a_tombstone_is_there (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autofree char *path = ks_test_path (f->host->directory, "etc/" KS_TEST_UUID_1 ".nmmeta");
+
+  write_wireguard (f, "run/a.nmconnection", KS_TEST_UUID_1, STRICT, "");
+  write_wireguard (f, "etc/a.nmconnection", KS_TEST_UUID_1, SESSION, "");
+  assert_int_equal (symlink ("/dev/null", path), 0);
+  assert_profiles (f, "run/a.nmconnection strict (connection.zone)");
+}
+
+static void
+profile_is_hidden_by_nothing_but_a_tombstone (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autofree char *elsewhere = ks_test_path (f->host->directory, "etc/" KS_TEST_UUID_1 ".nmmeta");
+  g_autofree char *lib = NULL;
+
+  write_wireguard (f, "etc/a.nmconnection", KS_TEST_UUID_1, STRICT, "");
+  write_wireguard (f, "lib/b.nmconnection", KS_TEST_UUID_2, STRICT, "");
+  /* a link to something else, a name that is no UUID, a file without the word, one where none counts */
+  assert_int_equal (symlink ("/etc/hostname", elsewhere), 0);
+  write_file (f, "run/not-a-uuid.nmmeta", "[nmmeta]\nloaded-path=/dev/null\n");
+  write_file (f, "run/" KS_TEST_UUID_1 ".nmmeta", "[nmmeta]\nuuid=" KS_TEST_UUID_1 "\n");
+  lib = ks_test_path (f->host->directory, "lib/" KS_TEST_UUID_2 ".nmmeta");
+  assert_int_equal (symlink ("/dev/null", lib), 0);
+  assert_profiles (f, "etc/a.nmconnection strict (connection.zone); lib/b.nmconnection strict (connection.zone)");
+  assert_errors (f, "");
+}
+
+static void
+profile_tombstone_may_be_a_file (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_wireguard (f, "etc/a.nmconnection", KS_TEST_UUID_1, STRICT, "");
+  write_file (f, "run/" KS_TEST_UUID_1 ".nmmeta", "[nmmeta]\nloaded-path=/dev/null\n");
+  assert_profiles (f, "");
+}
+
+static void
+profile_names_that_networkmanager_ignores_are_ignored (void **state G_GNUC_UNUSED)
+{
+  static const char *const names[] = { "etc/.hidden",   "etc/backup~",   "etc/a.nmconnection.1A2b3C", "etc/ca.pem",
+                                       "etc/CA.PEM",    "etc/ca.der",    "run/no-suffix",             "lib/no-suffix",
+                                       "run/.nmconnection", "lib/a.nmconnection.bak" };
+  g_autoptr (Fixture) f = fixture_new ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autofree char *uuid = g_strdup_printf ("%08u-1111-4111-8111-111111111111", i);
+
+    write_wireguard (f, names[i], uuid, STRICT, "");
+  }
+  write_wireguard (f, "etc/an odd name.with.dots", KS_TEST_UUID_1, STRICT, "");
+  write_wireguard (f, "etc/directory/inside", KS_TEST_UUID_2, STRICT, "");
+  assert_profiles (f, "etc/an odd name.with.dots strict (connection.zone)");
+  assert_errors (f, "");
+}
+
+static void
+profile_without_a_uuid_is_known_by_its_path (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  const KsProfile *profile;
+  g_autofree char *path = NULL;
+
+  write_file (f, "etc/Home VPN.nmconnection", "[connection]\ntype=vpn\n" STRICT
+                                              "[vpn]\nservice-type=org.freedesktop.NetworkManager.openvpn\nremote=a.example\n");
+  profile = only_profile (f);
+  path = ks_test_path (f->host->directory, "etc/Home VPN.nmconnection");
+  assert_null (profile->uuid);
+  assert_string_equal (ks_profile_key (profile), path);
+  assert_string_equal (profile->id, "Home VPN");
+  assert_ptr_equal (ks_profile_set_find (f->set, path), profile);
+}
+
+/* --- files that are no profiles --- */
+
+static void
+profile_files_others_may_read_are_unreadable (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autofree char *path = ks_test_path (f->host->directory, "etc/a");
+
+  write_wireguard (f, "etc/a", KS_TEST_UUID_1, STRICT, "");
+  assert_int_equal (chmod (path, 0644), 0);
+  assert_profiles (f, "");
+  assert_errors (f, "etc/a: may be read by others (mode 0600 is right): NetworkManager ignores it\n");
+  assert_unreadable (f, "etc/a");
+  assert_int_equal (chmod (path, 0620), 0);
+  assert_profiles (f, "");
+  assert_int_equal (chmod (path, 0400), 0);
+  assert_profiles (f, "etc/a strict (connection.zone)");
+}
+
+static void
+profile_files_that_are_no_key_file_are_unreadable (void **state G_GNUC_UNUSED)
+{
+  static const char *const cases[] = {
+    "[connection\nid=x\n", "zone=killswitch\n", "[connection]\nid\n", "\xff\xfe\n", "", "\n\n", "[wireguard]\nlisten-port=1\n",
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (Fixture) f = fixture_new ();
+
+    write_file (f, "etc/a", cases[i]);
+    assert_profiles (f, "");
+    assert_unreadable (f, "etc/a");
+    assert_int_equal (f->errors->len, 1);
+    assert_true (g_error_matches (f->errors->pdata[0], KS_ERROR, KS_ERROR_INVALID));
+  }
+}
+
+static void
+profile_links_count_as_what_they_point_to (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autofree char *target = ks_test_path (f->host->directory, "elsewhere");
+  g_autofree char *link = ks_test_path (f->host->directory, "etc/link"), *loop = ks_test_path (f->host->directory, "etc/loop");
+  g_autofree char *dangling = ks_test_path (f->host->directory, "etc/dangling");
+
+  write_wireguard (f, "elsewhere", KS_TEST_UUID_1, STRICT, "");
+  write_wireguard (f, "etc/a", KS_TEST_UUID_2, "", "");
+  assert_int_equal (symlink (target, link), 0);
+  assert_int_equal (symlink ("nowhere", dangling), 0);
+  assert_profiles (f, "etc/link strict (connection.zone)");
+  assert_errors (f, "");
+  assert_int_equal (symlink ("loop", loop), 0);
+  assert_profiles (f, "etc/link strict (connection.zone)");
+  assert_errors (f, "etc/loop: Too many levels of symbolic links\n");
+  assert_unreadable (f, "etc/loop");
+}
+
+static void
+profile_directory_that_cannot_be_read_is_unreadable (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_file (f, "etc", "a file, not a directory");
+  assert_profiles (f, "");
+  assert_unreadable (f, "etc");
+  assert_int_equal (f->errors->len, 1);
+}
+
+static void
+profile_directories_may_be_missing (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  assert_profiles (f, "");
+  assert_errors (f, "");
+  assert_int_equal (f->set->unreadable->len, 0);
+}
+
+static void
+profile_with_a_zone_is_unclear_while_the_configuration_is_unreadable (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autofree char *path = ks_test_path (f->host->directory, "etc/a");
+
+  f->config->is_unreadable = TRUE;
+  write_wireguard (f, "etc/a", KS_TEST_UUID_1, "zone=perhaps-ours\n", "");
+  write_wireguard (f, "etc/b", KS_TEST_UUID_2, "", "");
+  write_wireguard (f, "etc/c", KS_TEST_UUID_3, STRICT, "");
+  assert_profiles (f, "etc/c strict (connection.zone)");
+  assert_int_equal (f->set->unclear->len, 1);
+  assert_string_equal (f->set->unclear->pdata[0], path);
+}
+
+/* --- what a profile says --- */
+
+static void
+profile_of_wireguard_says_endpoints_port_mark_and_subnets (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  const KsProfile *profile;
+  g_autofree char *endpoints = NULL, *prefixes = NULL, *nameservers = NULL;
+
+  write_file (f, "etc/wg",
+              "[connection]\nid=wg\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=wg-home\n" STRICT
+              "[wireguard]\nprivate-key=yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=\nlisten-port=51821\nfwmark=51820\n"
+              "[wireguard-peer.xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=]\nendpoint=203.0.113.10:51820\n"
+              "allowed-ips=0.0.0.0/0;::/0;10.99.1.2/16;\n"
+              "[wireguard-peer.TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=]\nendpoint=[2001:db8::10]:443\n"
+              "allowed-ips=192.168.7.0/24;\n"
+              "[wireguard-peer.gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA=]\nallowed-ips=10.77.0.1/32;\n"
+              "[ipv4]\nmethod=manual\naddress1=10.8.0.2/24\ndns=10.64.0.1;\nroute1=172.20.0.0/16,10.8.0.1\nnever-default=true\n"
+              "[ipv6]\nmethod=manual\naddress1=fd08::2/64\ndns=fd08::53;\n");
+  profile = only_profile (f);
+  assert_errors (f, "");
+  endpoints = format_endpoints (profile);
+  prefixes = ks_test_format_prefixes (profile->prefixes);
+  nameservers = ks_test_format_prefixes (profile->nameservers);
+  assert_string_equal (profile->uuid, KS_TEST_UUID_1);
+  assert_string_equal (profile->interface, "wg-home");
+  assert_string_equal (endpoints, "17 203.0.113.10 51820; 17 2001:db8::10 443");
+  assert_int_equal (profile->listen_port, 51821);
+  assert_int_equal (profile->fwmark, 51820);
+  assert_string_equal (prefixes, "10.8.0.0/24 172.20.0.0/16 fd08::/64 10.99.0.0/16 192.168.7.0/24 10.77.0.1");
+  assert_string_equal (nameservers, "10.64.0.1 fd08::53");
+  assert_true (profile->never_default4);
+  assert_false (profile->never_default6);
+  assert_int_equal (profile->uids->len, 1);
+  assert_int_equal (g_array_index (profile->uids, guint32, 0), 0);
+}
+
+static void
+profile_of_wireguard_without_peer_routes_has_no_subnets_of_them (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  const KsProfile *profile;
+
+  write_file (f, "etc/wg",
+              "[connection]\nid=wg\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=wg0\n" STRICT
+              "[wireguard]\npeer-routes=false\n"
+              "[wireguard-peer.xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=]\nendpoint=vpn.example.org:51820\n"
+              "allowed-ips=10.99.0.0/16;\n[ipv4]\nmethod=disabled\n[ipv6]\nmethod=disabled\n");
+  profile = only_profile (f);
+  assert_int_equal (profile->prefixes->len, 0);
+  assert_int_equal (profile->endpoints->len, 1);
+}
+
+static void
+profile_of_a_plugin_says_its_servers_and_who_sends (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  const struct passwd *user = getpwnam ("nm-openvpn");
+  const KsProfile *profile;
+  g_autofree char *endpoints = NULL;
+
+  write_openvpn (f, "etc/ovpn", KS_TEST_UUID_1, STRICT, "remote=203.0.113.10:443:tcp, vpn.example.org\nport=1195\n");
+  profile = only_profile (f);
+  assert_errors (f, "");
+  endpoints = format_endpoints (profile);
+  assert_string_equal (endpoints, "6 203.0.113.10 443; 17 vpn.example.org 1195");
+  assert_string_equal (profile->service, "org.freedesktop.NetworkManager.openvpn");
+  assert_int_equal (profile->uids->len, user ? 2 : 1);
+  if (user)
+    assert_int_equal (g_array_index (profile->uids, guint32, 1), user->pw_uid);
+}
+
+static void
+profile_reports_malformed_vpn_data_with_file_key_and_value (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_openvpn (f, "etc/ovpn", KS_TEST_UUID_1, STRICT, "remote=a b:x\nport=0\n");
+  assert_profiles (f, "etc/ovpn strict (connection.zone)");
+  assert_errors (f, "etc/ovpn: [vpn] port: '0' is not a port\n"
+                    "etc/ovpn: [vpn] remote: 'b:x' is not HOST[:PORT[:PROTOCOL]]\n");
+}
+
+static void
+profile_that_libnm_refuses_is_armed_all_the_same (void **state G_GNUC_UNUSED)
+{
+  static const char *const texts[] = {
+    /* no [vpn] at all */
+    "[connection]\nid=x\nuuid=" KS_TEST_UUID_1 "\ntype=vpn\n" STRICT,
+    /* no service */
+    "[connection]\nid=x\nuuid=" KS_TEST_UUID_1 "\ntype=vpn\n" STRICT "[vpn]\nremote=a\n",
+    /* values that are none */
+    "[connection]\nid=x\nuuid=nonsense\ntype=wireguard\ninterface-name=wg0\n" STRICT
+    "[wireguard]\nlisten-port=99999\nprivate-key=short\n[wireguard-peer.bad]\nendpoint=x\n"
+    "[ipv4]\nmethod=manual\naddress1=10.8.0.2/99\ndns=nobody;\nroute1=x\n",
+    "[connection]\nid=x\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=a name/with everything\n" STRICT,
+    "[connection]\nid=\xff\xfe\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=wg0\n" STRICT "[ipv4]\nmethod=\xff\n",
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
+    g_autoptr (Fixture) f = fixture_new ();
+    const KsProfile *profile;
+
+    write_file (f, "etc/x", texts[i]);
+    profile = only_profile (f);
+    assert_int_equal (profile->mode, KS_MODE_STRICT);
+    assert_non_null (profile->id);
+    for (guint j = 0; j < f->errors->len; j++)
+      assert_true (g_utf8_validate (((GError *) f->errors->pdata[j])->message, -1, NULL));
+  }
+}
+
+static void
+profile_names_libnms_malformed_values (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autofree char *text = NULL;
+
+  write_wireguard (f, "etc/x", KS_TEST_UUID_1, STRICT "autoconnect=maybe\n", "");
+  assert_profiles (f, "etc/x strict (connection.zone)");
+  text = ks_test_format_errors (f->errors);
+  assert_non_null (strstr (text, "/etc/x: [connection] autoconnect: 'maybe'"));
+}
+
+static void
+profile_interface_names_are_checked (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_file (f, "etc/x", "[connection]\nid=x\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=../../etc\n" STRICT);
+  assert_null (only_profile (f)->interface);
+}
+
+static void
+profile_ids_come_out_as_written (void **state G_GNUC_UNUSED)
+{
+  static const char *const cases[][2] = {
+    { "plain", "plain" },
+    { "two words", "two words" },
+    { "a\\sb\\tc", "a b\tc" },
+    { "$(reboot) `x` \"y\" 'z' ; & | <b>", "$(reboot) `x` \"y\" 'z' ; & | <b>" },
+    { "b\303\274ro", "b\303\274ro" },
+    { "a\\nb", "a\nb" },
+    { "..", ".." },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (Fixture) f = fixture_new ();
+    g_autofree char *text
+      = g_strdup_printf ("[connection]\nid=%s\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=wg0\n" STRICT,
+                         cases[i][0]);
+
+    write_file (f, "etc/x", text);
+    assert_string_equal (only_profile (f)->id, cases[i][1]);
+  }
+}
+
+static void
+profile_set_is_in_order_of_paths (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_wireguard (f, "run/z.nmconnection", KS_TEST_UUID_1, STRICT, "");
+  write_wireguard (f, "etc/b", KS_TEST_UUID_2, STRICT, "");
+  write_wireguard (f, "etc/a", KS_TEST_UUID_3, STRICT, "");
+  assert_profiles (f, "etc/a strict (connection.zone); etc/b strict (connection.zone); "
+                      "run/z.nmconnection strict (connection.zone)");
+  assert_null (ks_profile_set_find (f->set, "nobody"));
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test (profile_is_armed_by_its_zone),
+    cmocka_unit_test (profile_is_armed_by_zones_of_the_configuration),
+    cmocka_unit_test (profile_user_data_wins_over_the_zone),
+    cmocka_unit_test (profile_with_an_invalid_mode_is_armed_strict),
+    cmocka_unit_test (profile_reads_its_overrides),
+    cmocka_unit_test (profile_with_invalid_overrides_has_the_safest),
+    cmocka_unit_test (profile_that_is_no_vpn_warns_and_is_not_armed),
+    cmocka_unit_test (profile_of_every_vpn_type_can_be_armed),
+    cmocka_unit_test (profile_precedence_is_run_then_etc_then_lib),
+    cmocka_unit_test (profile_newer_file_wins_in_one_directory),
+    cmocka_unit_test (profile_uuids_in_other_case_are_the_same),
+    cmocka_unit_test (profile_behind_a_tombstone_is_not_there),
+    cmocka_unit_test (profile_above_a_tombstone_is_there),
+    cmocka_unit_test (profile_is_hidden_by_nothing_but_a_tombstone),
+    cmocka_unit_test (profile_tombstone_may_be_a_file),
+    cmocka_unit_test (profile_names_that_networkmanager_ignores_are_ignored),
+    cmocka_unit_test (profile_without_a_uuid_is_known_by_its_path),
+    cmocka_unit_test (profile_files_others_may_read_are_unreadable),
+    cmocka_unit_test (profile_files_that_are_no_key_file_are_unreadable),
+    cmocka_unit_test (profile_links_count_as_what_they_point_to),
+    cmocka_unit_test (profile_directory_that_cannot_be_read_is_unreadable),
+    cmocka_unit_test (profile_directories_may_be_missing),
+    cmocka_unit_test (profile_with_a_zone_is_unclear_while_the_configuration_is_unreadable),
+    cmocka_unit_test (profile_of_wireguard_says_endpoints_port_mark_and_subnets),
+    cmocka_unit_test (profile_of_wireguard_without_peer_routes_has_no_subnets_of_them),
+    cmocka_unit_test (profile_of_a_plugin_says_its_servers_and_who_sends),
+    cmocka_unit_test (profile_reports_malformed_vpn_data_with_file_key_and_value),
+    cmocka_unit_test (profile_that_libnm_refuses_is_armed_all_the_same),
+    cmocka_unit_test (profile_names_libnms_malformed_values),
+    cmocka_unit_test (profile_interface_names_are_checked),
+    cmocka_unit_test (profile_ids_come_out_as_written),
+    cmocka_unit_test (profile_set_is_in_order_of_paths),
+  };
+
+  return cmocka_run_group_tests_name ("ks-profile", tests, NULL, NULL);
+}

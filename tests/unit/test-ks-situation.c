@@ -1,0 +1,694 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which profiles are armed, from files in a directory of the test's own and a made-up NetworkManager. */
+#include "ks-test-nm.h"
+#include "ks-test.h"
+
+#include <glib/gstdio.h>
+#include <net/if.h>
+#include <sys/stat.h>
+
+#include "ks-situation.h"
+
+#define STRICT "zone=killswitch\n"
+#define SESSION "zone=killswitch-auto\n"
+
+enum { ASLEEP = 10, CONNECTED = 70 };
+enum { ACTIVATED = 2, DEACTIVATING = 3 };
+
+static void
+write_wireguard (KsTestHost *host, const char *name, const char *connection)
+{
+  g_autofree char *text = ks_test_wireguard (KS_TEST_UUID_1, connection, "");
+
+  ks_test_host_write (host, name, text);
+}
+
+static void
+write_openvpn (KsTestHost *host, const char *name, const char *connection, const char *data)
+{
+  g_autofree char *text = ks_test_openvpn (KS_TEST_UUID_1, connection, data);
+
+  ks_test_host_write (host, name, text);
+}
+
+/* Looks, expects @count armed profiles, and remembers. */
+static void
+assert_armed_at (KsTestHost *host, const KsEvent *event, KsReadFlags flags, guint count)
+{
+  g_autoptr (KsSituation) situation = ks_situation_read (&host->paths, event, flags);
+  g_autoptr (GError) error = NULL;
+
+  assert_int_equal (situation->armed->len, count);
+  if (!ks_situation_save (situation, &host->paths, &error))
+    fail_msg ("%s", error->message);
+}
+
+static void
+assert_armed (KsTestHost *host, guint count)
+{
+  assert_armed_at (host, NULL, KS_READ_DEFAULT, count);
+}
+
+static KsEvent *
+event_new (const char *interface, const char *action, const char *const *envp)
+{
+  const char *const argv[] = { "10-killswitch", interface, action, NULL };
+  KsEvent *event = ks_event_parse (3, (char *const *) (gpointer) argv, (char *const *) (gpointer) envp, NULL);
+
+  assert_non_null (event);
+  return event;
+}
+
+static void
+set_boot (KsTestHost *host, const char *id)
+{
+  ks_test_host_write (host, "boot_id", id);
+}
+
+/* --- mode strict --- */
+
+static void
+situation_without_profiles_arms_nothing (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsSituation) situation = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+
+  assert_int_equal (situation->armed->len, 0);
+  assert_int_equal (situation->errors->len, 0);
+  assert_false (situation->is_unclear);
+  assert_false (situation->is_released);
+  assert_int_equal (ks_situation_diff_flags (situation), KS_DIFF_DEFAULT);
+}
+
+static void
+situation_strict_is_armed_from_boot_without_networkmanager (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+
+  write_wireguard (host, "etc/wg", STRICT);
+  assert_armed_at (host, NULL, KS_READ_NO_NETWORK, 1);
+  assert_armed (host, 1);
+}
+
+static void
+situation_strict_ends_when_the_setting_is_taken_away (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autofree char *state_path = ks_test_path (host->directory, "state/state"), *text = NULL;
+
+  write_wireguard (host, "etc/wg", STRICT);
+  assert_armed (host, 1);
+  write_wireguard (host, "etc/wg", "");
+  assert_armed (host, 0);
+  assert_true (g_file_get_contents (state_path, &text, NULL, NULL));
+  assert_null (strstr (text, KS_TEST_UUID_1));
+}
+
+static void
+situation_strict_ends_when_the_profile_is_deleted (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+
+  write_wireguard (host, "etc/wg", STRICT);
+  assert_armed (host, 1);
+  ks_test_host_remove (host, "etc/wg");
+  assert_armed (host, 0);
+}
+
+static void
+situation_follows_a_profile_to_another_file (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+
+  write_wireguard (host, "etc/wg", STRICT);
+  assert_armed (host, 1);
+  write_wireguard (host, "run/wg.nmconnection", STRICT);
+  ks_test_host_remove (host, "etc/wg");
+  assert_armed (host, 1);
+  ks_test_host_write (host, "etc/wg", "no profile any more");
+  assert_armed (host, 1); /* once, not twice */
+}
+
+/* --- release --- */
+
+static void
+situation_released_by_the_marker_arms_nothing (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsSituation) situation = NULL;
+
+  write_wireguard (host, "etc/wg", STRICT);
+  ks_test_host_write (host, "runtime/released", "");
+  situation = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+  assert_true (situation->is_released);
+  assert_int_equal (situation->armed->len, 0);
+  assert_int_equal (ks_situation_diff_flags (situation), KS_DIFF_DEFAULT);
+  ks_test_host_remove (host, "runtime/released");
+  assert_armed (host, 1);
+}
+
+static void
+situation_released_lets_go_even_when_all_is_unclear (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsSituation) situation = NULL;
+
+  ks_test_host_write (host, "etc/wg", "broken");
+  ks_test_host_write (host, "state/state", "broken");
+  ks_test_host_write (host, "config", "broken");
+  ks_test_host_write (host, "runtime/released", "");
+  situation = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+  assert_true (situation->is_released);
+  assert_int_equal (ks_situation_diff_flags (situation), KS_DIFF_DEFAULT);
+}
+
+static void
+situation_release_does_not_forget (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+
+  write_wireguard (host, "etc/wg", STRICT);
+  assert_armed (host, 1);
+  ks_test_host_write (host, "etc/wg", "broken");
+  ks_test_host_write (host, "runtime/released", "");
+  assert_armed (host, 0);
+  ks_test_host_remove (host, "runtime/released");
+  assert_armed (host, 1);
+}
+
+static void
+situation_released_by_the_kernel_command_line_until_resumed (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+
+  write_wireguard (host, "etc/wg", STRICT);
+  ks_test_host_write (host, "cmdline", "root=/dev/vda nm_killswitch=off quiet\n");
+  assert_armed (host, 0);
+  ks_test_host_write (host, "cmdline", "nm_killswitch=off\n");
+  assert_armed (host, 0);
+  ks_test_host_write (host, "runtime/resumed", "");
+  assert_armed (host, 1);
+  ks_test_host_write (host, "runtime/released", ""); /* the person's last word */
+  assert_armed (host, 0);
+}
+
+static void
+situation_is_not_released_by_other_words (void **state G_GNUC_UNUSED)
+{
+  static const char *const lines[] = { "nm_killswitch=on\n", "xnm_killswitch=off\n", "nm_killswitch=offline\n", "nm_killswitch\n", "" };
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+
+  write_wireguard (host, "etc/wg", STRICT);
+  for (guint i = 0; i < G_N_ELEMENTS (lines); i++) {
+    ks_test_host_write (host, "cmdline", lines[i]);
+    assert_armed (host, 1);
+  }
+  ks_test_host_remove (host, "cmdline");
+  assert_armed (host, 1);
+}
+
+/* --- what cannot be read --- */
+
+static void
+situation_unreadable_profile_that_was_armed_stays_armed (void **state G_GNUC_UNUSED)
+{
+  static const char *const texts[] = { "", "nonsense", "[connection\n", "[wireguard]\nlisten-port=1\n" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
+    g_autoptr (KsTestHost) host = ks_test_host_new ();
+    g_autoptr (KsSituation) situation = NULL;
+    const KsProfile *profile;
+
+    write_wireguard (host, "etc/wg", STRICT);
+    assert_armed (host, 1);
+    ks_test_host_write (host, "etc/wg", texts[i]);
+    assert_armed (host, 1);
+    situation = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT); /* and is still remembered */
+    assert_int_equal (situation->armed->len, 1);
+    assert_int_equal (situation->errors->len, 1);
+    profile = situation->armed->pdata[0];
+    assert_int_equal (profile->reason, KS_REASON_REMEMBERED);
+    assert_int_equal (profile->listen_port, 51820);
+    assert_int_equal (profile->endpoints->len, 1);
+  }
+}
+
+static void
+situation_profile_that_others_may_read_stays_armed (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autofree char *path = ks_test_path (host->directory, "etc/wg");
+
+  write_wireguard (host, "etc/wg", STRICT);
+  assert_armed (host, 1);
+  assert_int_equal (chmod (path, 0644), 0);
+  assert_armed (host, 1);
+  assert_int_equal (chmod (path, 0600), 0);
+  write_wireguard (host, "etc/wg", "");
+  assert_armed (host, 0);
+}
+
+static void
+situation_directory_that_cannot_be_read_disarms_nothing (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autofree char *etc = ks_test_path (host->directory, "etc"), *away = ks_test_path (host->directory, "away");
+
+  write_wireguard (host, "etc/wg", STRICT);
+  assert_armed (host, 1);
+  assert_int_equal (g_rename (etc, away), 0);
+  ks_test_host_write (host, "etc", "a file");
+  assert_armed (host, 1);
+  assert_armed (host, 1);
+  ks_test_host_remove (host, "etc");
+  assert_armed (host, 0);
+}
+
+static void
+situation_unreadable_profile_that_was_not_armed_is_not (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsSituation) situation = NULL;
+
+  write_wireguard (host, "etc/wg", "");
+  assert_armed (host, 0);
+  ks_test_host_write (host, "etc/wg", "nonsense");
+  situation = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+  assert_int_equal (situation->armed->len, 0);
+  assert_false (situation->is_unclear);
+}
+
+static void
+situation_is_unclear_when_nothing_tells_what_an_unreadable_profile_was (void **state G_GNUC_UNUSED)
+{
+  static const char *const states[] = { NULL, "", "corrupt" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (states); i++) {
+    g_autoptr (KsTestHost) host = ks_test_host_new ();
+    g_autoptr (KsSituation) situation = NULL;
+
+    ks_test_host_write (host, "etc/wg", "nonsense");
+    if (states[i])
+      ks_test_host_write (host, "state/state", states[i]);
+    situation = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+    assert_true (situation->is_unclear);
+    assert_int_equal (ks_situation_diff_flags (situation), KS_DIFF_HOLD);
+  }
+}
+
+static void
+situation_malformed_configuration_keeps_a_custom_zone_armed (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+
+  ks_test_host_write (host, "config", "[main]\nZones=office\n");
+  write_wireguard (host, "etc/wg", "zone=office\n");
+  assert_armed (host, 1);
+  ks_test_host_write (host, "config", "[main\nZones=office\n");
+  assert_armed (host, 1);
+  assert_armed (host, 1);
+  write_wireguard (host, "etc/wg", ""); /* without a zone there is no doubt */
+  assert_armed (host, 0);
+}
+
+static void
+situation_corrupt_state_does_not_keep_a_profile_from_arming (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+
+  write_wireguard (host, "etc/wg", STRICT);
+  ks_test_host_write (host, "state/state", "\xff\xfe garbage");
+  assert_armed (host, 1);
+  assert_armed (host, 1);
+}
+
+static void
+situation_holds_exemptions_while_networkmanager_is_silent (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsSituation) situation = NULL;
+
+  write_wireguard (host, "etc/wg", STRICT);
+  situation = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+  assert_null (situation->network);
+  assert_int_equal (ks_situation_diff_flags (situation), KS_DIFF_HOLD_EXEMPTIONS);
+  assert_int_equal (situation->errors->len, 0); /* its silence is no error */
+}
+
+/* --- mode session --- */
+
+/* wg0 is up in @state, 0 for not there. */
+static void
+set_wireguard (KsTestNm *nm, guint nm_state, guint active_state)
+{
+  ks_test_nm_main (nm, nm_state, active_state ? "5" : "", active_state ? "5" : "");
+  ks_test_nm_active (nm, 5, KS_TEST_UUID_1, FALSE, active_state, "5", 5, 0);
+  ks_test_nm_device (nm, 5, "wg0", 5, 0);
+  ks_test_nm_ip4 (nm, 5, "10.8.0.2/24", "", "10.8.0.0/24", "");
+}
+
+static void
+situation_session_is_armed_by_activation (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsTestNm) nm = ks_test_nm_new ();
+
+  write_wireguard (host, "etc/wg", SESSION);
+  set_wireguard (nm, CONNECTED, 0);
+  assert_armed (host, 0);
+  set_wireguard (nm, CONNECTED, ACTIVATED);
+  assert_armed (host, 1);
+}
+
+static void
+situation_session_stays_armed_when_the_tunnel_is_lost (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  KsTestNm *nm = ks_test_nm_new ();
+
+  write_wireguard (host, "etc/wg", SESSION);
+  set_wireguard (nm, CONNECTED, ACTIVATED);
+  assert_armed (host, 1);
+  set_wireguard (nm, CONNECTED, 0); /* gone, and nobody asked for it */
+  assert_armed (host, 1);
+  ks_test_nm_free (nm); /* NetworkManager crashed */
+  assert_armed (host, 1);
+  assert_armed_at (host, NULL, KS_READ_NO_NETWORK, 1);
+}
+
+static void
+situation_session_ends_with_an_orderly_disconnect (void **state G_GNUC_UNUSED)
+{
+  static const char *const envp[] = { "CONNECTION_UUID=" KS_TEST_UUID_1, NULL };
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsTestNm) nm = ks_test_nm_new ();
+  g_autoptr (KsEvent) pre_down = event_new ("wg0", "pre-down", envp), down = event_new ("wg0", "down", envp);
+
+  write_wireguard (host, "etc/wg", SESSION);
+  set_wireguard (nm, CONNECTED, ACTIVATED);
+  assert_armed (host, 1);
+  set_wireguard (nm, CONNECTED, DEACTIVATING);
+  assert_armed_at (host, pre_down, KS_READ_DEFAULT, 1); /* until it is down */
+  assert_armed (host, 1);
+  set_wireguard (nm, CONNECTED, 0);
+  assert_armed_at (host, down, KS_READ_DEFAULT, 0);
+  assert_armed (host, 0);
+}
+
+static void
+situation_session_does_not_end_by_anothers_disconnect_or_a_suspend (void **state G_GNUC_UNUSED)
+{
+  static const char *const own[] = { "CONNECTION_UUID=" KS_TEST_UUID_1, NULL };
+  static const char *const other[] = { "CONNECTION_UUID=" KS_TEST_UUID_2, NULL };
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsTestNm) nm = ks_test_nm_new ();
+  g_autoptr (KsEvent) others = event_new ("eth0", "pre-down", other), suspend = event_new ("wg0", "pre-down", own);
+
+  write_wireguard (host, "etc/wg", SESSION);
+  set_wireguard (nm, CONNECTED, ACTIVATED);
+  assert_armed (host, 1);
+  assert_armed_at (host, others, KS_READ_DEFAULT, 1);
+  set_wireguard (nm, ASLEEP, DEACTIVATING);
+  assert_armed_at (host, suspend, KS_READ_DEFAULT, 1);
+  set_wireguard (nm, ASLEEP, 0);
+  assert_armed (host, 1);
+}
+
+static void
+situation_session_goes_on_when_the_vpn_comes_back_after_all (void **state G_GNUC_UNUSED)
+{
+  static const char *const envp[] = { "CONNECTION_UUID=" KS_TEST_UUID_1, NULL };
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsTestNm) nm = ks_test_nm_new ();
+  g_autoptr (KsEvent) pre_down = event_new ("wg0", "pre-down", envp);
+
+  write_wireguard (host, "etc/wg", SESSION);
+  set_wireguard (nm, CONNECTED, ACTIVATED);
+  assert_armed (host, 1);
+  set_wireguard (nm, CONNECTED, DEACTIVATING);
+  assert_armed_at (host, pre_down, KS_READ_DEFAULT, 1);
+  set_wireguard (nm, CONNECTED, ACTIVATED);
+  assert_armed (host, 1);
+  set_wireguard (nm, CONNECTED, 0); /* this time nobody asked */
+  assert_armed (host, 1);
+}
+
+static void
+situation_session_is_over_after_a_reboot (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  KsTestNm *nm = ks_test_nm_new ();
+
+  write_wireguard (host, "etc/wg", SESSION);
+  set_wireguard (nm, CONNECTED, ACTIVATED);
+  assert_armed (host, 1);
+  ks_test_nm_free (nm);
+  set_boot (host, "bbbbbbbb-0000-4000-8000-000000000002\n");
+  assert_armed_at (host, NULL, KS_READ_NO_NETWORK, 0);
+  assert_armed (host, 0);
+}
+
+static void
+situation_unreadable_session_profile_is_armed_only_while_its_session_is_on (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  KsTestNm *nm = ks_test_nm_new ();
+
+  write_wireguard (host, "etc/wg", SESSION);
+  set_wireguard (nm, CONNECTED, 0);
+  assert_armed (host, 0);
+  ks_test_host_write (host, "etc/wg", "nonsense");
+  assert_armed (host, 0);
+  ks_test_host_remove (host, "boot_id"); /* no boot is not the session's boot */
+  assert_armed (host, 0);
+  set_boot (host, "aaaaaaaa-0000-4000-8000-000000000001\n");
+  write_wireguard (host, "etc/wg", SESSION);
+  set_wireguard (nm, CONNECTED, ACTIVATED);
+  assert_armed (host, 1);
+  ks_test_host_write (host, "etc/wg", "nonsense");
+  assert_armed (host, 1);
+  ks_test_nm_free (nm);
+  set_boot (host, "bbbbbbbb-0000-4000-8000-000000000002\n");
+  assert_armed (host, 0);
+}
+
+/* --- tunnels --- */
+
+/* A device of this machine that is up; NULL when there is none. */
+static char *
+find_device (KsKernel *kernel)
+{
+  struct if_nameindex *devices = if_nameindex ();
+  char *found = NULL;
+
+  for (guint i = 0; devices && devices[i].if_index && !found; i++)
+    if (ks_kernel_link_index (kernel, devices[i].if_name))
+      found = g_strdup (devices[i].if_name);
+  if_freenameindex (devices);
+  return found;
+}
+
+/* The tunnels that follow from @event, and what is in @routes, over a device that is up. */
+static guint
+count_tunnels (KsTestHost *host, KsKernel *kernel, const KsEvent *event, const GArray *routes)
+{
+  g_autoptr (KsSituation) situation = ks_situation_read (&host->paths, event, KS_READ_DEFAULT);
+  g_autoptr (KsSnapshot) snapshot = g_new0 (KsSnapshot, 1);
+  g_autoptr (GError) error = NULL;
+  guint count;
+
+  snapshot->rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
+  snapshot->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+  if (routes)
+    g_array_append_vals (snapshot->routes, routes->data, routes->len);
+  ks_situation_find_tunnels (situation, kernel, snapshot, event);
+  count = situation->tunnels->len;
+  assert_true (ks_situation_save (situation, &host->paths, &error));
+  return count;
+}
+
+typedef struct {
+  KsTestHost *host;
+  KsKernel *kernel;
+  char *device;
+} Machine;
+
+static int
+machine_setup (void **state)
+{
+  Machine *machine = g_new0 (Machine, 1);
+
+  machine->host = ks_test_host_new ();
+  machine->kernel = ks_kernel_new (NULL);
+  assert_non_null (machine->kernel);
+  machine->device = find_device (machine->kernel);
+  *state = machine;
+  return 0;
+}
+
+static int
+machine_teardown (void **state)
+{
+  Machine *machine = *state;
+
+  ks_test_host_free (machine->host);
+  ks_kernel_free (machine->kernel);
+  g_free (machine->device);
+  g_free (machine);
+  return 0;
+}
+
+static void
+situation_takes_networkmanagers_tunnels_whose_devices_are_there (void **state)
+{
+  Machine *machine = *state;
+  g_autoptr (KsTestNm) nm = ks_test_nm_new ();
+
+  if (!machine->device)
+    skip ();
+  write_wireguard (machine->host, "etc/wg", STRICT);
+  set_wireguard (nm, CONNECTED, ACTIVATED);
+  ks_test_nm_device (nm, 5, "no-such-device", 5, 0);
+  assert_int_equal (count_tunnels (machine->host, machine->kernel, NULL, NULL), 0);
+  ks_test_nm_device (nm, 5, machine->device, 5, 0);
+  assert_int_equal (count_tunnels (machine->host, machine->kernel, NULL, NULL), 1);
+  write_wireguard (machine->host, "etc/wg", "");
+  assert_int_equal (count_tunnels (machine->host, machine->kernel, NULL, NULL), 0);
+}
+
+static void
+situation_takes_the_events_tunnel_while_networkmanager_is_silent (void **state)
+{
+  Machine *machine = *state;
+  g_autofree char *interface = NULL;
+  const char *envp[] = { "CONNECTION_UUID=" KS_TEST_UUID_1, NULL, "DEVICE_IP_IFACE=eth0", "VPN_IP4_ADDRESS_0=10.8.0.2/24 0.0.0.0",
+                         NULL };
+  const char *others[] = { "CONNECTION_UUID=" KS_TEST_UUID_2, NULL, NULL };
+  g_autoptr (KsEvent) up = NULL, other = NULL, down = NULL;
+
+  if (!machine->device)
+    skip ();
+  interface = g_strdup_printf ("VPN_IP_IFACE=%s", machine->device);
+  envp[1] = others[1] = interface;
+  write_openvpn (machine->host, "etc/ovpn", STRICT, "remote=203.0.113.10\n");
+  other = event_new (machine->device, "vpn-up", others);
+  assert_int_equal (count_tunnels (machine->host, machine->kernel, other, NULL), 0);
+  up = event_new (machine->device, "vpn-pre-up", envp);
+  assert_int_equal (count_tunnels (machine->host, machine->kernel, up, NULL), 1);
+  down = event_new (machine->device, "vpn-down", envp);
+  assert_int_equal (count_tunnels (machine->host, machine->kernel, down, NULL), 0);
+}
+
+static void
+situation_never_takes_the_uplink_of_an_event_for_a_tunnel (void **state)
+{
+  static const char *const actions[] = { "vpn-pre-up", "vpn-up" };
+  Machine *machine = *state;
+  g_autofree char *parent = NULL, *interface = NULL;
+  const char *without[] = { "CONNECTION_UUID=" KS_TEST_UUID_1, NULL, NULL };
+  const char *same[] = { "CONNECTION_UUID=" KS_TEST_UUID_1, NULL, NULL, NULL };
+
+  if (!machine->device)
+    skip ();
+  /* a VPN without a device of its own: the event names the device it goes by */
+  parent = g_strdup_printf ("DEVICE_IP_IFACE=%s", machine->device);
+  interface = g_strdup_printf ("VPN_IP_IFACE=%s", machine->device);
+  without[1] = same[1] = parent;
+  same[2] = interface;
+  write_openvpn (machine->host, "etc/ovpn", STRICT, "remote=203.0.113.10\n");
+  for (guint i = 0; i < G_N_ELEMENTS (actions); i++) {
+    g_autoptr (KsEvent) first = event_new (machine->device, actions[i], without);
+    g_autoptr (KsEvent) second = event_new (machine->device, actions[i], same);
+
+    assert_int_equal (count_tunnels (machine->host, machine->kernel, first, NULL), 0);
+    assert_int_equal (count_tunnels (machine->host, machine->kernel, second, NULL), 0);
+  }
+}
+
+static void
+situation_keeps_a_remembered_tunnel_that_our_routes_use (void **state)
+{
+  Machine *machine = *state;
+  g_autoptr (KsTestNm) nm = ks_test_nm_new ();
+  g_autoptr (GArray) routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+  KsPrefix all = ks_prefix_default (AF_INET), none = KS_PREFIX_UNSET;
+  KsRoute route;
+
+  if (!machine->device)
+    skip ();
+  write_wireguard (machine->host, "etc/wg", STRICT);
+  set_wireguard (nm, CONNECTED, ACTIVATED);
+  ks_test_nm_device (nm, 5, machine->device, 5, 0);
+  assert_int_equal (count_tunnels (machine->host, machine->kernel, NULL, NULL), 1);
+  ks_test_nm_silence_after (nm, 0);
+  /* a name alone is not enough: another program's device may have it now */
+  assert_int_equal (count_tunnels (machine->host, machine->kernel, NULL, NULL), 0);
+  route = ks_route_via (83, 83, &all, 100, if_nametoindex (machine->device), &none);
+  g_array_append_val (routes, route);
+  assert_int_equal (count_tunnels (machine->host, machine->kernel, NULL, routes), 1);
+}
+
+/* --- names --- */
+
+static void
+situation_lists_the_names_to_be_resolved_once (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsSituation) situation = NULL;
+  g_autoptr (GPtrArray) hosts = NULL;
+
+  write_openvpn (host, "etc/ovpn", STRICT, "remote=a.example:1,b.example,a.example:2,203.0.113.10,2001:db8::1\n");
+  situation = ks_situation_read (&host->paths, NULL, KS_READ_NO_NETWORK);
+  hosts = ks_situation_hosts (situation);
+  assert_int_equal (hosts->len, 2);
+  assert_string_equal (hosts->pdata[0], "a.example");
+  assert_string_equal (hosts->pdata[1], "b.example");
+}
+
+static int
+no_bus (void **state G_GNUC_UNUSED)
+{
+  ks_test_no_bus ();
+  return 0;
+}
+
+#define machine_test(name) cmocka_unit_test_setup_teardown (name, machine_setup, machine_teardown)
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test (situation_without_profiles_arms_nothing),
+    cmocka_unit_test (situation_strict_is_armed_from_boot_without_networkmanager),
+    cmocka_unit_test (situation_strict_ends_when_the_setting_is_taken_away),
+    cmocka_unit_test (situation_strict_ends_when_the_profile_is_deleted),
+    cmocka_unit_test (situation_follows_a_profile_to_another_file),
+    cmocka_unit_test (situation_released_by_the_marker_arms_nothing),
+    cmocka_unit_test (situation_released_lets_go_even_when_all_is_unclear),
+    cmocka_unit_test (situation_release_does_not_forget),
+    cmocka_unit_test (situation_released_by_the_kernel_command_line_until_resumed),
+    cmocka_unit_test (situation_is_not_released_by_other_words),
+    cmocka_unit_test (situation_unreadable_profile_that_was_armed_stays_armed),
+    cmocka_unit_test (situation_profile_that_others_may_read_stays_armed),
+    cmocka_unit_test (situation_directory_that_cannot_be_read_disarms_nothing),
+    cmocka_unit_test (situation_unreadable_profile_that_was_not_armed_is_not),
+    cmocka_unit_test (situation_is_unclear_when_nothing_tells_what_an_unreadable_profile_was),
+    cmocka_unit_test (situation_malformed_configuration_keeps_a_custom_zone_armed),
+    cmocka_unit_test (situation_corrupt_state_does_not_keep_a_profile_from_arming),
+    cmocka_unit_test (situation_holds_exemptions_while_networkmanager_is_silent),
+    cmocka_unit_test (situation_session_is_armed_by_activation),
+    cmocka_unit_test (situation_session_stays_armed_when_the_tunnel_is_lost),
+    cmocka_unit_test (situation_session_ends_with_an_orderly_disconnect),
+    cmocka_unit_test (situation_session_does_not_end_by_anothers_disconnect_or_a_suspend),
+    cmocka_unit_test (situation_session_goes_on_when_the_vpn_comes_back_after_all),
+    cmocka_unit_test (situation_session_is_over_after_a_reboot),
+    cmocka_unit_test (situation_unreadable_session_profile_is_armed_only_while_its_session_is_on),
+    machine_test (situation_takes_networkmanagers_tunnels_whose_devices_are_there),
+    machine_test (situation_takes_the_events_tunnel_while_networkmanager_is_silent),
+    machine_test (situation_never_takes_the_uplink_of_an_event_for_a_tunnel),
+    machine_test (situation_keeps_a_remembered_tunnel_that_our_routes_use),
+    cmocka_unit_test (situation_lists_the_names_to_be_resolved_once),
+  };
+
+  return cmocka_run_group_tests_name ("ks-situation", tests, no_bus, NULL);
+}

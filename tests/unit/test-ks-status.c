@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ks-test-json.h"
+#include "ks-test-nm.h"
+#include "ks-test.h"
+
+#include "ks-error.h"
+#include "report/ks-status.h"
+
+#define STRICT "zone=killswitch\n"
+
+/* What `status` would be given, with a kernel that holds what it should. */
+typedef struct {
+  KsTestHost *host;
+  KsReport report;
+  KsSnapshot snapshot;
+  KsStatus status;
+} Fixture;
+
+static Fixture *
+fixture_new (void)
+{
+  Fixture *self = g_new0 (Fixture, 1);
+
+  self->host = ks_test_host_new ();
+  self->report.errors = ks_test_errors_new ();
+  self->report.done = g_ptr_array_new_with_free_func (g_free);
+  self->snapshot.rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
+  self->snapshot.routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+  self->status = (KsStatus){ .report = &self->report, .snapshot = &self->snapshot };
+  return self;
+}
+
+static void
+fixture_free (Fixture *self)
+{
+  ks_test_host_free (self->host);
+  g_clear_pointer (&self->report.situation, ks_situation_free);
+  g_clear_pointer (&self->report.policy, ks_policy_free);
+  g_clear_pointer (&self->report.proof, ks_proof_free);
+  g_ptr_array_unref (self->report.errors);
+  g_ptr_array_unref (self->report.done);
+  g_array_unref (self->snapshot.rules);
+  g_array_unref (self->snapshot.routes);
+  g_free (self);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Fixture, fixture_free)
+
+/* Reads the host, and lets the kernel hold what follows. */
+static void
+look (Fixture *self)
+{
+  ks_test_no_bus ();
+  self->report.situation = ks_situation_read (&self->host->paths, NULL, KS_READ_NO_NETWORK);
+  self->report.policy = ks_situation_policy (self->report.situation, &self->snapshot);
+  self->report.guard = self->report.policy->guard ? KS_GUARD_IN_PLACE : KS_GUARD_ABSENT;
+  g_array_append_vals (self->snapshot.rules, self->report.policy->rules->data, self->report.policy->rules->len);
+  g_array_append_vals (self->snapshot.routes, self->report.policy->routes->data, self->report.policy->routes->len);
+}
+
+static void
+write_wireguard (Fixture *self, const char *id)
+{
+  g_autofree char *text
+    = g_strdup_printf ("[connection]\nid=%s\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=wg0\n" STRICT
+                       "[wireguard]\nlisten-port=51820\n"
+                       "[wireguard-peer.xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=]\nendpoint=203.0.113.10:51820\n",
+                       id);
+
+  ks_test_host_write (self->host, "etc/wg", text);
+}
+
+static void
+assert_json_has (const Fixture *self, const char *part)
+{
+  g_autofree char *text = ks_status_format_json (&self->status);
+
+  assert_true (ks_test_json_is_valid (text));
+  assert_true (g_str_has_suffix (text, "}\n"));
+  if (!strstr (text, part))
+    fail_msg ("%s is not in %s", part, text);
+}
+
+static void
+assert_text_has (const Fixture *self, const char *part)
+{
+  g_autofree char *text = ks_status_format (&self->status);
+
+  if (!strstr (text, part))
+    fail_msg ("'%s' is not in: %s", part, text);
+}
+
+static void
+status_is_off_when_no_profile_asks_for_it (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  look (f);
+  assert_string_equal (ks_status_word (&f->status), "off");
+  assert_json_has (f, "\"state\":\"off\"");
+  assert_text_has (f, "Kill switch: off (no profile asks for it)\n");
+}
+
+static void
+status_is_blocking_while_no_tunnel_is_up (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_wireguard (f, "home");
+  look (f);
+  assert_string_equal (ks_status_word (&f->status), "blocking");
+  assert_json_has (f, "\"tunnel\":null");
+  assert_json_has (f, "\"reason\":\"connection.zone\"");
+  assert_json_has (f, "\"differences\":0");
+  assert_json_has (f, "\"networkmanager\":false");
+  assert_text_has (f, "  home                 wireguard  strict   by connection.zone; down\n");
+  assert_text_has (f, "  udp to 203.0.113.10 port 51820, uid 0\n");
+  assert_text_has (f, "Local network: 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 fc00::/7 fe80::/10\n");
+  assert_text_has (f, "DNS: through the tunnel only\n");
+}
+
+static void
+status_is_protected_while_a_tunnel_is_up (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  KsTunnel *tunnel = ks_tunnel_new (KS_TEST_UUID_1, "wg0");
+
+  write_wireguard (f, "home");
+  tunnel->ifindex = 7;
+  tunnel->has_ipv4 = TRUE;
+  f->report.situation = ks_situation_read (&f->host->paths, NULL, KS_READ_NO_NETWORK);
+  g_ptr_array_add (f->report.situation->tunnels, tunnel);
+  f->report.policy = ks_situation_policy (f->report.situation, &f->snapshot);
+  f->report.guard = KS_GUARD_IN_PLACE;
+  g_array_append_vals (f->snapshot.rules, f->report.policy->rules->data, f->report.policy->rules->len);
+  g_array_append_vals (f->snapshot.routes, f->report.policy->routes->data, f->report.policy->routes->len);
+  assert_string_equal (ks_status_word (&f->status), "protected");
+  assert_json_has (f, "\"tunnel\":\"wg0\"");
+  assert_text_has (f, "up on wg0\n");
+}
+
+static void
+status_is_incomplete_when_the_kernel_lacks_something (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_wireguard (f, "home");
+  look (f);
+  g_array_remove_index (f->snapshot.rules, 0);
+  assert_string_equal (ks_status_word (&f->status), "incomplete");
+  assert_json_has (f, "\"differences\":1");
+  assert_text_has (f, "incomplete (1 ");
+}
+
+static void
+status_is_incomplete_without_its_guard (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_wireguard (f, "home");
+  look (f);
+  f->report.guard = KS_GUARD_ABSENT;
+  assert_string_equal (ks_status_word (&f->status), "incomplete");
+  assert_text_has (f, "Guard: missing");
+  f->report.guard = KS_GUARD_UNSUPPORTED;
+  assert_string_equal (ks_status_word (&f->status), "blocking");
+  assert_text_has (f, "Guard: not possible: this kernel has no nf_tables");
+}
+
+static void
+status_is_released_by_the_marker (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_wireguard (f, "home");
+  ks_test_host_write (f->host, "runtime/released", "");
+  look (f);
+  assert_string_equal (ks_status_word (&f->status), "released");
+  assert_json_has (f, "\"state\":\"released\"");
+}
+
+static void
+status_is_unknown_without_the_kernel (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  f->status.snapshot = NULL;
+  g_ptr_array_add (f->report.errors, g_error_new (KS_ERROR, KS_ERROR_PERMISSION, "this \"needs\"\nroot"));
+  assert_string_equal (ks_status_word (&f->status), "unknown");
+  assert_json_has (f, "\"errors\":[\"this \\\"needs\\\"\\u000aroot\"]");
+  assert_text_has (f, "Kill switch: unknown");
+}
+
+static void
+status_of_hostile_names_is_valid_and_quiet (void **state G_GNUC_UNUSED)
+{
+  static const char *const ids[] = { "\"},{\"", "a\\nb", "\033[2J\007", "\\s\\s\\t", "<script>", "b\303\274ro \342\200\256", "\xff\xfe" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (ids); i++) {
+    g_autoptr (Fixture) f = fixture_new ();
+    g_autofree char *text = NULL;
+
+    write_wireguard (f, ids[i]);
+    look (f);
+    assert_json_has (f, "\"armed\":[{\"id\":\"");
+    text = ks_status_format (&f->status);
+    assert_true (g_utf8_validate (text, -1, NULL));
+    assert_null (strchr (text, '\033'));
+    assert_null (strstr (text, "\342\200\256")); /* a right-to-left override */
+  }
+}
+
+static void
+status_shows_errors_and_warnings_in_json (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  ks_test_host_write (f->host, "etc/lan", "[connection]\nid=Wi\"red\ntype=ethernet\nuuid=" KS_TEST_UUID_1 "\n" STRICT);
+  look (f);
+  assert_json_has (f, "\"warnings\":[\"profile 'Wi\\\"red' asks for the kill switch");
+}
+
+static void
+status_says_when_no_transport_is_known (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  ks_test_host_write (f->host, "etc/wg", "[connection]\nid=x\ntype=wireguard\nuuid=" KS_TEST_UUID_1 "\ninterface-name=wg0\n" STRICT);
+  look (f);
+  assert_text_has (f, "none is known: the VPN cannot be brought up\n");
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test (status_is_off_when_no_profile_asks_for_it),
+    cmocka_unit_test (status_is_blocking_while_no_tunnel_is_up),
+    cmocka_unit_test (status_is_protected_while_a_tunnel_is_up),
+    cmocka_unit_test (status_is_incomplete_when_the_kernel_lacks_something),
+    cmocka_unit_test (status_is_incomplete_without_its_guard),
+    cmocka_unit_test (status_is_released_by_the_marker),
+    cmocka_unit_test (status_is_unknown_without_the_kernel),
+    cmocka_unit_test (status_of_hostile_names_is_valid_and_quiet),
+    cmocka_unit_test (status_shows_errors_and_warnings_in_json),
+    cmocka_unit_test (status_says_when_no_transport_is_known),
+  };
+
+  return cmocka_run_group_tests_name ("ks-status", tests, NULL, NULL);
+}
