@@ -38,8 +38,7 @@ static const Command commands[] = {
   { "help", "", "show this", run_help },
 };
 
-static int G_GNUC_PRINTF (1, 2)
-usage_error (const char *format, ...)
+static int G_GNUC_PRINTF (1, 2) usage_error (const char *format, ...)
 {
   va_list arguments;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ks-error.h"
 
-G_DEFINE_QUARK (ks-error-quark, ks_error)
+G_DEFINE_QUARK (ks - error - quark, ks_error)
 
 char *
 ks_error_printable (const char *text)

@@ -8,12 +8,12 @@
 #include <glib.h>
 
 typedef enum {
-  KS_ERROR_INVALID,     /* an input is malformed; the message names file or variable, key and value */
-  KS_ERROR_PERMISSION,  /* not root, or no CAP_NET_ADMIN */
+  KS_ERROR_INVALID, /* an input is malformed; the message names file or variable, key and value */
+  KS_ERROR_PERMISSION, /* not root, or no CAP_NET_ADMIN */
   KS_ERROR_UNSUPPORTED, /* the kernel lacks what is needed */
-  KS_ERROR_KERNEL,      /* the kernel refused a change or an answer */
-  KS_ERROR_IO,          /* a file could not be read or written */
-  KS_ERROR_SILENT,      /* NetworkManager is absent or did not answer in time */
+  KS_ERROR_KERNEL, /* the kernel refused a change or an answer */
+  KS_ERROR_IO, /* a file could not be read or written */
+  KS_ERROR_SILENT, /* NetworkManager is absent or did not answer in time */
 } KsError;
 
 #define KS_ERROR (ks_error_quark ())

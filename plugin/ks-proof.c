@@ -42,7 +42,8 @@ is_exempt (const KsPolicy *policy, const KsLookup *lookup)
   for (guint i = 0; i < policy->transports->len; i++) {
     const KsTransport *transport = &g_array_index (policy->transports, KsTransport, i);
 
-    if (transport->family == lookup->to.family && (!ks_prefix_is_set (&transport->to) || ks_prefix_contains (&transport->to, &lookup->to))
+    if (transport->family == lookup->to.family
+        && (!ks_prefix_is_set (&transport->to) || ks_prefix_contains (&transport->to, &lookup->to))
         && (!transport->ip_protocol || transport->ip_protocol == lookup->ip_protocol)
         && (!transport->sport || transport->sport == lookup->sport)
         && (!transport->dport || transport->dport == lookup->dport)
@@ -135,7 +136,9 @@ probe_target (Prover *p, const KsPrefix *target, guint8 ip_protocol, guint32 uid
 static gboolean
 check_question (Prover *p, int family, guint8 ip_protocol, GError **error)
 {
-  KsLookup lookup = { .ip_protocol = ip_protocol, .sport = ORDINARY_PORT, .dport = TARGET_PORT, .uid = UNPRIVILEGED_UID };
+  KsLookup lookup = {
+    .ip_protocol = ip_protocol, .sport = ORDINARY_PORT, .dport = TARGET_PORT, .uid = UNPRIVILEGED_UID
+  };
   KsLookupResult result;
 
   ks_prefix_parse (family == AF_INET6 ? "::1" : "127.0.0.1", &lookup.to, NULL);
@@ -170,8 +173,7 @@ probe_protocol (Prover *p, const KsPrefix *target, guint8 ip_protocol, GError **
 }
 
 KsProof *
-ks_proof_take (const KsPolicy *policy, const GArray *uplinks, KsGuardState guard, gboolean no_ipv6,
-               GError **error)
+ks_proof_take (const KsPolicy *policy, const GArray *uplinks, KsGuardState guard, gboolean no_ipv6, GError **error)
 {
   g_autoptr (KsProof) proof = g_new0 (KsProof, 1);
   g_autoptr (KsNlSocket) socket = NULL;

@@ -40,8 +40,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsProof, ks_proof_free)
  * each of @uplinks (KsProofUplink). NULL when the kernel cannot be asked, or
  * answers so that nothing follows from it (KS_ERROR_KERNEL).
  */
-KsProof *ks_proof_take (const KsPolicy *policy, const GArray *uplinks, KsGuardState guard, gboolean no_ipv6,
-                        GError **error);
+KsProof *
+ks_proof_take (const KsPolicy *policy, const GArray *uplinks, KsGuardState guard, gboolean no_ipv6, GError **error);
 
 typedef struct {
   guint ifindex;

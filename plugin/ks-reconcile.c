@@ -92,7 +92,8 @@ find_uplinks (const KsPolicy *policy, const KsSnapshot *snapshot)
     for (guint j = 0; route->table == RT_TABLE_MAIN && j < route->n_nexthops; j++) {
       KsProofUplink uplink = { .ifindex = route->nexthops[j].ifindex };
 
-      if (g_hash_table_add (seen, GUINT_TO_POINTER (uplink.ifindex)) && if_indextoname (uplink.ifindex, uplink.interface))
+      if (g_hash_table_add (seen, GUINT_TO_POINTER (uplink.ifindex))
+          && if_indextoname (uplink.ifindex, uplink.interface))
         g_array_append_val (uplinks, uplink);
     }
   }
@@ -217,8 +218,8 @@ reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, 
   g_autoptr (KsKernel) kernel = NULL;
   KsSnapshot *snapshot;
 
-  report->situation
-    = ks_situation_read (paths, event, flags & KS_RECONCILE_BOOT ? KS_READ_NO_NETWORK : KS_READ_DEFAULT);
+  report->situation =
+    ks_situation_read (paths, event, flags & KS_RECONCILE_BOOT ? KS_READ_NO_NETWORK : KS_READ_DEFAULT);
   if (answers)
     ks_state_merge_answers (report->situation->state, answers);
   take_errors (report, report->situation->errors);

@@ -98,8 +98,8 @@ report (Reader *r, const char *key, const char *value, const char *what)
 {
   g_autofree char *printable = ks_error_printable (value);
 
-  g_ptr_array_add (r->errors, g_error_new (KS_ERROR, KS_ERROR_INVALID, "%s: %s: '%s' is not %s", r->path, key,
-                                           printable, what));
+  g_ptr_array_add (r->errors,
+                   g_error_new (KS_ERROR, KS_ERROR_INVALID, "%s: %s: '%s' is not %s", r->path, key, printable, what));
 }
 
 /* The value of @key; NULL when it is not set (transfer full). */
@@ -248,8 +248,7 @@ read_numbers (Reader *r, KsConfig *config)
 
   if (config->table == config->tunnel_table || config->table == config->uplink_table
       || config->tunnel_table == config->uplink_table) {
-    g_autofree char *tables
-      = g_strdup_printf ("%u, %u, %u", config->table, config->tunnel_table, config->uplink_table);
+    g_autofree char *tables = g_strdup_printf ("%u, %u, %u", config->table, config->tunnel_table, config->uplink_table);
 
     report (r, "Table, TunnelTable, UplinkTable", tables, "three different tables");
     config->table = defaults->table;
@@ -269,9 +268,10 @@ read_numbers (Reader *r, KsConfig *config)
 static void
 check_names (Reader *r)
 {
-  static const char *const known[]
-    = { "Zones",    "SessionZones", "Lan",      "LanPrefixes",  "Dns",             "Guard", "Table", "TunnelTable",
-        "UplinkTable", "Protocol",  "Priority", "TunnelMetric", "BlackholeMetric", NULL };
+  static const char *const known[] = {
+    "Zones",       "SessionZones", "Lan",      "LanPrefixes", "Dns",          "Guard",           "Table",
+    "TunnelTable", "UplinkTable",  "Protocol", "Priority",    "TunnelMetric", "BlackholeMetric", NULL
+  };
   g_auto (GStrv) groups = g_key_file_get_groups (r->file, NULL);
   g_auto (GStrv) keys = g_key_file_get_keys (r->file, GROUP, NULL, NULL);
 

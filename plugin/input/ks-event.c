@@ -187,8 +187,7 @@ parse_environment (KsEvent *event, char *const *envp, GError **error)
   dns6 = g_strdup_printf ("%s_NAMESERVERS", v6);
   return get_gateway (envp, name4, AF_INET, &event->gateway4, error)
          && get_gateway (envp, name6, AF_INET6, &event->gateway6, error)
-         && get_addresses (envp, v4, event->addresses, error)
-         && get_addresses (envp, v6, event->addresses, error)
+         && get_addresses (envp, v4, event->addresses, error) && get_addresses (envp, v6, event->addresses, error)
          && get_nameservers (envp, dns4, event->nameservers, error)
          && get_nameservers (envp, dns6, event->nameservers, error);
 }

@@ -578,7 +578,9 @@ ks_network_read (const GPtrArray *profiles, guint timeout_ms, GError **error)
   g_autoptr (KsNetwork) network = g_new0 (KsNetwork, 1);
   g_autoptr (GDBusConnection) bus = NULL;
   g_autoptr (GError) local = NULL;
-  Reader r = { .deadline = g_get_monotonic_time () + (gint64) timeout_ms * 1000, .profiles = profiles, .network = network };
+  Reader r = { .deadline = g_get_monotonic_time () + (gint64) timeout_ms * 1000,
+               .profiles = profiles,
+               .network = network };
   gboolean is_read;
 
   network->tunnels = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_tunnel_free);

@@ -57,8 +57,7 @@ candidate_free (gpointer data)
   g_free (candidate);
 }
 
-static void G_GNUC_PRINTF (2, 3)
-report (Reader *r, const char *format, ...)
+static void G_GNUC_PRINTF (2, 3) report (Reader *r, const char *format, ...)
 {
   va_list arguments;
   g_autofree char *text = NULL;
@@ -549,7 +548,8 @@ read_connection (Reader *r, KsProfile *profile, NMConnection *connection)
   read_ip_config (profile, nm_connection_get_setting_ip4_config (connection), AF_INET);
   read_ip_config (profile, nm_connection_get_setting_ip6_config (connection), AF_INET6);
   if (profile->vpn_type == KS_VPN_WIREGUARD)
-    read_wireguard (r, profile, (NMSettingWireGuard *) nm_connection_get_setting (connection, NM_TYPE_SETTING_WIREGUARD));
+    read_wireguard (r, profile,
+                    (NMSettingWireGuard *) nm_connection_get_setting (connection, NM_TYPE_SETTING_WIREGUARD));
   else if (profile->vpn_type == KS_VPN_PLUGIN)
     read_vpn (r, profile, nm_connection_get_setting_vpn (connection));
   else if (profile->vpn_type == KS_VPN_IP_TUNNEL)
@@ -622,9 +622,9 @@ add_profile (Reader *r, const Candidate *candidate)
       g_autofree char *name = ks_error_printable (profile->id);
       g_autofree char *type = ks_error_printable (profile->type ? profile->type : "no type");
 
-      g_ptr_array_add (r->set->warnings,
-                       g_strdup_printf ("profile '%s' asks for the kill switch, but is no VPN (%s): not armed", name,
-                                        type));
+      g_ptr_array_add (
+        r->set->warnings,
+        g_strdup_printf ("profile '%s' asks for the kill switch, but is no VPN (%s): not armed", name, type));
     }
     return;
   }

@@ -25,8 +25,8 @@ on_answer (GObject *source, GAsyncResult *result, gpointer user_data)
 
   for (GList *answer = answers; answer; answer = answer->next) {
     int family = g_inet_address_get_family (answer->data) == G_SOCKET_FAMILY_IPV6 ? AF_INET6 : AF_INET;
-    KsPrefix address
-      = ks_prefix_from_bytes (family, g_inet_address_to_bytes (answer->data), ks_prefix_full_length (family));
+    KsPrefix address =
+      ks_prefix_from_bytes (family, g_inet_address_to_bytes (answer->data), ks_prefix_full_length (family));
 
     ks_prefix_array_add (addresses, &address);
   }

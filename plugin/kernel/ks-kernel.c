@@ -94,8 +94,8 @@ collect_route (struct nlmsghdr *header, gpointer user_data)
 
 /* Dumps by @request into @out; repeats while somebody else's changes interrupt. */
 static gboolean
-dump (KsKernel *self, KsNlMessage *(*request) (int, guint32), int family, guint32 table, KsNetlinkFunc func, GArray *out,
-      GError **error)
+dump (KsKernel *self, KsNlMessage *(*request) (int, guint32), int family, guint32 table, KsNetlinkFunc func,
+      GArray *out, GError **error)
 {
   guint before = out->len;
   int result = EINTR;
@@ -232,8 +232,8 @@ static void
 set_step_error (GError **error, const KsStep *step, int result)
 {
   g_autofree char *text = ks_step_format (step);
-  gboolean has_ports = step->kind == KS_STEP_ADD_RULE
-                       && (step->rule.ip_protocol || step->rule.sport.first || step->rule.dport.first);
+  gboolean has_ports =
+    step->kind == KS_STEP_ADD_RULE && (step->rule.ip_protocol || step->rule.sport.first || step->rule.dport.first);
 
   if (result == EPERM)
     g_set_error (error, KS_ERROR, KS_ERROR_PERMISSION, "not permitted: changing rules and routes needs CAP_NET_ADMIN");

@@ -46,7 +46,8 @@ on_end (struct nl_msg *message G_GNUC_UNUSED, void *data)
   return NL_STOP;
 }
 
-/* A dump that fails half way says so in its last message only (struct nlmsghdr, NLMSG_DONE); libnl 3.7 does not look. */
+/* A dump that fails half way says so in its last message only (struct nlmsghdr, NLMSG_DONE); libnl 3.7 does not look.
+ */
 static int
 on_finish (struct nl_msg *message, void *data)
 {

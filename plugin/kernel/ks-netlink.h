@@ -9,7 +9,6 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 
-
 typedef struct nl_sock KsNlSocket;
 typedef struct nl_msg KsNlMessage;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsNlSocket, nl_socket_free)

@@ -11,7 +11,6 @@ typedef struct nl_addr NlAddr;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NlRoute, rtnl_route_put)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NlAddr, nl_addr_put)
 
-
 static NlAddr *
 address_new (const KsPrefix *prefix)
 {

@@ -36,16 +36,14 @@ put_selector (KsNlMessage *message, const KsRule *rule)
 {
   struct fib_rule_uid_range uids = { .start = rule->uid_first, .end = rule->uid_last };
 
-  return put_prefix (message, FRA_SRC, &rule->from)
-         && put_prefix (message, FRA_DST, &rule->to)
+  return put_prefix (message, FRA_SRC, &rule->from) && put_prefix (message, FRA_DST, &rule->to)
          && put_u32 (message, FRA_FWMARK, rule->fwmask != 0, rule->fwmark)
          && put_u32 (message, FRA_FWMASK, rule->fwmask != 0, rule->fwmask)
          && (!*rule->iifname || nla_put_string (message, FRA_IIFNAME, rule->iifname) == 0)
          && (!*rule->oifname || nla_put_string (message, FRA_OIFNAME, rule->oifname) == 0)
          && (!rule->has_uid_range || nla_put (message, FRA_UID_RANGE, sizeof uids, &uids) == 0)
          && (!rule->ip_protocol || nla_put_u8 (message, FRA_IP_PROTO, rule->ip_protocol) == 0)
-         && put_ports (message, FRA_SPORT_RANGE, &rule->sport)
-         && put_ports (message, FRA_DPORT_RANGE, &rule->dport)
+         && put_ports (message, FRA_SPORT_RANGE, &rule->sport) && put_ports (message, FRA_DPORT_RANGE, &rule->dport)
          && (!rule->tun_id || nla_put_u64 (message, FRA_TUN_ID, GUINT64_TO_BE (rule->tun_id)) == 0)
          && (!rule->l3mdev || nla_put_u8 (message, FRA_L3MDEV, 1) == 0);
 }

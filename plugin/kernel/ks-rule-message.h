@@ -8,7 +8,8 @@
 #include "kernel/ks-netlink.h"
 #include "policy/ks-rule.h"
 
-/* A request to add @rule. Not exclusive: somebody's rule that differs only in its protocol does not stand in its way. */
+/* A request to add @rule. Not exclusive: somebody's rule that differs only in its protocol does not stand in its way.
+ */
 KsNlMessage *ks_rule_message_add (const KsRule *rule);
 /* A request to delete @rule, with its full key, the protocol included. */
 KsNlMessage *ks_rule_message_delete (const KsRule *rule);

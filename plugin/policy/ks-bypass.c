@@ -48,8 +48,8 @@ consider_server (const KsConfig *config, const GArray *routes, const KsPrefix *s
 
   if (!uplink || !main_route || ks_route_uses (main_route, uplink->nexthops[0].ifindex))
     return;
-  bypass = ks_route_via (RT_TABLE_MAIN, config->protocol, server, config->tunnel_metric,
-                         uplink->nexthops[0].ifindex, &uplink->nexthops[0].gateway);
+  bypass = ks_route_via (RT_TABLE_MAIN, config->protocol, server, config->tunnel_metric, uplink->nexthops[0].ifindex,
+                         &uplink->nexthops[0].gateway);
   add (out, &bypass);
 }
 

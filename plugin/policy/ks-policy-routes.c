@@ -76,8 +76,8 @@ add_default_routes (KsPolicyBuilder *b)
       KsPrefix all = ks_prefix_default (ks_policy_families[j]);
       gboolean carries = ks_policy_families[j] == AF_INET ? tunnel->has_ipv4 : tunnel->has_ipv6;
       const KsPrefix *gateway = ks_policy_families[j] == AF_INET ? &tunnel->gateway4 : &tunnel->gateway6;
-      KsRoute route = ks_route_via (b->config->table, b->config->protocol, &all, tunnel_metric (b, i),
-                                    tunnel->ifindex, gateway);
+      KsRoute route =
+        ks_route_via (b->config->table, b->config->protocol, &all, tunnel_metric (b, i), tunnel->ifindex, gateway);
 
       if (carries && tunnel->ifindex)
         add_route (b, &route);
@@ -149,8 +149,8 @@ overlaps_uplink (const KsPolicyBuilder *b, const KsPrefix *prefix)
 static void
 add_tunnel_blackhole (KsPolicyBuilder *b, const KsPrefix *prefix)
 {
-  KsRoute route = ks_route_blackhole (b->config->tunnel_table, b->config->protocol, prefix,
-                                      b->config->blackhole_metric);
+  KsRoute route =
+    ks_route_blackhole (b->config->tunnel_table, b->config->protocol, prefix, b->config->blackhole_metric);
 
   if (is_specific (b, &route.dst) && !overlaps_uplink (b, &route.dst))
     add_route (b, &route);
@@ -244,7 +244,8 @@ is_uplink_route (const KsPolicyBuilder *b, const KsRoute *route)
   if (route->type == RTN_UNICAST && route->n_nexthops == 0)
     return FALSE;
   /* Each device has its own fe80::/64 and ff00::/8; no transport is routed by them. */
-  return !(route->family == AF_INET6 && (ks_prefix_is_link_local (&route->dst) || ks_prefix_is_multicast (&route->dst)));
+  return !(route->family == AF_INET6
+           && (ks_prefix_is_link_local (&route->dst) || ks_prefix_is_multicast (&route->dst)));
 }
 
 static void

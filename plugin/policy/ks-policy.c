@@ -313,8 +313,8 @@ add_transport_rules (KsPolicyBuilder *b, int family, const GArray *transports, g
 {
   for (guint i = 0; i < transports->len; i++) {
     const KsTransport *transport = &g_array_index (transports, KsTransport, i);
-    KsRule rule = ks_transport_rule (transport, b->config->priority + offset, b->config->protocol,
-                                     b->config->uplink_table);
+    KsRule rule =
+      ks_transport_rule (transport, b->config->priority + offset, b->config->protocol, b->config->uplink_table);
     gboolean known = FALSE;
 
     if (transport->family != family)
@@ -542,8 +542,8 @@ gboolean
 ks_policy_owns_rule (const KsConfig *config, const KsRule *rule)
 {
   gboolean in_window = rule->priority >= config->priority && rule->priority - config->priority < KS_PRIORITY_WINDOW;
-  gboolean is_jump = rule->action == FR_ACT_GOTO && rule->goto_target == config->priority
-                     && rule->priority < config->priority;
+  gboolean is_jump =
+    rule->action == FR_ACT_GOTO && rule->goto_target == config->priority && rule->priority < config->priority;
 
   return rule->protocol == config->protocol && (in_window || is_jump);
 }

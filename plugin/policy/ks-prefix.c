@@ -45,13 +45,12 @@ ks_prefix_parse (const char *text, KsPrefix *out, GError **error)
   *out = prefix;
   return TRUE;
 
-invalid:
-  {
-    g_autofree char *printable = ks_error_printable (text);
+invalid : {
+  g_autofree char *printable = ks_error_printable (text);
 
-    g_set_error (error, KS_ERROR, KS_ERROR_INVALID, "'%s' is neither an address nor a prefix", printable);
-    return FALSE;
-  }
+  g_set_error (error, KS_ERROR, KS_ERROR_INVALID, "'%s' is neither an address nor a prefix", printable);
+  return FALSE;
+}
 }
 
 KsPrefix

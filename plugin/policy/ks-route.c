@@ -62,7 +62,7 @@ ks_route_uses (const KsRoute *self, guint ifindex)
 
 #define COMPARE(field) \
   if (a->field != b->field) \
-    return a->field < b->field ? -1 : 1
+  return a->field < b->field ? -1 : 1
 
 static int
 nexthop_compare (const KsNexthop *a, const KsNexthop *b)

@@ -30,7 +30,7 @@ ks_rule_lookup (int family, guint32 priority, guint8 protocol, guint32 table)
 
 #define COMPARE(field) \
   if (a->field != b->field) \
-    return a->field < b->field ? -1 : 1
+  return a->field < b->field ? -1 : 1
 
 int
 ks_rule_compare (const KsRule *a, const KsRule *b)

@@ -26,7 +26,7 @@ ks_transport_rule (const KsTransport *self, guint32 priority, guint8 protocol, g
 
 #define COMPARE(field) \
   if (a->field != b->field) \
-    return a->field < b->field ? -1 : 1
+  return a->field < b->field ? -1 : 1
 
 int
 ks_transport_compare (const KsTransport *a, const KsTransport *b)

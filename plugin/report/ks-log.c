@@ -57,8 +57,8 @@ ks_log_report (const KsReport *report, const char *what)
     return;
   text = g_strdup_printf ("%s: %s, %s change%s", what, is_armed ? "armed" : "not armed", changes,
                           report->changes == 1 ? "" : "s");
-  send_message (G_LOG_LEVEL_INFO, is_armed ? KS_MESSAGE_CHANGED : KS_MESSAGE_RELEASED, text,
-                is_armed ? "1" : "0", changes);
+  send_message (G_LOG_LEVEL_INFO, is_armed ? KS_MESSAGE_CHANGED : KS_MESSAGE_RELEASED, text, is_armed ? "1" : "0",
+                changes);
 }
 
 /* As many steps as a person reads in one message. */

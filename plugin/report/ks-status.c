@@ -192,7 +192,8 @@ ks_status_format (const KsStatus *self)
     g_string_append_printf (out, "DNS: %s\n",
                             policy->dns == KS_DNS_TUNNEL ? "through the tunnel only" : "local resolvers allowed");
     format_guard (self->report, out);
-    g_string_append (out, "NetworkManager may call the uplink's connectivity \"limited\": its own check is blocked too\n");
+    g_string_append (out,
+                     "NetworkManager may call the uplink's connectivity \"limited\": its own check is blocked too\n");
   }
   return g_string_free (out, FALSE);
 }
@@ -311,7 +312,8 @@ ks_status_format_json (const KsStatus *self)
 gboolean
 ks_status_is_tight (const KsStatus *self)
 {
-  return self->report->proof && self->report->proof->escapes == 0 && missing_steps (self) == 0 && !is_guard_wrong (self);
+  return self->report->proof && self->report->proof->escapes == 0 && missing_steps (self) == 0
+         && !is_guard_wrong (self);
 }
 
 char *
