@@ -60,7 +60,7 @@ rule_role (const KsConfig *config, const KsRule *rule)
   offset = rule->priority - config->priority;
   if (offset < KS_PRIORITY_DNS)
     return ROLE_EXEMPTION;
-  if (offset >= KS_PRIORITY_LAN && offset < KS_PRIORITY_DEFAULT)
+  if ((offset >= KS_PRIORITY_LAN && offset < KS_PRIORITY_PROGRAMS) || offset == KS_PRIORITY_GATEWAY)
     return ROLE_LAN;
   return ROLE_BLOCKER;
 }

@@ -12,6 +12,8 @@
  *   +20  the tunnel's own    lookup 84
  *   +30  LAN                 to PREFIX lookup main suppress_prefixlength 0
  *   +35  LAN multicast       to 224.0.0.0/24|239.255.0.0/16|255.255.255.255 lookup 85
+ *   +70  what programs send  ipproto tcp|udp|icmp lookup 83                              (IPv4)
+ *   +75  gateway check       from 0.0.0.0/32 uidrange 0-0 lookup main suppress_prefixlength 7   (IPv4)
  *   +80  everything          lookup 83
  *   +90  terminal            unreachable
  *
@@ -27,6 +29,16 @@
  * The LAN is limited to private prefixes: no DHCP route, router advertisement
  * or oddly numbered LAN can pull public traffic out (CVE-2024-3661,
  * CVE-2023-36672, CVE-2023-35838).
+ *
+ * The gateway check: before the kernel takes an IPv4 route into table main, it
+ * looks its gateway up through all rules (fib_check_nh_v4_gw(), net/ipv4/
+ * fib_semantics.c). On a network whose gateway is not in a LAN prefix - public
+ * addresses, 100.64.0.0/10, Lan=off - it would be told that there is no way to
+ * it, NetworkManager could not set the default route, and no transport could
+ * leave: a lock-out (run, 6.18). That lookup has no source and no protocol, and
+ * is root's; a program's has a protocol, and has ended one rule earlier. What
+ * is left are raw sockets of root's with other protocols, to subnets that main
+ * knows; the guard does not let them pass.
  *
  * The terminal rule is for IPv6, where a lookup bound to a device skips a
  * blackhole route, and for whoever flushes table 83.
@@ -393,6 +405,26 @@ add_multicast_rules (KsPolicyBuilder *b)
   }
 }
 
+/* IPv4's check of a new route's gateway, and nothing else that a program could send. */
+static void
+add_gateway_rules (KsPolicyBuilder *b)
+{
+  static const guint8 protocols[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP };
+  KsRule rule;
+
+  for (guint i = 0; i < G_N_ELEMENTS (protocols); i++) {
+    rule = lookup (b, AF_INET, KS_PRIORITY_PROGRAMS, b->config->table);
+    rule.ip_protocol = protocols[i];
+    add_rule (b, &rule);
+  }
+  rule = lookup (b, AF_INET, KS_PRIORITY_GATEWAY, RT_TABLE_MAIN);
+  ks_prefix_parse ("0.0.0.0/32", &rule.from, NULL);
+  rule.has_uid_range = TRUE;
+  /* no subnet a host is in is wider than a /8: this leaves out option 121's 0.0.0.0/1 */
+  rule.suppress_prefixlength = 7;
+  add_rule (b, &rule);
+}
+
 static gboolean
 is_local_lookup (const KsRule *rule)
 {
@@ -474,6 +506,8 @@ add_rules (KsPolicyBuilder *b, int family)
     if (family == AF_INET)
       add_multicast_rules (b);
   }
+  if (family == AF_INET)
+    add_gateway_rules (b);
   rule = lookup (b, family, KS_PRIORITY_DEFAULT, b->config->table);
   add_rule (b, &rule);
   terminal.action = FR_ACT_UNREACHABLE;

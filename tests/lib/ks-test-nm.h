@@ -7,7 +7,14 @@
 
 #include <gio/gio.h>
 
+typedef struct _KsTestBus KsTestBus;
 typedef struct _KsTestNm KsTestNm;
+
+/* A bus of the test's own, which is the system bus from now on, with nobody on it. */
+KsTestBus *ks_test_bus_new (void);
+/* Ends it; there is no system bus then. */
+void ks_test_bus_free (KsTestBus *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsTestBus, ks_test_bus_free)
 
 /* A bus with a NetworkManager without any object. */
 KsTestNm *ks_test_nm_new (void);
@@ -38,7 +45,8 @@ void ks_test_nm_device (KsTestNm *self, guint number, const char *interface, gui
 /* @devices is numbers between spaces. */
 void ks_test_nm_active (KsTestNm *self, guint number, const char *uuid, gboolean vpn, guint state, const char *devices,
                         guint ip4, guint ip6);
-/* Words between spaces: @addresses "10.8.0.2/24", @routes "10.99.0.0/16>10.8.0.1" or without a next hop, @dns "10.8.0.1". */
+/* Words between spaces: @addresses "10.8.0.2/24", @routes "10.99.0.0/16>10.8.0.1" or without a next hop, @dns
+ * "10.8.0.1". */
 void ks_test_nm_ip4 (KsTestNm *self, guint number, const char *addresses, const char *gateway, const char *routes,
                      const char *dns);
 void ks_test_nm_ip6 (KsTestNm *self, guint number, const char *addresses, const char *gateway, const char *routes,

@@ -112,15 +112,11 @@ static void
 network_without_networkmanager_is_silent (void **state G_GNUC_UNUSED)
 {
   g_autoptr (GPtrArray) profiles = profiles_new ();
-  GTestDBus *bus = g_test_dbus_new (G_TEST_DBUS_NONE);
+  g_autoptr (KsTestBus) bus = ks_test_bus_new ();
 
+  assert_non_null (bus);
   add_profile (profiles, KS_TEST_UUID_1, KS_VPN_PLUGIN, "203.0.113.10");
-  g_test_dbus_up (bus);
-  g_setenv ("DBUS_SYSTEM_BUS_ADDRESS", g_test_dbus_get_bus_address (bus), TRUE);
   assert_silent (profiles, 2000);
-  ks_test_no_bus ();
-  g_test_dbus_down (bus);
-  g_object_unref (bus);
 }
 
 static void
@@ -197,8 +193,8 @@ network_of_a_bus_that_hangs_after_authentication_is_silent_within_the_limit (voi
   g_autoptr (KsTestDirectory) directory = ks_test_directory_new ();
   g_autoptr (GPtrArray) profiles = profiles_new (), connections = g_ptr_array_new_with_free_func (g_object_unref);
   g_autofree char *address = g_strdup_printf ("unix:path=%s/bus", directory->path), *guid = g_dbus_generate_guid ();
-  g_autoptr (GDBusServer) server
-    = g_dbus_server_new_sync (address, G_DBUS_SERVER_FLAGS_RUN_IN_THREAD, guid, NULL, NULL, NULL);
+  g_autoptr (GDBusServer) server =
+    g_dbus_server_new_sync (address, G_DBUS_SERVER_FLAGS_RUN_IN_THREAD, guid, NULL, NULL, NULL);
 
   add_profile (profiles, KS_TEST_UUID_1, KS_VPN_PLUGIN, "203.0.113.10");
   assert_non_null (server);

@@ -265,6 +265,10 @@ policy_of_a_wireguard_vpn_that_is_up (void **state G_GNUC_UNUSED)
                 "priority 8335 from all to 224.0.0.0/24 lookup 85 protocol 83\n"
                 "priority 8335 from all to 239.255.0.0/16 lookup 85 protocol 83\n"
                 "priority 8335 from all to 255.255.255.255 lookup 85 protocol 83\n"
+                "priority 8370 from all ipproto tcp lookup 83 protocol 83\n"
+                "priority 8370 from all ipproto udp lookup 83 protocol 83\n"
+                "priority 8370 from all ipproto 1 lookup 83 protocol 83\n"
+                "priority 8375 from 0.0.0.0 uidrange 0-0 lookup main suppress_prefixlength 7 protocol 83\n"
                 "priority 8380 from all lookup 83 protocol 83\n"
                 "priority 8390 from all unreachable protocol 83\n");
   assert_rules (scene, AF_INET6,
@@ -490,7 +494,7 @@ policy_lan_modes (void **state G_GNUC_UNUSED)
 
   add_wireguard (scene);
   scene->config->lan = KS_LAN_OFF;
-  assert_rules_between (scene, AF_INET, 8330, 8379, "");
+  assert_rules_between (scene, AF_INET, 8330, 8369, "");
   scene->config->lan = KS_LAN_ROUTES;
   assert_rules_between (scene, AF_INET, 8330, 8334,
                         "priority 8330 from all lookup main suppress_prefixlength 0 protocol 83\n");

@@ -17,6 +17,7 @@ timeouts on a slow host.
 """
 
 import base64
+import glob
 import json
 import os
 import shlex
@@ -43,6 +44,7 @@ _COMMAND_LINE = ("console=ttyS0 net.ifnames=0 quiet loglevel=4 mitigations=off f
                  "systemd.journald.max_level_console=warning "
                  "random.trust_cpu=on")
 _CHUNK = 256 << 10
+_LOG_SUFFIXES = (".log", "-qemu.log", "-dnsmasq.log", "-journal.log", "-eth[0-9].*.pcap")
 
 
 class CommandError(AssertionError):
@@ -180,6 +182,9 @@ class Machine:
         self.image = ensure_image(release)
         os.makedirs(LOGS, exist_ok=True)
         self.console = os.path.join(LOGS, f"{name}.log")
+        for suffix in _LOG_SUFFIXES:  # those of the last time would only mislead
+            for path in glob.glob(os.path.join(LOGS, glob.escape(name) + suffix)):
+                os.unlink(path)
         self.router = Router(name, LOGS, uplinks)
         self.wires = {tap: Wire([self.router.mac(tap)]) for tap in self.router.taps}
         self.wire, self.server_wire, self.wire2 = (self.wires.get(tap) for tap in ("tap0", "tap1", "tap2"))

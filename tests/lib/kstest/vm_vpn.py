@@ -4,18 +4,21 @@ A VPN is a WireGuard interface at the provider (the guest's namespace "server")
 and a NetworkManager profile at the client; both made here with keys of their own.
 """
 
+import functools
 import glob
 import ipaddress
 import json
 import os
+import shutil
+import tempfile
 import time
 from dataclasses import dataclass
 
 from .packets import ICMP, ICMPV6, TCP, UDP
-from .runner import Skip, check, equal, wait_for
+from .runner import Skip, at_exit, check, equal, wait_for
 from .vm import NOBODY, PATIENCE
 from .vm_image import ROOT
-from .vm_router import LAN6_GATEWAY, LAN_GATEWAY
+from .vm_router import LAN6_GATEWAY, LAN_GATEWAY, PREFIX
 from .vm_wire import Transport
 
 PUBLIC, PUBLIC6 = "198.51.100.1", "2001:db8:1::1"
@@ -299,14 +302,19 @@ def assert_same(before, after, what):
 
 # The package
 
+@functools.cache
 def package():
-    """The path of the package under test on this host; the variable KS_VM_PACKAGE names another."""
-    if os.environ.get("KS_VM_PACKAGE"):
-        return os.environ["KS_VM_PACKAGE"]
+    """The path of the package under test, which the variable KS_VM_PACKAGE may name.
+
+    A copy: that it is built anew meanwhile must not change what the later tests of a run are about.
+    """
     found = sorted(glob.glob(os.path.join(ROOT, "build", "deb", "nm-killswitch_*.deb")), key=os.path.getmtime)
-    if not found:
+    path = os.environ.get("KS_VM_PACKAGE") or (found[-1] if found else None)
+    if path is None:
         raise Skip("build/deb/ has no nm-killswitch package")
-    return found[-1]
+    directory = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
+    at_exit(shutil.rmtree, directory, True)
+    return shutil.copy(path, directory)
 
 
 def install(machine):

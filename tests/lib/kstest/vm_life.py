@@ -1,0 +1,155 @@
+"""What the tests of the life cycle need besides vm_vpn.py: waiting for the units, the journal, repair times.
+
+Nothing here asks the product to do anything: the tests want to see what it does by itself.
+"""
+
+import json
+import os
+
+from .runner import check, wait_for
+from .vm import PATIENCE
+from .vm_vpn import PROFILES, assert_no_leak, probe, snapshot
+
+SYNC, HEAL = "nm-killswitch-sync.service", "nm-killswitch-heal.service"
+_GUEST = "/usr/local/lib/ks-test/life.py"
+_ARMED = ("ip -4 rule | grep -q ^8390: && ip -6 rule | grep -q ^8390: && "
+          "nft list table inet nm_killswitch >/dev/null 2>&1")
+_RELEASED = ("! ip -4 rule | grep -q '^83..:' && ! ip -6 rule | grep -q '^83..:' && "
+             "! nft list table inet nm_killswitch >/dev/null 2>&1")
+
+
+# What the product does by itself
+
+def wait_armed(machine, what, timeout=60):
+    """Until rules of both families and the guard are there; who does not come in time has missed the change."""
+    _wait(machine, _ARMED, f"{what}: armed", timeout)
+
+
+def wait_released(machine, what, timeout=60):
+    """Until nothing of ours is there."""
+    _wait(machine, _RELEASED, f"{what}: released", timeout)
+
+
+def _wait(machine, condition, what, timeout):
+    limit = round(timeout * PATIENCE)
+    script = f"until {condition}; do [ $SECONDS -lt {limit} ] || exit 1; sleep 0.1; done"
+    check(machine.run(script, check=False, timeout=timeout + 30), f"not within {timeout} s: {what}")
+
+
+def wait_rule(machine, pattern, what, present=True, family=4, timeout=60):
+    """Until a rule of ours matches PATTERN (of grep -E), or none does any more."""
+    _wait(machine, f"{'' if present else '!'} ip -{family} -N rule | grep -Eq '{pattern}'",
+          f"{what}: {'a' if present else 'no'} rule {pattern}", timeout)
+
+
+def wait_idle(machine, timeout=60):
+    """Until no unit or program of ours is at work: what is there now stays if nothing happens."""
+    _wait(machine, f"! systemctl is-active -q {SYNC} {HEAL} && ! pgrep -x 'nm-killswitch|10-killswitch' >/dev/null",
+          "nothing of ours runs", timeout)
+
+
+def wait_same(machine, before, what, timeout=60):
+    """Until rules, routes and nftables are rule by rule what they were BEFORE."""
+    differences = [None]
+
+    def same():
+        after = snapshot(machine)
+        differences[0] = [f"{name}: gone {[line for line in lines if line not in after[name]]},"
+                          f" new {[line for line in after[name] if line not in lines]}"
+                          for name, lines in before.items() if sorted(lines) != sorted(after[name])]
+        return not differences[0]
+
+    try:
+        wait_for(same, timeout * PATIENCE, what, 0.5)
+    except AssertionError as error:
+        raise AssertionError(f"{what}: not as before: {'; '.join(differences[0])}") from error
+
+
+# Probes
+
+def all_probes(machine):
+    """Datagrams, TCP and pings, unbound and bound to the uplink; the prober in the guest sends datagrams only."""
+    probe(machine, device="eth0")
+
+
+def quiet(machine, what, action=None, journal=True):
+    """ACTION (or the probes) passes, nothing leaks, the prober was at it, and no unit of ours complained."""
+    since = cursor(machine) if journal else None
+    assert_no_leak(machine, what, action or (lambda: all_probes(machine)))
+    machine.run("systemctl is-active ks-prober")
+    found = complaints(machine, since) if journal else []
+    check(not found, f"{what}: in the journal: {found[:5]}")
+
+
+# Profiles
+
+def edit_zone(vpn, zone):
+    """The shell command with which a person edits the profile's file; NetworkManager is not told."""
+    path = f"{PROFILES}/{vpn.name}.nmconnection"
+    return f"sed -i -e /^zone=/d -e '/^\\[connection\\]/azone={zone}' {path}" if zone else f"sed -i /^zone=/d {path}"
+
+
+def set_zone(machine, vpn, zone):
+    machine.run(["nmcli", "connection", "modify", vpn.name, "connection.zone", zone])
+
+
+# The journal
+
+def cursor(machine):
+    """A place in the journal, for messages()."""
+    return machine.run("journalctl --sync; journalctl -n1 --show-cursor -o cat").stdout.rpartition("cursor: ")[2].strip()
+
+
+def messages(machine, since, *options):
+    """The journal's entries after the place SINCE as dictionaries."""
+    machine.run("journalctl --sync")
+    text = machine.run(["journalctl", "--no-pager", "--after-cursor", since, "--output=json", *options]).stdout
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+def texts(entries):
+    return [str(entry.get("MESSAGE")) for entry in entries]
+
+
+def ours(machine, since):
+    """What we have said since then."""
+    return texts(messages(machine, since, "--identifier=nm-killswitch"))
+
+
+def cpu_ms(machine, since, unit):
+    """(runs, milliseconds of CPU) that UNIT has used since then, as systemd counts them."""
+    used = [int(entry["CPU_USAGE_NSEC"]) / 1e6 for entry in messages(machine, since, f"--unit={unit}")
+            if "CPU_USAGE_NSEC" in entry]
+    return len(used), sum(used)
+
+
+def complaints(machine, since):
+    """What must not be in the journal: units that failed, what a sandbox denied, crashes."""
+    bad = ("denied", "Operation not permitted", "Read-only file system", "core-dump", "status=31", "signal",
+           "Failed with result", "Failed to start", "assertion")
+    entries = messages(machine, since)
+    return [f"{entry.get('SYSLOG_IDENTIFIER')}: {entry['MESSAGE']}" for entry in entries
+            if "killswitch" in json.dumps(entry) and any(word in str(entry.get("MESSAGE")) for word in bad)]
+
+
+# Repairs and races
+
+def push_guest_program(machine):
+    with open(os.path.join(os.path.dirname(__file__), "vm_life_guest.py"), encoding="utf-8") as file:
+        machine.push(_GUEST, file.read())
+
+
+def repair_time(machine, command, until="same", limit=60):
+    """Run COMMAND, which damages what is ours; returns the milliseconds from the damage to the end of the repair."""
+    wait_idle(machine)
+    output = machine.run(["python3", "-I", _GUEST, "repair", str(limit * PATIENCE), until, command],
+                         timeout=limit + 30).stdout
+    times = json.loads(output.splitlines()[-1])
+    check(times["broken"] is not None, f"{command!r}: nothing of ours was seen to change: {times}")
+    check(times["fixed"] is not None, f"{command!r}: not repaired within {limit} s: {times}")
+    return times["fixed"] - times["broken"]
+
+
+def chase(machine, vpn, other, unit=SYNC):
+    """Replace the profile's file by OTHER, and put the first version back at the moment in which UNIT ends."""
+    machine.run(["python3", "-I", _GUEST, "chase", f"{PROFILES}/{vpn.name}.nmconnection", unit, other])

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Devices: 2 is the uplink, 8 the tunnel of a plugin VPN that is up. */
+#include "ks-test.h"
+
+#include "policy/ks-bypass.h"
+#include "policy/ks-transport.h"
+
+#define SERVER "203.0.113.10"
+
+typedef struct {
+  KsConfig *config;
+  GArray *rules;
+  GArray *routes;
+} Kernel;
+
+static Kernel *
+kernel_new (void)
+{
+  Kernel *self = g_new0 (Kernel, 1);
+
+  self->config = ks_config_new ();
+  self->rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
+  self->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+  return self;
+}
+
+static void
+kernel_free (Kernel *self)
+{
+  ks_config_free (self->config);
+  g_array_unref (self->rules);
+  g_array_unref (self->routes);
+  g_free (self);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Kernel, kernel_free)
+
+static void
+add_exemption (Kernel *self, const char *server)
+{
+  KsTransport transport = { .to = ks_test_prefix (server), .ip_protocol = IPPROTO_UDP, .dport = 1194 };
+  KsRule rule;
+
+  transport.family = transport.to.family;
+  rule = ks_transport_rule (&transport, 8300, 83, 85);
+  g_array_append_val (self->rules, rule);
+}
+
+static void
+add_route (Kernel *self, guint32 table, guint8 protocol, const char *dst, const char *gateway, guint ifindex,
+           guint32 metric)
+{
+  KsPrefix to = ks_test_prefix (dst), via = *gateway ? ks_test_prefix (gateway) : KS_PREFIX_UNSET;
+  KsRoute route = ks_route_via (table, protocol, &to, metric, ifindex, &via);
+
+  g_array_append_val (self->routes, route);
+}
+
+/* As OpenVPN was brought up while armed: main has the tunnel's default first, table 85 the uplink's alone. */
+static void
+add_tunnel_up (Kernel *self)
+{
+  add_route (self, RT_TABLE_MAIN, RTPROT_STATIC, "0.0.0.0/0", "10.8.0.1", 8, 50);
+  add_route (self, RT_TABLE_MAIN, RTPROT_DHCP, "0.0.0.0/0", "192.168.1.1", 2, 100);
+  add_route (self, 85, 83, "0.0.0.0/0", "192.168.1.1", 2, 100);
+}
+
+static void
+assert_bypass (const Kernel *self, const char *expected)
+{
+  g_autoptr (GArray) routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+  g_autoptr (GString) out = g_string_new (NULL);
+
+  ks_bypass_compute (self->config, self->rules, self->routes, routes);
+  for (guint i = 0; i < routes->len; i++) {
+    g_autofree char *text = ks_route_format (&g_array_index (routes, KsRoute, i));
+
+    assert_true (ks_bypass_is_route (self->config, &g_array_index (routes, KsRoute, i)));
+    g_string_append_printf (out, "%s\n", text);
+  }
+  assert_string_equal (out->str, expected);
+}
+
+#define ROUTE SERVER " via 192.168.1.1 dev if2 onlink table 254 protocol 83 metric 100\n"
+
+static void
+bypass_keeps_a_transport_out_of_its_own_tunnel (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Kernel) kernel = kernel_new ();
+
+  add_exemption (kernel, SERVER);
+  add_exemption (kernel, SERVER); /* for the service's user */
+  add_tunnel_up (kernel);
+  assert_bypass (kernel, ROUTE);
+}
+
+static void
+bypass_is_not_needed_where_main_has_the_way (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Kernel) down = kernel_new (), routed = kernel_new (), split = kernel_new ();
+
+  /* no tunnel is up */
+  add_exemption (down, SERVER);
+  add_route (down, RT_TABLE_MAIN, RTPROT_DHCP, "0.0.0.0/0", "192.168.1.1", 2, 100);
+  add_route (down, 85, 83, "0.0.0.0/0", "192.168.1.1", 2, 100);
+  assert_bypass (down, "");
+  /* NetworkManager added its own route */
+  add_exemption (routed, SERVER);
+  add_tunnel_up (routed);
+  add_route (routed, RT_TABLE_MAIN, RTPROT_STATIC, SERVER, "192.168.1.1", 2, 50);
+  assert_bypass (routed, "");
+  /* the tunnel's default is not preferred */
+  add_exemption (split, SERVER);
+  add_route (split, RT_TABLE_MAIN, RTPROT_STATIC, "0.0.0.0/0", "10.8.0.1", 8, 500);
+  add_route (split, RT_TABLE_MAIN, RTPROT_DHCP, "0.0.0.0/0", "192.168.1.1", 2, 100);
+  add_route (split, 85, 83, "0.0.0.0/0", "192.168.1.1", 2, 100);
+  assert_bypass (split, "");
+}
+
+static void
+bypass_needs_an_uplink_and_an_exemption_of_ours (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Kernel) none = kernel_new (), blocked = kernel_new (), others = kernel_new ();
+
+  add_tunnel_up (none);
+  assert_bypass (none, "");
+  add_exemption (blocked, SERVER);
+  add_route (blocked, RT_TABLE_MAIN, RTPROT_STATIC, "0.0.0.0/0", "10.8.0.1", 8, 50);
+  assert_bypass (blocked, "");
+  add_exemption (others, SERVER);
+  g_array_index (others->rules, KsRule, 0).protocol = RTPROT_STATIC;
+  add_tunnel_up (others);
+  assert_bypass (others, "");
+}
+
+static void
+bypass_stays_while_it_is_needed_and_no_longer (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Kernel) up = kernel_new (), over = kernel_new ();
+
+  /* disarmed: the exemptions are gone, the route is there */
+  add_tunnel_up (up);
+  add_route (up, RT_TABLE_MAIN, 83, SERVER, "192.168.1.1", 2, 100);
+  assert_bypass (up, ROUTE);
+  add_route (over, RT_TABLE_MAIN, RTPROT_DHCP, "0.0.0.0/0", "192.168.1.1", 2, 100);
+  add_route (over, RT_TABLE_MAIN, 83, SERVER, "192.168.1.1", 2, 100);
+  assert_bypass (over, "");
+}
+
+static void
+bypass_for_ipv6 (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Kernel) kernel = kernel_new ();
+
+  add_exemption (kernel, "2001:db8:ffff::10");
+  add_route (kernel, RT_TABLE_MAIN, RTPROT_STATIC, "::/0", "", 8, 50);
+  add_route (kernel, RT_TABLE_MAIN, RTPROT_RA, "::/0", "fe80::1", 2, 100);
+  add_route (kernel, 85, 83, "::/0", "fe80::1", 2, 100);
+  assert_bypass (kernel, "2001:db8:ffff::10 via fe80::1 dev if2 onlink table 254 protocol 83 metric 100\n");
+}
+
+static void
+bypass_routes_are_hosts_of_our_protocol_in_main (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsConfig) config = ks_config_new ();
+  KsPrefix host = ks_test_prefix (SERVER), network = ks_test_prefix ("203.0.113.0/24"), none = KS_PREFIX_UNSET;
+  KsRoute route = ks_route_via (RT_TABLE_MAIN, 83, &host, 100, 2, &none);
+
+  assert_true (ks_bypass_is_route (config, &route));
+  route.protocol = RTPROT_STATIC;
+  assert_false (ks_bypass_is_route (config, &route));
+  route = ks_route_via (RT_TABLE_MAIN, 83, &network, 100, 2, &none);
+  assert_false (ks_bypass_is_route (config, &route));
+  route = ks_route_via (85, 83, &host, 100, 2, &none);
+  assert_false (ks_bypass_is_route (config, &route));
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test (bypass_keeps_a_transport_out_of_its_own_tunnel),
+    cmocka_unit_test (bypass_is_not_needed_where_main_has_the_way),
+    cmocka_unit_test (bypass_needs_an_uplink_and_an_exemption_of_ours),
+    cmocka_unit_test (bypass_stays_while_it_is_needed_and_no_longer),
+    cmocka_unit_test (bypass_for_ipv6),
+    cmocka_unit_test (bypass_routes_are_hosts_of_our_protocol_in_main),
+  };
+
+  return cmocka_run_group_tests_name ("ks-bypass", tests, NULL, NULL);
+}
