@@ -5,6 +5,7 @@
  * While at least one profile is armed, each family has these rules, numbered
  * from KsConfig.priority (8300):
  *
+ *   +0   anchor              nop
  *   +0   transports          from all [to SERVER] ipproto P [sport|dport N] [fwmark M] uidrange U-U lookup 85
  *   +5   bootstrap DNS       to RESOLVER ipproto udp|tcp dport 53 uidrange U-U lookup 85
  *   +7   DHCP renewal        ipproto udp sport 68 dport 67 uidrange 0-0 lookup 85   (IPv6: 546, 547)
@@ -49,6 +50,10 @@
  *
  *   P-1  jump                goto 8300      P is the lowest priority of such a rule
  *   +0   anchor              nop
+ *
+ * The anchor also keeps rules that are added without a priority out of the
+ * middle of ours: the kernel gives them one less than that of the second rule
+ * there is (fib_default_rule_pref(), net/core/fib_rules.c).
  *
  * Table local is never jumped over.
  *
@@ -460,7 +465,6 @@ add_jump (KsPolicyBuilder *b, int family)
 {
   guint32 floor = G_MAXUINT32; /* the jump must not come before this priority */
   guint32 first = G_MAXUINT32;
-  KsRule anchor = ks_rule_init (family, b->config->priority, b->config->protocol);
   KsRule jump;
 
   for (guint i = 0; b->in->rules && i < b->in->rules->len; i++) {
@@ -484,16 +488,17 @@ add_jump (KsPolicyBuilder *b, int family)
   jump.action = FR_ACT_GOTO;
   jump.goto_target = b->config->priority;
   add_rule (b, &jump);
-  add_rule (b, &anchor);
 }
 
 static void
 add_rules (KsPolicyBuilder *b, int family)
 {
   KsRule terminal = ks_rule_init (family, b->config->priority + KS_PRIORITY_TERMINAL, b->config->protocol);
+  KsRule anchor = ks_rule_init (family, b->config->priority, b->config->protocol);
   KsRule rule;
 
   add_jump (b, family);
+  add_rule (b, &anchor);
   add_transport_rules (b, family, b->policy->transports, KS_PRIORITY_TRANSPORT);
   add_transport_rules (b, family, b->policy->bootstrap, KS_PRIORITY_BOOTSTRAP);
   add_dhcp_rule (b, family);

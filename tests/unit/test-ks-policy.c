@@ -250,6 +250,7 @@ policy_of_a_wireguard_vpn_that_is_up (void **state G_GNUC_UNUSED)
   tunnel->listen_port = 51820;
   add_home_lan (scene);
   assert_rules (scene, AF_INET,
+                "priority 8300 from all nop protocol 83\n"
                 "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 51820 lookup 85 protocol 83\n"
                 "priority 8300 from all uidrange 0-0 ipproto udp sport 51820 lookup 85 protocol 83\n"
                 "priority 8307 from all uidrange 0-0 ipproto udp sport 68 dport 67 lookup 85 protocol 83\n"
@@ -272,6 +273,7 @@ policy_of_a_wireguard_vpn_that_is_up (void **state G_GNUC_UNUSED)
                 "priority 8380 from all lookup 83 protocol 83\n"
                 "priority 8390 from all unreachable protocol 83\n");
   assert_rules (scene, AF_INET6,
+                "priority 8300 from all nop protocol 83\n"
                 "priority 8300 from all uidrange 0-0 ipproto udp sport 51820 lookup 85 protocol 83\n"
                 "priority 8307 from all uidrange 0-0 ipproto udp sport 546 dport 547 lookup 85 protocol 83\n"
                 "priority 8310 from all ipproto udp dport 53 lookup 83 protocol 83\n"
@@ -307,8 +309,9 @@ policy_of_a_wireguard_vpn_that_is_down_keeps_the_endpoint_open (void **state G_G
   add_wireguard (scene);
   assert_rules_between (
     scene, AF_INET, 8300, 8304,
+    "priority 8300 from all nop protocol 83\n"
     "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 51820 lookup 85 protocol 83\n");
-  assert_rules_between (scene, AF_INET6, 8300, 8304, "");
+  assert_rules_between (scene, AF_INET6, 8300, 8304, "priority 8300 from all nop protocol 83\n");
   assert_routes (scene, AF_INET, 83, "blackhole default table 83 protocol 83 metric 200\n");
   assert_routes (scene, AF_INET6, 83, "blackhole default table 83 protocol 83 metric 200\n");
 }
@@ -368,6 +371,8 @@ policy_puts_transports_first (void **state G_GNUC_UNUSED)
 
     if (i > 0 && g_array_index (policy->rules, KsRule, i - 1).family == rule->family)
       assert_true (g_array_index (policy->rules, KsRule, i - 1).priority <= rule->priority);
+    if (rule->action == FR_ACT_NOP)
+      continue; /* the anchor */
     assert_int_equal (rule->priority == 8300, ks_prefix_is_set (&rule->to) && rule->table == 85 && rule->ip_protocol);
   }
 }
@@ -385,10 +390,12 @@ policy_uses_the_port_and_mark_of_the_device (void **state G_GNUC_UNUSED)
   tunnel->fwmark = 0xca6c;
   assert_rules_between (
     scene, AF_INET, 8300, 8304,
+    "priority 8300 from all nop protocol 83\n"
     "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 51820 lookup 85 protocol 83\n"
     "priority 8300 from all uidrange 0-0 ipproto udp sport 51821 lookup 85 protocol 83\n"
     "priority 8300 from all fwmark 0xca6c ipproto udp lookup 85 protocol 83\n");
   assert_rules_between (scene, AF_INET6, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp sport 51821 lookup 85 protocol 83\n"
                         "priority 8300 from all fwmark 0xca6c ipproto udp lookup 85 protocol 83\n");
 }
@@ -402,6 +409,7 @@ policy_takes_port_and_mark_of_the_profile_while_the_device_is_not_there (void **
   profile->listen_port = 1111;
   profile->fwmark = 0x1111;
   assert_rules_between (scene, AF_INET6, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp sport 1111 lookup 85 protocol 83\n"
                         "priority 8300 from all fwmark 0x1111 ipproto udp lookup 85 protocol 83\n");
 }
@@ -430,6 +438,7 @@ policy_exempts_a_plugin_vpn_for_root_and_its_service_user (void **state G_GNUC_U
   add_openvpn (scene, SERVER);
   assert_rules_between (
     scene, AF_INET, 8300, 8304,
+    "priority 8300 from all nop protocol 83\n"
     "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n"
     "priority 8300 from all to 203.0.113.10 uidrange 117-117 ipproto udp dport 1194 lookup 85 protocol 83\n");
 }
@@ -445,11 +454,13 @@ policy_exempts_every_remote (void **state G_GNUC_UNUSED)
   g_ptr_array_add (profile->endpoints, ks_endpoint_new ("198.51.100.7", 0, 0)); /* a plugin of unknown protocol */
   assert_rules_between (
     scene, AF_INET, 8300, 8304,
+    "priority 8300 from all nop protocol 83\n"
     "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n"
     "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto tcp dport 443 lookup 85 protocol 83\n"
     "priority 8300 from all to 198.51.100.7 uidrange 0-0 lookup 85 protocol 83\n");
   assert_rules_between (
     scene, AF_INET6, 8300, 8304,
+    "priority 8300 from all nop protocol 83\n"
     "priority 8300 from all to 2001:db8:ffff::10 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n");
 }
 
@@ -459,14 +470,16 @@ policy_exempts_the_addresses_a_name_was_resolved_to (void **state G_GNUC_UNUSED)
   g_autoptr (Scene) scene = scene_new ();
 
   add_profile (scene, "named", KS_VPN_PLUGIN, "vpn.example.org", 1194, IPPROTO_UDP);
-  assert_rules_between (scene, AF_INET, 8300, 8304, "");
+  assert_rules_between (scene, AF_INET, 8300, 8304, "priority 8300 from all nop protocol 83\n");
   g_hash_table_insert (scene->resolved, (gpointer) "vpn.example.org", ks_test_prefixes (SERVER " 203.0.113.11 " SERVER6));
   assert_rules_between (
     scene, AF_INET, 8300, 8304,
+    "priority 8300 from all nop protocol 83\n"
     "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n"
     "priority 8300 from all to 203.0.113.11 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n");
   assert_rules_between (
     scene, AF_INET6, 8300, 8304,
+    "priority 8300 from all nop protocol 83\n"
     "priority 8300 from all to 2001:db8:ffff::10 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n");
 }
 
@@ -481,6 +494,7 @@ policy_has_each_selector_once_when_profiles_share_it (void **state G_GNUC_UNUSED
   second->interface = g_strdup ("wg1");
   assert_rules_between (
     scene, AF_INET, 8300, 8304,
+    "priority 8300 from all nop protocol 83\n"
     "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 51820 lookup 85 protocol 83\n"
     "priority 8300 from all uidrange 0-0 ipproto udp sport 51820 lookup 85 protocol 83\n");
 }
