@@ -26,7 +26,8 @@ fuzz_directory (void)
 {
   if (directory)
     return directory;
-  directory = g_build_filename (g_access ("/dev/shm", W_OK) == 0 ? "/dev/shm" : g_get_tmp_dir (), "ks-fuzz-XXXXXX", NULL);
+  directory =
+    g_build_filename (g_access ("/dev/shm", W_OK) == 0 ? "/dev/shm" : g_get_tmp_dir (), "ks-fuzz-XXXXXX", NULL);
   g_assert (g_mkdtemp (directory));
   paths = g_ptr_array_new_with_free_func (g_free);
   atexit (remove_directory);

@@ -49,12 +49,9 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (corpus_of_configuration_is_harmless),
-    cmocka_unit_test (corpus_of_endpoint_is_harmless),
-    cmocka_unit_test (corpus_of_event_is_harmless),
-    cmocka_unit_test (corpus_of_profile_is_harmless),
-    cmocka_unit_test (corpus_of_route_message_is_harmless),
-    cmocka_unit_test (corpus_of_rule_message_is_harmless),
+    cmocka_unit_test (corpus_of_configuration_is_harmless), cmocka_unit_test (corpus_of_endpoint_is_harmless),
+    cmocka_unit_test (corpus_of_event_is_harmless),         cmocka_unit_test (corpus_of_profile_is_harmless),
+    cmocka_unit_test (corpus_of_route_message_is_harmless), cmocka_unit_test (corpus_of_rule_message_is_harmless),
     cmocka_unit_test (corpus_of_state_is_harmless),
   };
 
