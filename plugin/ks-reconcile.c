@@ -210,6 +210,46 @@ guard_alone (KsReport *report, const KsPaths *paths)
 }
 
 /* @answers, nullable, is what the servers' names were resolved to meanwhile. */
+/*
+ * What an earlier run put into the kernel under other numbers, now that the
+ * configuration has new ones: it goes when what replaces it is in place.
+ */
+static void
+remove_former (KsReport *report, KsKernel *kernel)
+{
+  const KsSituation *situation = report->situation;
+  const KsConfig *former = situation->state->numbers;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (KsSnapshot) snapshot = NULL;
+  g_autoptr (GArray) plan = NULL;
+  KsPolicyInput nothing = { .config = former };
+  g_autoptr (KsPolicy) none = NULL;
+
+  if (!former || ks_config_has_same_numbers (former, situation->config))
+    return;
+  if (report->policy->armed && report->errors->len > 0)
+    return; /* what replaces it may be incomplete; nobody is kept from turning it off */
+  snapshot = ks_kernel_dump (kernel, former, &error);
+  if (!snapshot) {
+    take_error (report, &error);
+    return;
+  }
+  nothing.armed = g_ptr_array_new ();
+  none = ks_policy_compute (&nothing);
+  g_ptr_array_unref ((GPtrArray *) nothing.armed);
+  plan = ks_diff_compute (former, snapshot->rules, snapshot->routes, none, KS_DIFF_DEFAULT);
+  for (guint i = plan->len; i-- > 0;) {
+    const KsStep *step = &g_array_index (plan, KsStep, i);
+    gboolean is_rule = step->kind == KS_STEP_DELETE_RULE;
+
+    if (is_rule ? ks_policy_owns_rule (situation->config, &step->rule)
+                : ks_policy_owns_route (situation->config, &step->route))
+      g_array_remove_index (plan, i); /* ours under the new numbers too: the other difference has dealt with it */
+  }
+  if (!ks_kernel_apply (kernel, plan, &report->changes, &error))
+    take_error (report, &error);
+}
+
 static void
 reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags,
                   const KsState *answers)
@@ -232,6 +272,9 @@ reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, 
   }
   ks_situation_find_tunnels (report->situation, kernel, snapshot, event);
   apply (report, paths, kernel, snapshot);
+  remove_former (report, kernel);
+  if (report->errors->len == 0 || !report->policy->armed || !report->situation->state->numbers)
+    ks_state_set_numbers (report->situation->state, report->situation->config);
   prove (report, paths, kernel);
   if (!ks_situation_save (report->situation, paths, &error))
     take_error (report, &error);

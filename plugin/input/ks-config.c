@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "input/ks-config.h"
 
+#include <linux/rtnetlink.h>
 #include <string.h>
 
 #include "ks-error.h"
@@ -54,6 +55,27 @@ ks_config_free (KsConfig *self)
   g_strfreev (self->session_zones);
   g_array_unref (self->lan_prefixes);
   g_free (self);
+}
+
+static gboolean
+is_own_table (guint32 table)
+{
+  return table != 0 && (table < 253 || table > 255);
+}
+
+gboolean
+ks_config_numbers_are_valid (const KsConfig *self)
+{
+  return is_own_table (self->table) && is_own_table (self->tunnel_table) && is_own_table (self->uplink_table)
+         && self->table != self->tunnel_table && self->table != self->uplink_table
+         && self->tunnel_table != self->uplink_table && self->protocol > RTPROT_STATIC && self->priority > 0;
+}
+
+gboolean
+ks_config_has_same_numbers (const KsConfig *a, const KsConfig *b)
+{
+  return a->table == b->table && a->tunnel_table == b->tunnel_table && a->uplink_table == b->uplink_table
+         && a->protocol == b->protocol && a->priority == b->priority;
 }
 
 static const char *const lan_words[] = { "private", "routes", "off" };

@@ -25,7 +25,7 @@ typedef struct {
   guint32 tunnel_table; /* the tunnel's own subnets */
   guint32 uplink_table; /* main without the tunnels */
   guint8 protocol; /* of our rules and routes */
-  guint32 priority; /* first of KS_PRIORITY_WINDOW rule priorities */
+  guint32 priority; /* first of KS_PRIORITY_WINDOW rule priorities; these five say what is ours in the kernel */
   guint32 tunnel_metric;
   guint32 blackhole_metric;
   char **zones; /* connection.zone values that arm in mode strict */
@@ -52,6 +52,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsConfig, ks_config_free)
  * KS_ERROR_IO) that names file, key and value is appended to @errors.
  */
 KsConfig *ks_config_read (const char *path, GPtrArray *errors);
+
+/* Whether the numbers of @self may be ours: no table and no protocol of the system's, three different tables. */
+gboolean ks_config_numbers_are_valid (const KsConfig *self);
+/* Whether both take the same objects of the kernel for ours. */
+gboolean ks_config_has_same_numbers (const KsConfig *a, const KsConfig *b);
 
 gboolean ks_lan_parse (const char *text, KsLan *out);
 const char *ks_lan_format (KsLan lan);

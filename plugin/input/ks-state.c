@@ -9,6 +9,7 @@
 #include "ks-error.h"
 
 #define PROFILE_GROUP "profile "
+#define NUMBERS_GROUP "numbers"
 #define HOST_GROUP "host "
 
 static void
@@ -50,7 +51,20 @@ ks_state_free (KsState *self)
 {
   g_ptr_array_unref (self->remembered);
   g_hash_table_unref (self->answers);
+  g_clear_pointer (&self->numbers, ks_config_free);
   g_free (self);
+}
+
+void
+ks_state_set_numbers (KsState *self, const KsConfig *config)
+{
+  g_clear_pointer (&self->numbers, ks_config_free);
+  self->numbers = ks_config_new ();
+  self->numbers->table = config->table;
+  self->numbers->tunnel_table = config->tunnel_table;
+  self->numbers->uplink_table = config->uplink_table;
+  self->numbers->protocol = config->protocol;
+  self->numbers->priority = config->priority;
 }
 
 KsRemembered *
@@ -290,6 +304,20 @@ load (GKeyFile *file, const char *path, GError **error)
   return g_key_file_load_from_data (file, text, length, G_KEY_FILE_NONE, error);
 }
 
+/* Numbers that this program would never use are no hint: they could name somebody else's objects. */
+static KsConfig *
+read_numbers (GKeyFile *file)
+{
+  g_autoptr (KsConfig) numbers = ks_config_new ();
+
+  numbers->table = get_number (file, NUMBERS_GROUP, "table", G_MAXUINT32);
+  numbers->tunnel_table = get_number (file, NUMBERS_GROUP, "tunnel-table", G_MAXUINT32);
+  numbers->uplink_table = get_number (file, NUMBERS_GROUP, "uplink-table", G_MAXUINT32);
+  numbers->protocol = (guint8) get_number (file, NUMBERS_GROUP, "protocol", G_MAXUINT8);
+  numbers->priority = get_number (file, NUMBERS_GROUP, "priority", 32766 - KS_PRIORITY_WINDOW);
+  return ks_config_numbers_are_valid (numbers) ? g_steal_pointer (&numbers) : NULL;
+}
+
 KsState *
 ks_state_read (const char *path, GPtrArray *errors)
 {
@@ -307,6 +335,8 @@ ks_state_read (const char *path, GPtrArray *errors)
     return state;
   }
   state->is_known = TRUE;
+  if (g_key_file_has_group (file, NUMBERS_GROUP))
+    state->numbers = read_numbers (file);
   groups = g_key_file_get_groups (file, NULL);
   for (char **group = groups; *group; group++) {
     if (g_str_has_prefix (*group, PROFILE_GROUP)) {
@@ -327,6 +357,16 @@ compare_names (gconstpointer a, gconstpointer b)
   return strcmp (a, b);
 }
 
+static void
+write_numbers (GKeyFile *file, const KsConfig *numbers)
+{
+  set_number (file, NUMBERS_GROUP, "table", numbers->table);
+  set_number (file, NUMBERS_GROUP, "tunnel-table", numbers->tunnel_table);
+  set_number (file, NUMBERS_GROUP, "uplink-table", numbers->uplink_table);
+  set_number (file, NUMBERS_GROUP, "protocol", numbers->protocol);
+  set_number (file, NUMBERS_GROUP, "priority", numbers->priority);
+}
+
 static char *
 format_state (const KsState *self, gsize *length)
 {
@@ -341,6 +381,8 @@ format_state (const KsState *self, gsize *length)
 
     set_prefixes (file, group, "addresses", g_hash_table_lookup (self->answers, host->data));
   }
+  if (self->numbers)
+    write_numbers (file, self->numbers);
   return g_key_file_to_data (file, length, NULL);
 }
 

@@ -28,6 +28,7 @@ typedef struct {
 typedef struct {
   gboolean is_known; /* a state file was there and could be read */
   GPtrArray *remembered; /* of KsRemembered */
+  KsConfig *numbers; /* nullable: the numbers (and nothing else) in use when the kernel was last changed */
   GHashTable *answers; /* host name -> GArray of KsPrefix, newest first */
 } KsState;
 
@@ -41,6 +42,8 @@ KsState *ks_state_read (const char *path, GPtrArray *errors);
 /* Writes @path, if that changes it, by way of a temporary file in the same directory, which is made. KS_ERROR_IO. */
 gboolean ks_state_write (const KsState *self, const char *path, GError **error);
 
+/* Notes the numbers of @config. */
+void ks_state_set_numbers (KsState *self, const KsConfig *config);
 /* The record of a profile (transfer none): NULL when there is none. */
 KsRemembered *ks_state_find (const KsState *self, const char *key);
 /* The record of @profile, made when there is none, with the profile's current contents. */
