@@ -11,9 +11,6 @@
 #include "report/ks-log.h"
 #include "report/ks-status.h"
 
-/* Of `sync --late`: by then systemd watches again after the end of `sync --follow`. */
-#define LATE_MS 1000
-
 enum { EXIT_OK = 0, EXIT_ERROR = 1, EXIT_USAGE = 2 };
 
 typedef struct {
@@ -34,7 +31,7 @@ static int run_help (int argc, char **argv);
 static const Command commands[] = {
   { "status", "[--json]", "show what is armed, by which tunnel, and what is exempted", run_status },
   { "check", "", "ask the kernel where packets would go; fails if any would get out", run_check },
-  { "sync", "[--boot|--follow|--late]", "bring rules and routes to what profiles and configuration ask for", run_sync },
+  { "sync", "[--boot|--follow]", "bring rules and routes to what profiles and configuration ask for", run_sync },
   { "heal", "", "put back what somebody else changed: for the systemd unit", run_heal },
   { "release", "", "take everything away now, until `resume` or a reboot", run_release },
   { "resume", "", "undo `release`", run_resume },
@@ -157,15 +154,13 @@ finish (const KsReport *report, const char *what)
 static int
 run_sync (int argc, char **argv)
 {
-  static const char *const options[] = { "--boot", "--follow", "--late", NULL };
+  static const char *const options[] = { "--boot", "--follow", NULL };
   g_autoptr (KsReport) report = NULL;
   int option;
 
   if (!parse_option (argc, argv, options, &option))
-    return usage_error ("sync takes --boot, --follow or --late and nothing else");
-  if (option == 2)
-    g_usleep (LATE_MS * 1000);
-  if (option > 0)
+    return usage_error ("sync takes --boot or --follow and nothing else");
+  if (option == 1)
     report = ks_reconcile_follow (&ks_paths_default);
   else
     report = ks_reconcile (&ks_paths_default, NULL, option == 0 ? KS_RECONCILE_BOOT : KS_RECONCILE_DEFAULT);
