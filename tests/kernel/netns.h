@@ -66,6 +66,8 @@ netns_spawn (char **argv, char **out, char **messages)
   return WIFEXITED (status) ? WEXITSTATUS (status) : -1;
 }
 
+static inline char **netns_words (const char *format, va_list arguments) G_GNUC_PRINTF (1, 0);
+
 static inline char **
 netns_words (const char *format, va_list arguments)
 {

@@ -689,14 +689,15 @@ write_config (const char *more)
   write_file (CONFIG, text);
 }
 
+/* A query to the router is stopped by either, and by nothing in between: the order is all. */
 static void
-let_lan_be_off (void)
+let_lan_be_off_and_dns_be_lan (void)
 {
-  write_config ("Lan=off\n");
+  write_config ("Lan=off\nDns=lan\n");
 }
 
 static void
-let_lan_be_private (void)
+let_lan_be_private_and_dns_be_tunnel (void)
 {
   write_config ("");
 }
@@ -720,8 +721,8 @@ static const Transition tunnel = {
   TRUE,
 };
 static const Transition lan = {
-  { "Lan=off", let_lan_be_off, "sync" },
-  { "Lan=private", let_lan_be_private, "sync" },
+  { "Lan=off and Dns=lan", let_lan_be_off_and_dns_be_lan, "sync" },
+  { "Lan=private and Dns=tunnel", let_lan_be_private_and_dns_be_tunnel, "sync" },
   TRUE,
   TRUE,
 };
@@ -851,7 +852,7 @@ try_every_fault (const Transition *t)
     }
   }
   assert_true (last > 10);
-  print_message ("%s and %s, guard %s: %u calls, %u faults, %d ms\n", t->there.name, t->back.name,
+  print_message ("%s; %s; guard %s: %u calls, %u faults, %d ms\n", t->there.name, t->back.name,
                  guard_is_on ? "on" : "off", last, faults, (int) ((g_get_monotonic_time () - start) / 1000));
 }
 

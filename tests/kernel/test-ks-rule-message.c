@@ -375,6 +375,45 @@ deletion_removes_exactly_that_rule (void **state G_GNUC_UNUSED)
   }
 }
 
+/* What ks-diff.c predicts of a deletion, for every rule and every key of one priority. */
+static void
+key_matches_what_the_kernel_deletes (void **state G_GNUC_UNUSED)
+{
+  guint hits = 0, misses = 0;
+
+  NETNS_ENTER_OR_SKIP ();
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    for (guint j = 0; j < G_N_ELEMENTS (cases) + 2; j++) {
+      KsRule rule = rule_of (&cases[i]);
+      KsRule key = j < G_N_ELEMENTS (cases) ? rule_of (&cases[j]) : rule;
+      gboolean is_hit;
+
+      if (!is_possible (&cases[i]) || (j < G_N_ELEMENTS (cases) && !is_possible (&cases[j])))
+        continue;
+      if (j >= G_N_ELEMENTS (cases)) { /* the broadest key that may still do it: the action, and where it leads */
+        key = ks_rule_init (rule.family, rule.priority, j == G_N_ELEMENTS (cases) ? PROTOCOL : RTPROT_STATIC);
+        key.action = rule.action;
+        key.table = rule.table;
+        key.goto_target = rule.goto_target;
+      }
+      rule.priority = key.priority = 200;
+      assert_int_equal (add (&rule), 0);
+      is_hit = delete (&key) == 0;
+      if (is_hit != ks_rule_matches_key (&rule, &key)) {
+        g_autofree char *rule_text = ks_rule_format (&rule);
+        g_autofree char *key_text = ks_rule_format (&key);
+
+        fail_msg ("the kernel %s '%s' by '%s'", is_hit ? "deletes" : "does not delete", rule_text, key_text);
+      }
+      if (!is_hit)
+        assert_int_equal (delete (&rule), 0);
+      hits += is_hit;
+      misses += !is_hit;
+    }
+  print_message ("%u hits, %u misses\n", hits, misses);
+  assert_true (hits > G_N_ELEMENTS (cases) && misses > G_N_ELEMENTS (cases));
+}
+
 /* Ours, and every rule that somebody might have beside it: added before and after ours, which comes and goes. */
 static void
 foreign_rules_that_look_like_ours_survive (void **state G_GNUC_UNUSED)
@@ -690,6 +729,7 @@ main (void)
     cmocka_unit_test (rule_formatted_for_people_is_what_ip_takes),
     cmocka_unit_test (the_systems_own_rules_are_dumped),
     cmocka_unit_test (deletion_removes_exactly_that_rule),
+    cmocka_unit_test (key_matches_what_the_kernel_deletes),
     cmocka_unit_test (foreign_rules_that_look_like_ours_survive),
     cmocka_unit_test (attribute_nobody_told_us_of_is_noticed),
     cmocka_unit_test (port_mask_of_all_ones_is_a_plain_port_and_another_is_not),

@@ -28,7 +28,7 @@ read_string (const char **p)
   if (!read_char (p, '"'))
     return FALSE;
   for (; **p != '"'; (*p)++) {
-    if ((guchar) **p < 0x20)
+    if ((guchar) * *p < 0x20)
       return FALSE; /* the end of the text, too */
     if (**p != '\\')
       continue;

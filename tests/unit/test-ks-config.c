@@ -84,11 +84,12 @@ static void
 config_reads_every_setting (void **state G_GNUC_UNUSED)
 {
   g_autofree char *errors = NULL;
-  g_autoptr (KsConfig) config = read_text ("# a comment\n[main]\nZones=vpn; killswitch ,home;\nSessionZones = auto\n"
-                                           "Lan=routes\nLanPrefixes=192.168.1.5/16;fc00::/7, 10.0.0.0/8\nDns=lan\nGuard=off\n"
-                                           "Table=1083\nTunnelTable=1084\nUplinkTable=1085\nProtocol=99\nPriority=100\n"
-                                           "TunnelMetric=10\nBlackholeMetric=20\n",
-                                           &errors);
+  g_autoptr (KsConfig) config =
+    read_text ("# a comment\n[main]\nZones=vpn; killswitch ,home;\nSessionZones = auto\n"
+               "Lan=routes\nLanPrefixes=192.168.1.5/16;fc00::/7, 10.0.0.0/8\nDns=lan\nGuard=off\n"
+               "Table=1083\nTunnelTable=1084\nUplinkTable=1085\nProtocol=99\nPriority=100\n"
+               "TunnelMetric=10\nBlackholeMetric=20\n",
+               &errors);
   g_autofree char *zones = g_strjoinv (";", config->zones);
   g_autofree char *lan = ks_test_format_prefixes (config->lan_prefixes);
 
@@ -214,7 +215,8 @@ config_reports_sections_it_does_not_know (void **state G_GNUC_UNUSED)
 static void
 config_that_is_no_key_file_is_unreadable_and_the_defaults (void **state G_GNUC_UNUSED)
 {
-  static const char *const cases[] = { "Guard=off\n", "[main\nGuard=off\n", "[main]\nGuard\n", "\xff\xfe\n", "\033[2J\n" };
+  static const char *const cases[] = { "Guard=off\n", "[main\nGuard=off\n", "[main]\nGuard\n", "\xff\xfe\n",
+                                       "\033[2J\n" };
   g_autoptr (KsConfig) defaults = ks_config_new ();
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {

@@ -234,13 +234,13 @@ model_lookup (const Model *self, const Packet *packet)
 }
 
 static const Packet packets[] = {
-  { "198.51.100.1", IPPROTO_TCP, 443, 1000 },  { "198.51.100.1", IPPROTO_UDP, 53, 1000 },
-  { "192.168.1.1", IPPROTO_UDP, 53, 1000 },    { "192.168.1.1", IPPROTO_TCP, 80, 1000 },
-  { "203.0.113.10", IPPROTO_UDP, 1194, 0 },    { "203.0.113.10", IPPROTO_UDP, 1194, 1000 },
-  { "203.0.113.10", IPPROTO_TCP, 1194, 0 },    { "203.0.113.11", IPPROTO_UDP, 1194, 0 },
-  { "10.8.0.1", IPPROTO_TCP, 80, 1000 },       { "10.9.0.1", IPPROTO_TCP, 80, 1000 },
-  { "10.77.0.1", IPPROTO_TCP, 80, 1000 },      { "2001:db8::1", IPPROTO_TCP, 443, 1000 },
-  { "fd00::1", IPPROTO_TCP, 443, 1000 },       { "224.0.0.251", IPPROTO_UDP, 5353, 1000 },
+  { "198.51.100.1", IPPROTO_TCP, 443, 1000 }, { "198.51.100.1", IPPROTO_UDP, 53, 1000 },
+  { "192.168.1.1", IPPROTO_UDP, 53, 1000 },   { "192.168.1.1", IPPROTO_TCP, 80, 1000 },
+  { "203.0.113.10", IPPROTO_UDP, 1194, 0 },   { "203.0.113.10", IPPROTO_UDP, 1194, 1000 },
+  { "203.0.113.10", IPPROTO_TCP, 1194, 0 },   { "203.0.113.11", IPPROTO_UDP, 1194, 0 },
+  { "10.8.0.1", IPPROTO_TCP, 80, 1000 },      { "10.9.0.1", IPPROTO_TCP, 80, 1000 },
+  { "10.77.0.1", IPPROTO_TCP, 80, 1000 },     { "2001:db8::1", IPPROTO_TCP, 443, 1000 },
+  { "fd00::1", IPPROTO_TCP, 443, 1000 },      { "224.0.0.251", IPPROTO_UDP, 5353, 1000 },
 };
 
 /*
@@ -342,12 +342,13 @@ phases_of (const GArray *plan)
       continue;
     switch (step->kind) {
     case KS_STEP_ADD_ROUTE:
-      word = g_strdup (step->route.n_nexthops ? "add carrying routes"
-                       : step->route.table == 85 ? "add carrying routes" : "add blackholes");
+      word = g_strdup (step->route.n_nexthops    ? "add carrying routes"
+                       : step->route.table == 85 ? "add carrying routes"
+                                                 : "add blackholes");
       break;
     case KS_STEP_DELETE_ROUTE:
       word = g_strdup (step->route.n_nexthops && step->route.table != 85 ? "delete carrying routes"
-                                                                          : "delete blackholes and uplink routes");
+                                                                         : "delete blackholes and uplink routes");
       break;
     case KS_STEP_ADD_RULE:
       word = g_strdup_printf ("add %u", step->rule.priority);
@@ -382,11 +383,10 @@ diff_arms_in_order (void **state G_GNUC_UNUSED)
                              "add 8320, add 8310, add 8330, add 8335, add 8375");
   for (guint i = 0; i < plan->len; i++) {
     const KsStep *step = &g_array_index (plan, KsStep, i);
-    gboolean blocks = step->kind == KS_STEP_ADD_RULE ? step->rule.priority >= 8310 && step->rule.priority != 8330
-                                                         && step->rule.priority != 8335 && step->rule.priority != 8307
-                                                         && step->rule.priority != 8375
-                                                     : step->route.table == 84
-                                                         || (step->route.type != RTN_UNICAST && step->route.table != 85);
+    gboolean blocks = step->kind == KS_STEP_ADD_RULE
+                        ? step->rule.priority >= 8310 && step->rule.priority != 8330 && step->rule.priority != 8335
+                            && step->rule.priority != 8307 && step->rule.priority != 8375
+                        : step->route.table == 84 || (step->route.type != RTN_UNICAST && step->route.table != 85);
 
     assert_int_equal (step->closes, blocks);
   }

@@ -80,8 +80,9 @@ endpoint_reads_openvpn_remotes_as_networkmanager_does (void **state G_GNUC_UNUSE
 static void
 endpoint_takes_port_and_protocol_of_keys_of_their_own (void **state G_GNUC_UNUSED)
 {
-  static const char *const data[]
-    = { "remote", "a.example b.example:443 c.example:443:udp", "port", "1195", "proto-tcp", "yes", NULL };
+  static const char *const data[] = {
+    "remote", "a.example b.example:443 c.example:443:udp", "port", "1195", "proto-tcp", "yes", NULL
+  };
   g_autofree char *text = parse (OPENVPN, data, NULL);
 
   assert_string_equal (text, "6 a.example 1195; 6 b.example 443; 17 c.example 443");
@@ -177,9 +178,11 @@ endpoint_of_other_plugins_is_their_server_by_any_protocol (void **state G_GNUC_U
     { "org.freedesktop.NetworkManager.l2tp", { "gateway", "203.0.113.10", NULL }, "0 203.0.113.10 0" },
     { "org.freedesktop.NetworkManager.strongswan", { "address", "vpn.example.org", NULL }, "0 vpn.example.org 0" },
     { "org.freedesktop.NetworkManager.vpnc", { "IPSec gateway", "vpn.example.org", NULL }, "0 vpn.example.org 0" },
-    { "org.freedesktop.NetworkManager.openconnect", { "gateway", "https://vpn.example.org:8443/path", NULL },
+    { "org.freedesktop.NetworkManager.openconnect",
+      { "gateway", "https://vpn.example.org:8443/path", NULL },
       "0 vpn.example.org 0" },
-    { "org.freedesktop.NetworkManager.openconnect", { "gateway", "vpn.example.org/group", NULL },
+    { "org.freedesktop.NetworkManager.openconnect",
+      { "gateway", "vpn.example.org/group", NULL },
       "0 vpn.example.org 0" },
     { "org.freedesktop.NetworkManager.sstp", { "gateway", "[2001:db8::1]:443", NULL }, "0 2001:db8::1 0" },
     { "org.freedesktop.NetworkManager.sstp", { "gateway", "2001:db8::1", NULL }, "0 2001:db8::1 0" },
@@ -217,8 +220,8 @@ endpoint_reads_wireguard_peers (void **state G_GNUC_UNUSED)
     const char *text, *host;
     guint16 port;
   } cases[] = {
-    { "203.0.113.10:51820", "203.0.113.10", 51820 }, { "[2001:db8::1]:1", "2001:db8::1", 1 },
-    { "vpn.example.org:65535", "vpn.example.org", 65535 }, { "2001:db8::1:51820", "2001:db8::1", 51820 },
+    { "203.0.113.10:51820", "203.0.113.10", 51820 },           { "[2001:db8::1]:1", "2001:db8::1", 1 },
+    { "vpn.example.org:65535", "vpn.example.org", 65535 },     { "2001:db8::1:51820", "2001:db8::1", 51820 },
     { "b\303\274cher.example:1", "b\303\274cher.example", 1 },
   };
 
@@ -238,8 +241,10 @@ endpoint_refuses_malformed_wireguard_peers (void **state G_GNUC_UNUSED)
 {
   g_autofree char *long_name = g_strnfill (300, 'a');
   g_autofree char *long_host = g_strconcat (long_name, ":1", NULL);
-  const char *const cases[] = { "",    ":",       "host",      "host:",      "host:0",    "host:65536", ":51820", "[]:1",
-                                "a b:1", "a\nb:1", "host:1x", "host: 1", "\xff\xfe:1", "../x:1", "a/b:1",  long_host };
+  const char *const cases[] = {
+    "",      ":",      "host",    "host:",   "host:0",     "host:65536", ":51820", "[]:1",
+    "a b:1", "a\nb:1", "host:1x", "host: 1", "\xff\xfe:1", "../x:1",     "a/b:1",  long_host
+  };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autoptr (GError) error = NULL;

@@ -191,8 +191,8 @@ event_needs_no_environment (void **state G_GNUC_UNUSED)
 static void
 event_refuses_hostile_interface_names (void **state G_GNUC_UNUSED)
 {
-  static const char *const names[] = { "eth0/../x", "a b",      "a\nb",  "a\tb", "..",  ".",   "0123456789abcdef",
-                                       "a:b",       "\033[2J", "a\x7f", "/",    "a\vb" };
+  static const char *const names[] = { "eth0/../x",        "a b", "a\nb",    "a\tb",  "..", ".",
+                                       "0123456789abcdef", "a:b", "\033[2J", "a\x7f", "/",  "a\vb" };
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
     g_autofree char *variable = g_strconcat ("VPN_IP_IFACE=", names[i], NULL);
@@ -214,8 +214,8 @@ event_refuses_hostile_interface_names (void **state G_GNUC_UNUSED)
 static void
 event_takes_interface_names_the_kernel_takes (void **state G_GNUC_UNUSED)
 {
-  static const char *const names[] = { "eth0", "wg-home", "a", "0123456789abcde", "br.10", "$(reboot)", "-x", "tun0;ls",
-                                       "b\303\274ro" };
+  static const char *const names[] = { "eth0",      "wg-home", "a",       "0123456789abcde", "br.10",
+                                       "$(reboot)", "-x",      "tun0;ls", "b\303\274ro" };
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
     g_autoptr (KsEvent) event = parse (names[i], "up", NULL, NULL);
@@ -234,7 +234,8 @@ event_names_the_malformed_variable_and_its_value (void **state G_GNUC_UNUSED)
     { "IP4_GATEWAY=router", "IP4_GATEWAY: 'router' is not an address" },
     { "IP4_GATEWAY=10.0.0.1/24", "IP4_GATEWAY: '10.0.0.1/24' is not an address" },
     { "IP6_GATEWAY=fe80::1%eth0", "IP6_GATEWAY: 'fe80::1%eth0' is not an address" },
-    { "IP4_ADDRESS_0=10.0.0.2/33 10.0.0.1", "IP4_ADDRESS_0: '10.0.0.2/33 10.0.0.1' is not an address with a prefix length" },
+    { "IP4_ADDRESS_0=10.0.0.2/33 10.0.0.1",
+      "IP4_ADDRESS_0: '10.0.0.2/33 10.0.0.1' is not an address with a prefix length" },
     { "IP6_ADDRESS_0= ", "IP6_ADDRESS_0: ' ' is not an address with a prefix length" },
     { "IP4_NAMESERVERS=10.0.0.1,10.0.0.2", "IP4_NAMESERVERS: '10.0.0.1,10.0.0.2' is not a list of addresses" },
     { "IP6_NAMESERVERS=::1 \n::2", "IP6_NAMESERVERS: '::1 \\u000a::2' is not a list of addresses" },
@@ -253,8 +254,8 @@ event_names_the_malformed_variable_and_its_value (void **state G_GNUC_UNUSED)
 static void
 event_takes_an_unset_address_for_no_gateway (void **state G_GNUC_UNUSED)
 {
-  static const char *const envp[]
-    = { "VPN_IP_IFACE=tun0", "VPN_IP4_GATEWAY=0.0.0.0", "VPN_IP6_GATEWAY=0.0.0.0", "IP4_GATEWAY=192.168.1.1", NULL };
+  static const char *const envp[] = { "VPN_IP_IFACE=tun0", "VPN_IP4_GATEWAY=0.0.0.0", "VPN_IP6_GATEWAY=0.0.0.0",
+                                      "IP4_GATEWAY=192.168.1.1", NULL };
   g_autoptr (KsEvent) event = parse ("tun0", "vpn-up", envp, NULL);
 
   assert_non_null (event);
@@ -265,9 +266,12 @@ event_takes_an_unset_address_for_no_gateway (void **state G_GNUC_UNUSED)
 static void
 event_of_a_vpn_takes_nothing_of_the_parents_addresses (void **state G_GNUC_UNUSED)
 {
-  static const char *const envp[] = { "VPN_IP_IFACE=tun0",           "IP4_ADDRESS_0=192.168.1.2/24 192.168.1.1",
-                                      "IP4_NAMESERVERS=192.168.1.1", "VPN_IP4_ADDRESS_0=10.8.0.2/24 10.8.0.1",
-                                      "VPN_IP4_NAMESERVERS=10.8.0.1", NULL };
+  static const char *const envp[] = { "VPN_IP_IFACE=tun0",
+                                      "IP4_ADDRESS_0=192.168.1.2/24 192.168.1.1",
+                                      "IP4_NAMESERVERS=192.168.1.1",
+                                      "VPN_IP4_ADDRESS_0=10.8.0.2/24 10.8.0.1",
+                                      "VPN_IP4_NAMESERVERS=10.8.0.1",
+                                      NULL };
   g_autoptr (KsEvent) event = parse ("tun0", "vpn-up", envp, NULL);
   g_autofree char *text = describe (event);
 
@@ -277,8 +281,10 @@ event_of_a_vpn_takes_nothing_of_the_parents_addresses (void **state G_GNUC_UNUSE
 static void
 event_does_not_take_one_variable_for_another (void **state G_GNUC_UNUSED)
 {
-  static const char *const envp[] = { "IP4_GATEWAYS=x", "XIP4_GATEWAY=x", "IP4_GATEWAY", "CONNECTION_UUID=", "=", "",
-                                      "IP4_ADDRESS_1=nonsense", "CONNECTION_ID=a=b", NULL };
+  static const char *const envp[] = {
+    "IP4_GATEWAYS=x",         "XIP4_GATEWAY=x",    "IP4_GATEWAY", "CONNECTION_UUID=", "=", "",
+    "IP4_ADDRESS_1=nonsense", "CONNECTION_ID=a=b", NULL
+  };
   g_autoptr (KsEvent) event = parse ("eth0", "up", envp, NULL);
 
   assert_non_null (event);
@@ -307,8 +313,8 @@ event_is_down_only_when_the_connection_is_gone (void **state G_GNUC_UNUSED)
   static const struct {
     const char *action;
     gboolean is_down;
-  } cases[] = { { "down", TRUE },      { "vpn-down", TRUE }, { "pre-down", FALSE },
-                { "vpn-pre-down", FALSE }, { "up", FALSE },  { "connectivity-change", FALSE } };
+  } cases[] = { { "down", TRUE },          { "vpn-down", TRUE }, { "pre-down", FALSE },
+                { "vpn-pre-down", FALSE }, { "up", FALSE },      { "connectivity-change", FALSE } };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autoptr (KsEvent) event = parse ("eth0", cases[i].action, NULL, NULL);

@@ -7,10 +7,12 @@
 static void
 json_checker_knows_good_from_bad (void **state G_GNUC_UNUSED)
 {
-  static const char *const good[]
-    = { "{}", "[]", " [ 1 , 20 , \"a\" , { \"k\" : null } ] \n", "\"\\u001b\\n\\\\\"", "true", "0", "[[],[[]]]" };
-  static const char *const bad[] = { "",      "{",       "[1,]",    "{\"a\":}", "{\"a\" 1}", "{a:1}",   "\"\n\"", "\"\\x\"",
-                                     "\"\\u12\"", "01",  "[1 2]",   "{}{}",     "\"a",       "nul",     "\"\xff\"", "," };
+  static const char *const good[] = {
+    "{}", "[]", " [ 1 , 20 , \"a\" , { \"k\" : null } ] \n", "\"\\u001b\\n\\\\\"", "true", "0", "[[],[[]]]"
+  };
+  static const char *const bad[] = { "",       "{",       "[1,]",      "{\"a\":}", "{\"a\" 1}", "{a:1}",
+                                     "\"\n\"", "\"\\x\"", "\"\\u12\"", "01",       "[1 2]",     "{}{}",
+                                     "\"a",    "nul",     "\"\xff\"",  "," };
 
   for (guint i = 0; i < G_N_ELEMENTS (good); i++)
     assert_true (ks_test_json_is_valid (good[i]));

@@ -471,7 +471,8 @@ policy_exempts_the_addresses_a_name_was_resolved_to (void **state G_GNUC_UNUSED)
 
   add_profile (scene, "named", KS_VPN_PLUGIN, "vpn.example.org", 1194, IPPROTO_UDP);
   assert_rules_between (scene, AF_INET, 8300, 8304, "priority 8300 from all nop protocol 83\n");
-  g_hash_table_insert (scene->resolved, (gpointer) "vpn.example.org", ks_test_prefixes (SERVER " 203.0.113.11 " SERVER6));
+  g_hash_table_insert (scene->resolved, (gpointer) "vpn.example.org",
+                       ks_test_prefixes (SERVER " 203.0.113.11 " SERVER6));
   assert_rules_between (
     scene, AF_INET, 8300, 8304,
     "priority 8300 from all nop protocol 83\n"
@@ -654,9 +655,9 @@ policy_does_not_ask_a_tunnels_resolver_by_the_uplink (void **state G_GNUC_UNUSED
 static void
 policy_table_84_holds_nothing_that_takes_the_lan_or_multicast_whole (void **state G_GNUC_UNUSED)
 {
-  static const char wide[]
-    = "0.0.0.0/1 128.0.0.0/1 224.0.0.0/3 224.0.0.0/4 239.0.0.0/8 8.0.0.0/6 127.0.0.0/8 169.254.0.0/17 "
-      "::/0 8000::/1 fc00::/6 ff00::/8 ff02::/16 fe80::/64 ::1 0.0.0.0/0";
+  static const char wide[] =
+    "0.0.0.0/1 128.0.0.0/1 224.0.0.0/3 224.0.0.0/4 239.0.0.0/8 8.0.0.0/6 127.0.0.0/8 169.254.0.0/17 "
+    "::/0 8000::/1 fc00::/6 ff00::/8 ff02::/16 fe80::/64 ::1 0.0.0.0/0";
   g_autoptr (Scene) scene = scene_new ();
   g_autoptr (GArray) prefixes = ks_test_prefixes (wide);
   KsProfile *profile = add_wireguard (scene);

@@ -39,10 +39,32 @@ static void
 prefix_refuses_what_is_none_and_leaves_the_output_alone (void **state G_GNUC_UNUSED)
 {
   static const char *const cases[] = {
-    "",          "/",        "/24",       "10.0.0.0/",    "10.0.0.0/33",  "10.0.0.0/-1", "10.0.0.0/+8",
-    "10.0.0/8",  "10.0.0.0/8 ", " 10.0.0.0/8", "10.0.0.0/08x", "10.0.0.0/0x8", "10.0.0.256",  "010.0.0.1",
-    "::/129",    ":::",      "fe80::1%eth0", "example.org",  "10.0.0.0//8",  "10.0.0.0/8/8", "2001:db8::1/64/1",
-    "10.0.0.0/4294967304", "[::1]", "1", "default", "10.0.0.0/\n8",
+    "",
+    "/",
+    "/24",
+    "10.0.0.0/",
+    "10.0.0.0/33",
+    "10.0.0.0/-1",
+    "10.0.0.0/+8",
+    "10.0.0/8",
+    "10.0.0.0/8 ",
+    " 10.0.0.0/8",
+    "10.0.0.0/08x",
+    "10.0.0.0/0x8",
+    "10.0.0.256",
+    "010.0.0.1",
+    "::/129",
+    ":::",
+    "fe80::1%eth0",
+    "example.org",
+    "10.0.0.0//8",
+    "10.0.0.0/8/8",
+    "2001:db8::1/64/1",
+    "10.0.0.0/4294967304",
+    "[::1]",
+    "1",
+    "default",
+    "10.0.0.0/\n8",
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
@@ -73,11 +95,11 @@ static void
 prefix_network_clears_host_bits (void **state G_GNUC_UNUSED)
 {
   static const char *const cases[][2] = {
-    { "10.8.1.2/24", "10.8.1.0/24" },        { "10.8.1.2/31", "10.8.1.2/31" },   { "10.8.1.3/31", "10.8.1.2/31" },
-    { "10.8.1.2", "10.8.1.2" },              { "255.255.255.255/1", "128.0.0.0/1" },
-    { "10.8.1.2/0", "default" },             { "10.255.0.0/9", "10.128.0.0/9" },
-    { "2001:db8:ffff::1/33", "2001:db8:8000::/33" }, { "2001:db8::1/128", "2001:db8::1" },
-    { "2001:db8::3/127", "2001:db8::2/127" },
+    { "10.8.1.2/24", "10.8.1.0/24" },       { "10.8.1.2/31", "10.8.1.2/31" },
+    { "10.8.1.3/31", "10.8.1.2/31" },       { "10.8.1.2", "10.8.1.2" },
+    { "255.255.255.255/1", "128.0.0.0/1" }, { "10.8.1.2/0", "default" },
+    { "10.255.0.0/9", "10.128.0.0/9" },     { "2001:db8:ffff::1/33", "2001:db8:8000::/33" },
+    { "2001:db8::1/128", "2001:db8::1" },   { "2001:db8::3/127", "2001:db8::2/127" },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
@@ -96,11 +118,16 @@ prefix_contains_and_overlaps_as_sets_do (void **state G_GNUC_UNUSED)
     const char *outer, *inner;
     gboolean contains, overlaps;
   } cases[] = {
-    { "10.0.0.0/8", "10.8.0.0/16", TRUE, TRUE },    { "10.8.0.0/16", "10.0.0.0/8", FALSE, TRUE },
-    { "10.0.0.0/8", "11.0.0.0/8", FALSE, FALSE },   { "10.0.0.0/8", "10.0.0.0/8", TRUE, TRUE },
-    { "10.1.2.3/8", "10.9.9.9", TRUE, TRUE },       { "0.0.0.0/0", "203.0.113.1", TRUE, TRUE },
-    { "0.0.0.0/0", "2001:db8::/32", FALSE, FALSE }, { "::/0", "0.0.0.0/0", FALSE, FALSE },
-    { "fe80::/10", "febf::1", TRUE, TRUE },         { "fe80::/10", "fec0::1", FALSE, FALSE },
+    { "10.0.0.0/8", "10.8.0.0/16", TRUE, TRUE },
+    { "10.8.0.0/16", "10.0.0.0/8", FALSE, TRUE },
+    { "10.0.0.0/8", "11.0.0.0/8", FALSE, FALSE },
+    { "10.0.0.0/8", "10.0.0.0/8", TRUE, TRUE },
+    { "10.1.2.3/8", "10.9.9.9", TRUE, TRUE },
+    { "0.0.0.0/0", "203.0.113.1", TRUE, TRUE },
+    { "0.0.0.0/0", "2001:db8::/32", FALSE, FALSE },
+    { "::/0", "0.0.0.0/0", FALSE, FALSE },
+    { "fe80::/10", "febf::1", TRUE, TRUE },
+    { "fe80::/10", "fec0::1", FALSE, FALSE },
     { "192.0.2.0/25", "192.0.2.128/25", FALSE, FALSE },
   };
 
@@ -120,10 +147,11 @@ prefix_knows_special_addresses (void **state G_GNUC_UNUSED)
     const char *text;
     gboolean link_local, loopback, multicast;
   } cases[] = {
-    { "169.254.1.1", TRUE, FALSE, FALSE }, { "fe80::1", TRUE, FALSE, FALSE },  { "127.0.0.53", FALSE, TRUE, FALSE },
-    { "::1", FALSE, TRUE, FALSE },         { "224.0.0.251", FALSE, FALSE, TRUE }, { "ff02::fb", FALSE, FALSE, TRUE },
-    { "203.0.113.1", FALSE, FALSE, FALSE }, { "2001:db8::1", FALSE, FALSE, FALSE }, { "0.0.0.0/0", FALSE, FALSE, FALSE },
-    { "::/0", FALSE, FALSE, FALSE },
+    { "169.254.1.1", TRUE, FALSE, FALSE },  { "fe80::1", TRUE, FALSE, FALSE },
+    { "127.0.0.53", FALSE, TRUE, FALSE },   { "::1", FALSE, TRUE, FALSE },
+    { "224.0.0.251", FALSE, FALSE, TRUE },  { "ff02::fb", FALSE, FALSE, TRUE },
+    { "203.0.113.1", FALSE, FALSE, FALSE }, { "2001:db8::1", FALSE, FALSE, FALSE },
+    { "0.0.0.0/0", FALSE, FALSE, FALSE },   { "::/0", FALSE, FALSE, FALSE },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
@@ -151,8 +179,8 @@ prefix_array_holds_each_once (void **state G_GNUC_UNUSED)
 static void
 prefix_order_is_total (void **state G_GNUC_UNUSED)
 {
-  g_autoptr (GArray) prefixes
-    = ks_test_prefixes ("0.0.0.0/0 10.0.0.0/8 11.0.0.0/8 10.0.0.0/9 10.0.0.1 ::/0 2001:db8::/32 2001:db8::1");
+  g_autoptr (GArray) prefixes =
+    ks_test_prefixes ("0.0.0.0/0 10.0.0.0/8 11.0.0.0/8 10.0.0.0/9 10.0.0.1 ::/0 2001:db8::/32 2001:db8::1");
 
   for (guint i = 0; i < prefixes->len; i++)
     for (guint j = 0; j < prefixes->len; j++) {

@@ -82,8 +82,9 @@ assert_profiles (Fixture *self, const char *expected)
     const KsProfile *profile = set->profiles->pdata[i];
 
     assert_true (g_str_has_prefix (profile->path, self->host->directory->path));
-    g_string_append_printf (out, "%s%s %s (%s)", i ? "; " : "", profile->path + strlen (self->host->directory->path) + 1,
-                            ks_mode_format (profile->mode), ks_reason_format (profile->reason));
+    g_string_append_printf (out, "%s%s %s (%s)", i ? "; " : "",
+                            profile->path + strlen (self->host->directory->path) + 1, ks_mode_format (profile->mode),
+                            ks_reason_format (profile->reason));
   }
   assert_string_equal (out->str, expected);
 }
@@ -177,7 +178,12 @@ static void
 profile_with_an_invalid_mode_is_armed_strict (void **state G_GNUC_UNUSED)
 {
   static const char *const cases[][2] = {
-    { "Strict", "Strict" }, { "", "" }, { "on", "on" }, { "off ", "off " }, { "o\xff", "o\xef\xbf\xbd" }, { "a\\qb", "ab" },
+    { "Strict", "Strict" },
+    { "", "" },
+    { "on", "on" },
+    { "off ", "off " },
+    { "o\xff", "o\xef\xbf\xbd" },
+    { "a\\qb", "ab" },
     { "\033[2J", "\\u001b[2J" },
   };
 
@@ -221,8 +227,8 @@ profile_with_invalid_overrides_has_the_safest (void **state G_GNUC_UNUSED)
 
   for (guint i = 0; i < G_N_ELEMENTS (values); i++) {
     g_autoptr (Fixture) f = fixture_new ();
-    g_autofree char *more
-      = g_strdup_printf ("[user]\nnm-killswitch.lan=%s\nnm-killswitch.dns=%s\n", values[i], values[i]);
+    g_autofree char *more =
+      g_strdup_printf ("[user]\nnm-killswitch.lan=%s\nnm-killswitch.dns=%s\n", values[i], values[i]);
     const KsProfile *profile;
 
     write_wireguard (f, "etc/a.nmconnection", KS_TEST_UUID_1, STRICT, more);
@@ -259,9 +265,10 @@ profile_of_every_vpn_type_can_be_armed (void **state G_GNUC_UNUSED)
   write_openvpn (f, "etc/2", KS_TEST_UUID_2, STRICT, "remote=203.0.113.10\n");
   write_file (f, "etc/3",
               "[connection]\nid=t\nuuid=" KS_TEST_UUID_3 "\ntype=tun\ninterface-name=tun5\n" STRICT "[tun]\nmode=1\n");
-  write_file (f, "etc/4",
-              "[connection]\nid=gre\nuuid=44444444-4444-4444-8444-444444444444\ntype=ip-tunnel\ninterface-name=gre1\n" STRICT
-              "[ip-tunnel]\nmode=2\nremote=203.0.113.20\n");
+  write_file (
+    f, "etc/4",
+    "[connection]\nid=gre\nuuid=44444444-4444-4444-8444-444444444444\ntype=ip-tunnel\ninterface-name=gre1\n" STRICT
+    "[ip-tunnel]\nmode=2\nremote=203.0.113.20\n");
   assert_profiles (f, "etc/1 strict (connection.zone); etc/2 strict (connection.zone); etc/3 strict (connection.zone); "
                       "etc/4 strict (connection.zone)");
   assert_errors (f, "");
@@ -378,9 +385,16 @@ profile_tombstone_may_be_a_file (void **state G_GNUC_UNUSED)
 static void
 profile_names_that_networkmanager_ignores_are_ignored (void **state G_GNUC_UNUSED)
 {
-  static const char *const names[] = { "etc/.hidden",   "etc/backup~",   "etc/a.nmconnection.1A2b3C", "etc/ca.pem",
-                                       "etc/CA.PEM",    "etc/ca.der",    "run/no-suffix",             "lib/no-suffix",
-                                       "run/.nmconnection", "lib/a.nmconnection.bak" };
+  static const char *const names[] = { "etc/.hidden",
+                                       "etc/backup~",
+                                       "etc/a.nmconnection.1A2b3C",
+                                       "etc/ca.pem",
+                                       "etc/CA.PEM",
+                                       "etc/ca.der",
+                                       "run/no-suffix",
+                                       "lib/no-suffix",
+                                       "run/.nmconnection",
+                                       "lib/a.nmconnection.bak" };
   g_autoptr (Fixture) f = fixture_new ();
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
@@ -401,8 +415,9 @@ profile_without_a_uuid_is_known_by_its_path (void **state G_GNUC_UNUSED)
   const KsProfile *profile;
   g_autofree char *path = NULL;
 
-  write_file (f, "etc/Home VPN.nmconnection", "[connection]\ntype=vpn\n" STRICT
-                                              "[vpn]\nservice-type=org.freedesktop.NetworkManager.openvpn\nremote=a.example\n");
+  write_file (f, "etc/Home VPN.nmconnection",
+              "[connection]\ntype=vpn\n" STRICT
+              "[vpn]\nservice-type=org.freedesktop.NetworkManager.openvpn\nremote=a.example\n");
   profile = only_profile (f);
   path = ks_test_path (f->host->directory, "etc/Home VPN.nmconnection");
   assert_null (profile->uuid);
@@ -434,7 +449,8 @@ static void
 profile_files_that_are_no_key_file_are_unreadable (void **state G_GNUC_UNUSED)
 {
   static const char *const cases[] = {
-    "[connection\nid=x\n", "zone=killswitch\n", "[connection]\nid\n", "\xff\xfe\n", "", "\n\n", "[wireguard]\nlisten-port=1\n",
+    "[connection\nid=x\n",          "zone=killswitch\n", "[connection]\nid\n", "\xff\xfe\n", "", "\n\n",
+    "[wireguard]\nlisten-port=1\n",
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
@@ -453,7 +469,8 @@ profile_links_count_as_what_they_point_to (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
   g_autofree char *target = ks_test_path (f->host->directory, "elsewhere");
-  g_autofree char *link = ks_test_path (f->host->directory, "etc/link"), *loop = ks_test_path (f->host->directory, "etc/loop");
+  g_autofree char *link = ks_test_path (f->host->directory, "etc/link"),
+                  *loop = ks_test_path (f->host->directory, "etc/loop");
   g_autofree char *dangling = ks_test_path (f->host->directory, "etc/dangling");
 
   write_wireguard (f, "elsewhere", KS_TEST_UUID_1, STRICT, "");
@@ -513,16 +530,17 @@ profile_of_wireguard_says_endpoints_port_mark_and_subnets (void **state G_GNUC_U
   const KsProfile *profile;
   g_autofree char *endpoints = NULL, *prefixes = NULL, *nameservers = NULL;
 
-  write_file (f, "etc/wg",
-              "[connection]\nid=wg\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=wg-home\n" STRICT
-              "[wireguard]\nprivate-key=yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=\nlisten-port=51821\nfwmark=51820\n"
-              "[wireguard-peer.xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=]\nendpoint=203.0.113.10:51820\n"
-              "allowed-ips=0.0.0.0/0;::/0;10.99.1.2/16;\n"
-              "[wireguard-peer.TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=]\nendpoint=[2001:db8::10]:443\n"
-              "allowed-ips=192.168.7.0/24;\n"
-              "[wireguard-peer.gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA=]\nallowed-ips=10.77.0.1/32;\n"
-              "[ipv4]\nmethod=manual\naddress1=10.8.0.2/24\ndns=10.64.0.1;\nroute1=172.20.0.0/16,10.8.0.1\nnever-default=true\n"
-              "[ipv6]\nmethod=manual\naddress1=fd08::2/64\ndns=fd08::53;\n");
+  write_file (
+    f, "etc/wg",
+    "[connection]\nid=wg\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=wg-home\n" STRICT
+    "[wireguard]\nprivate-key=yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=\nlisten-port=51821\nfwmark=51820\n"
+    "[wireguard-peer.xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=]\nendpoint=203.0.113.10:51820\n"
+    "allowed-ips=0.0.0.0/0;::/0;10.99.1.2/16;\n"
+    "[wireguard-peer.TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=]\nendpoint=[2001:db8::10]:443\n"
+    "allowed-ips=192.168.7.0/24;\n"
+    "[wireguard-peer.gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA=]\nallowed-ips=10.77.0.1/32;\n"
+    "[ipv4]\nmethod=manual\naddress1=10.8.0.2/24\ndns=10.64.0.1;\nroute1=172.20.0.0/16,10.8.0.1\nnever-default=true\n"
+    "[ipv6]\nmethod=manual\naddress1=fd08::2/64\ndns=fd08::53;\n");
   profile = only_profile (f);
   assert_errors (f, "");
   endpoints = format_endpoints (profile);
@@ -600,7 +618,8 @@ profile_that_libnm_refuses_is_armed_all_the_same (void **state G_GNUC_UNUSED)
     "[wireguard]\nlisten-port=99999\nprivate-key=short\n[wireguard-peer.bad]\nendpoint=x\n"
     "[ipv4]\nmethod=manual\naddress1=10.8.0.2/99\ndns=nobody;\nroute1=x\n",
     "[connection]\nid=x\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=a name/with everything\n" STRICT,
-    "[connection]\nid=\xff\xfe\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=wg0\n" STRICT "[ipv4]\nmethod=\xff\n",
+    "[connection]\nid=\xff\xfe\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=wg0\n" STRICT
+    "[ipv4]\nmethod=\xff\n",
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
@@ -633,7 +652,8 @@ profile_interface_names_are_checked (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
 
-  write_file (f, "etc/x", "[connection]\nid=x\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=../../etc\n" STRICT);
+  write_file (f, "etc/x",
+              "[connection]\nid=x\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=../../etc\n" STRICT);
   assert_null (only_profile (f)->interface);
 }
 
@@ -652,9 +672,8 @@ profile_ids_come_out_as_written (void **state G_GNUC_UNUSED)
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autoptr (Fixture) f = fixture_new ();
-    g_autofree char *text
-      = g_strdup_printf ("[connection]\nid=%s\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=wg0\n" STRICT,
-                         cases[i][0]);
+    g_autofree char *text = g_strdup_printf (
+      "[connection]\nid=%s\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=wg0\n" STRICT, cases[i][0]);
 
     write_file (f, "etc/x", text);
     assert_string_equal (only_profile (f)->id, cases[i][1]);

@@ -145,7 +145,7 @@ rule_every_field_counts_and_the_order_is_total (void **state G_GNUC_UNUSED)
 
       assert_int_equal (ks_rule_equal (a, b), i == j);
       assert_int_equal (order == 0, i == j);
-      assert_int_equal (order < 0, ks_rule_compare (b, a) > 0);
+      assert_int_equal (order<0, ks_rule_compare (b, a)> 0);
     }
 }
 

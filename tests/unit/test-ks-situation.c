@@ -195,7 +195,8 @@ situation_released_by_the_kernel_command_line_until_resumed (void **state G_GNUC
 static void
 situation_is_not_released_by_other_words (void **state G_GNUC_UNUSED)
 {
-  static const char *const lines[] = { "nm_killswitch=on\n", "xnm_killswitch=off\n", "nm_killswitch=offline\n", "nm_killswitch\n", "" };
+  static const char *const lines[] = { "nm_killswitch=on\n", "xnm_killswitch=off\n", "nm_killswitch=offline\n",
+                                       "nm_killswitch\n", "" };
   g_autoptr (KsTestHost) host = ks_test_host_new ();
 
   write_wireguard (host, "etc/wg", STRICT);
@@ -561,8 +562,8 @@ situation_takes_the_events_tunnel_while_networkmanager_is_silent (void **state)
 {
   Machine *machine = *state;
   g_autofree char *interface = NULL;
-  const char *envp[] = { "CONNECTION_UUID=" KS_TEST_UUID_1, NULL, "DEVICE_IP_IFACE=eth0", "VPN_IP4_ADDRESS_0=10.8.0.2/24 0.0.0.0",
-                         NULL };
+  const char *envp[] = { "CONNECTION_UUID=" KS_TEST_UUID_1, NULL, "DEVICE_IP_IFACE=eth0",
+                         "VPN_IP4_ADDRESS_0=10.8.0.2/24 0.0.0.0", NULL };
   const char *others[] = { "CONNECTION_UUID=" KS_TEST_UUID_2, NULL, NULL };
   g_autoptr (KsEvent) up = NULL, other = NULL, down = NULL;
 

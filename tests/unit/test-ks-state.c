@@ -179,13 +179,13 @@ state_with_malformed_values_keeps_the_rest (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsTestDirectory) directory = ks_test_directory_new ();
   g_autoptr (GPtrArray) errors = ks_test_errors_new ();
-  g_autofree char *path
-    = ks_test_write (directory, "state/state",
-                     "[profile 1]\npath=/etc/x\nuuid=u\nid=i\nmode=whatever\nvpn-type=99\nlan=x\ndns=y\nlisten-port=70000\n"
-                     "fwmark=99999999999\nendpoints=17,1194,a.example;nonsense;999,1,b;17,99999,c;17,1;\n"
-                     "prefixes=10.0.0.0/8;x;10.0.0.0/99\nuids=a;b\ninterface=../x\ntunnel=a b\nsession=\xff\n"
-                     "[profile 2]\npath=/etc/y\n[profile 3]\nid=z\n[profile 4]\npath=/etc/z\nuuid=u\nid=again\n"
-                     "[unknown]\nx=y\n[host h.example]\naddresses=203.0.113.1;nonsense;\n[host none.example]\n");
+  g_autofree char *path = ks_test_write (
+    directory, "state/state",
+    "[profile 1]\npath=/etc/x\nuuid=u\nid=i\nmode=whatever\nvpn-type=99\nlan=x\ndns=y\nlisten-port=70000\n"
+    "fwmark=99999999999\nendpoints=17,1194,a.example;nonsense;999,1,b;17,99999,c;17,1;\n"
+    "prefixes=10.0.0.0/8;x;10.0.0.0/99\nuids=a;b\ninterface=../x\ntunnel=a b\nsession=\xff\n"
+    "[profile 2]\npath=/etc/y\n[profile 3]\nid=z\n[profile 4]\npath=/etc/z\nuuid=u\nid=again\n"
+    "[unknown]\nx=y\n[host h.example]\naddresses=203.0.113.1;nonsense;\n[host none.example]\n");
   g_autoptr (KsState) read = read_state (directory, errors);
   const KsRemembered *remembered = ks_state_find (read, "u");
   g_autofree char *prefixes = NULL, *answers = NULL;

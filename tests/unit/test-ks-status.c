@@ -60,11 +60,11 @@ look (Fixture *self)
 static void
 write_wireguard (Fixture *self, const char *id)
 {
-  g_autofree char *text
-    = g_strdup_printf ("[connection]\nid=%s\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=wg0\n" STRICT
-                       "[wireguard]\nlisten-port=51820\n"
-                       "[wireguard-peer.xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=]\nendpoint=203.0.113.10:51820\n",
-                       id);
+  g_autofree char *text =
+    g_strdup_printf ("[connection]\nid=%s\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=wg0\n" STRICT
+                     "[wireguard]\nlisten-port=51820\n"
+                     "[wireguard-peer.xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=]\nendpoint=203.0.113.10:51820\n",
+                     id);
 
   ks_test_host_write (self->host, "etc/wg", text);
 }
@@ -193,7 +193,9 @@ status_is_unknown_without_the_kernel (void **state G_GNUC_UNUSED)
 static void
 status_of_hostile_names_is_valid_and_quiet (void **state G_GNUC_UNUSED)
 {
-  static const char *const ids[] = { "\"},{\"", "a\\nb", "\033[2J\007", "\\s\\s\\t", "<script>", "b\303\274ro \342\200\256", "\xff\xfe" };
+  static const char *const ids[] = { "\"},{\"",   "a\\nb",    "\033[2J\007",
+                                     "\\s\\s\\t", "<script>", "b\303\274ro \342\200\256",
+                                     "\xff\xfe" };
 
   for (guint i = 0; i < G_N_ELEMENTS (ids); i++) {
     g_autoptr (Fixture) f = fixture_new ();
@@ -224,7 +226,8 @@ status_says_when_no_transport_is_known (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
 
-  ks_test_host_write (f->host, "etc/wg", "[connection]\nid=x\ntype=wireguard\nuuid=" KS_TEST_UUID_1 "\ninterface-name=wg0\n" STRICT);
+  ks_test_host_write (f->host, "etc/wg",
+                      "[connection]\nid=x\ntype=wireguard\nuuid=" KS_TEST_UUID_1 "\ninterface-name=wg0\n" STRICT);
   look (f);
   assert_text_has (f, "none is known: the VPN cannot be brought up\n");
 }

@@ -65,7 +65,10 @@ transport_reads_well (void **state G_GNUC_UNUSED)
   second = ks_transport_format (&transport);
   assert_string_equal (second, "udp from port 51820 to any IPv6 address");
 
-  transport = (KsTransport){ .family = AF_INET, .fwmark = 0xca6c, .ip_protocol = IPPROTO_TCP, .uid = KS_UID_ANY,
+  transport = (KsTransport){ .family = AF_INET,
+                             .fwmark = 0xca6c,
+                             .ip_protocol = IPPROTO_TCP,
+                             .uid = KS_UID_ANY,
                              .from = ks_test_prefix ("192.0.2.0/24") };
   third = ks_transport_format (&transport);
   assert_string_equal (third, "tcp from 192.0.2.0/24 to any IPv4 address, mark 0xca6c");
@@ -101,10 +104,10 @@ transport_every_field_counts (void **state G_GNUC_UNUSED)
 
   for (guint i = 0; i < transports->len; i++)
     for (guint j = 0; j < transports->len; j++)
-      assert_int_equal (ks_transport_compare (&g_array_index (transports, KsTransport, i),
-                                              &g_array_index (transports, KsTransport, j))
-                          == 0,
-                        i == j);
+      assert_int_equal (
+        ks_transport_compare (&g_array_index (transports, KsTransport, i), &g_array_index (transports, KsTransport, j))
+          == 0,
+        i == j);
 }
 
 int
