@@ -35,7 +35,7 @@ BUILD       ?= build$(if $(SANITIZE),/sanitize)$(if $(filter 1,$(FAULTS)),/fault
 PACKAGES     = libnm glib-2.0 gio-2.0 gio-unix-2.0 libnl-3.0 libnl-route-3.0 libnftables
 CFLAGS      ?= -O2 -g
 WARNINGS     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
-               -Wpointer-arith -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wimplicit-fallthrough
+               -Wpointer-arith -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wimplicit-fallthrough -Wno-missing-field-initializers
 HARDENING   ?= -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
 
 ALL_CPPFLAGS = -Iplugin -D_GNU_SOURCE -DG_LOG_DOMAIN='"nm-killswitch"' -DKS_VERSION='"$(VERSION)"' \
