@@ -10,6 +10,7 @@
 #include "ks-reconcile.h"
 #include "report/ks-log.h"
 #include "report/ks-status.h"
+#include "selftest/ks-selftest.h"
 
 enum { EXIT_OK = 0, EXIT_ERROR = 1, EXIT_USAGE = 2 };
 
@@ -26,6 +27,7 @@ static int run_sync (int argc, char **argv);
 static int run_heal (int argc, char **argv);
 static int run_release (int argc, char **argv);
 static int run_resume (int argc, char **argv);
+static int run_selftest (int argc, char **argv);
 static int run_help (int argc, char **argv);
 
 static const Command commands[] = {
@@ -35,6 +37,7 @@ static const Command commands[] = {
   { "heal", "", "put back what somebody else changed: for the systemd unit", run_heal },
   { "release", "", "take everything away now, until `resume` or a reboot", run_release },
   { "resume", "", "undo `release`", run_resume },
+  { "selftest", "[--verbose]", "try the attacks on this kernel, in network namespaces of its own", run_selftest },
   { "help", "", "show this", run_help },
 };
 
@@ -223,6 +226,29 @@ run_resume (int argc, char **argv)
     return usage_error ("resume takes no argument, got '%s'", argv[1]);
   report = ks_resume (&ks_paths_default);
   return finish (report, "resume");
+}
+
+static int
+run_selftest (int argc, char **argv)
+{
+  static const char *const names[] = { "--verbose", NULL };
+  KsSelftestOptions options = { 0 };
+  g_autoptr (KsSelftestReport) report = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *text = NULL;
+  int option;
+
+  if (!parse_option (argc, argv, names, &option))
+    return usage_error ("selftest takes --verbose and nothing else");
+  options.verbose = option == 0;
+  report = ks_selftest_run (&options, &error);
+  if (!report) {
+    fprintf (stderr, "nm-killswitch: %s\n", error->message);
+    return EXIT_ERROR;
+  }
+  text = ks_selftest_format (report);
+  fputs (text, stdout);
+  return ks_selftest_is_good (report) ? EXIT_OK : EXIT_ERROR;
 }
 
 static int

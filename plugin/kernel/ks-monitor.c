@@ -87,7 +87,10 @@ ks_monitor_drain (const int *sockets, guint count, const KsConfig *config)
   g_autofree char *buffer = g_malloc (BUFFER_SIZE);
   KsNotice notice = KS_NOTICE_NONE;
 
-  for (guint i = 0; i < count; i++)
-    notice = MAX (notice, drain_one (sockets[i], buffer, config));
+  for (guint i = 0; i < count; i++) {
+    KsNotice one = drain_one (sockets[i], buffer, config); /* not inside MAX(), which evaluates it twice */
+
+    notice = MAX (notice, one);
+  }
   return notice;
 }

@@ -83,9 +83,8 @@ send_datagrams (Target *target, unsigned count)
 
   memset (messages, 0, sizeof messages);
   for (unsigned i = 0; i < BATCH; i++)
-    messages[i].msg_hdr = (struct msghdr){
-      .msg_name = &target->address, .msg_namelen = target->length, .msg_iov = &iov, .msg_iovlen = 1
-    };
+    messages[i].msg_hdr =
+      (struct msghdr){ .msg_name = &target->address, .msg_namelen = target->length, .msg_iov = &iov, .msg_iovlen = 1 };
   while (count > 0 && !stopped) {
     unsigned wanted = count < BATCH ? count : BATCH;
     int taken = sendmmsg (target->datagrams, messages, wanted, 0);

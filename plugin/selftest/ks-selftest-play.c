@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "selftest/ks-selftest-play.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ks-error.h"
+#include "selftest/ks-selftest-arm.h"
+#include "selftest/ks-selftest-judge.h"
+#include "selftest/ks-selftest-link.h"
+
+/* What comes back within the host's own kernel is there at once; a busy machine may take longer. */
+#define ANSWER_TIMEOUT_MS 200
+#define CONNECT_TIMEOUT_MS 1000
+#define PROTOCOLS 3
+#define FAMILIES 2
+
+static const int families[FAMILIES] = { AF_INET, AF_INET6 };
+static const guint protocols[PROTOCOLS] = { KS_SELFTEST_UDP, KS_SELFTEST_TCP, KS_SELFTEST_ICMP };
+
+/* What is known of a case so far. */
+typedef struct {
+  GString *details; /* a line for each probe, if wanted */
+  char *failure; /* the first one; nullable */
+  guint failures;
+  guint without; /* packets seen on the wire without the kill switch */
+  guint with; /* ... with it: leaks, or what has to leave */
+  guint tunnelled;
+  int sockets[KS_SELFTEST_N_STATES][FAMILIES][PROTOCOLS]; /* of KS_SELFTEST_ATTACK_OLD: one for each state; -1 */
+} Record;
+
+typedef struct {
+  const KsSelftestOptions *options;
+  KsSelftestNet *net;
+  KsSelftestArm *arm;
+  KsSnapshot *before; /* what the kernel held before anything of ours */
+  gboolean has_other_user;
+  KsSelftestState state;
+  Record *records; /* one for each case */
+  GPtrArray *arming; /* of char*: errors while arming, and what got out between the cases */
+  GPtrArray *disarming; /* of char*: what is not as it was */
+} Play;
+
+/* --- one probe --- */
+
+/* Sends, has those who were reached answer, and looks whether that arrives. */
+static gboolean
+exchange (Play *play, const KsSelftestProbe *probe, GArray *wire, GArray *tunnel, KsSelftestObservation *out,
+          GError **error)
+{
+  int fd = ks_selftest_probe_open (probe);
+  struct pollfd waiting = { .fd = fd, .events = POLLIN };
+  gboolean is_done;
+  guint8 bytes[64];
+
+  if (fd < 0) {
+    out->error = errno;
+    return ks_selftest_net_collect (play->net, wire, tunnel, error);
+  }
+  out->error = ks_selftest_probe_send (probe, fd);
+  is_done = ks_selftest_net_collect (play->net, wire, tunnel, error);
+  ks_selftest_net_answer (play->net);
+  /* nobody answers what nobody got */
+  if (poll (&waiting, 1, wire->len + tunnel->len > 0 ? ANSWER_TIMEOUT_MS : 0) > 0)
+    out->answered = recv (fd, bytes, sizeof bytes, 0) > 0;
+  close (fd);
+  return is_done;
+}
+
+/* What came out since the last probe: nobody's, and so nothing that may leave while armed. */
+static gboolean
+watch_between (Play *play, GError **error)
+{
+  g_autoptr (GArray) wire = g_array_new (FALSE, FALSE, sizeof (KsSelftestPacket));
+  g_autoptr (GArray) tunnel = g_array_new (FALSE, FALSE, sizeof (KsSelftestPacket));
+
+  if (!ks_selftest_net_collect (play->net, wire, tunnel, error))
+    return FALSE;
+  for (guint i = 0; i < wire->len && ks_selftest_state_is_armed (play->state); i++) {
+    const KsSelftestPacket *packet = &g_array_index (wire, KsSelftestPacket, i);
+    g_autofree char *text = ks_selftest_packet_format (packet);
+
+    if (ks_selftest_packet_classify (packet) == KS_SELFTEST_LEAK)
+      g_ptr_array_add (play->arming, g_strdup_printf ("%s, between the cases: got out: %s",
+                                                      ks_selftest_state_format (play->state), text));
+  }
+  return TRUE;
+}
+
+static gboolean
+send_probe (Play *play, const KsSelftestCase *c, const KsSelftestProbe *probe, int old, KsSelftestObservation *out,
+            GError **error)
+{
+  g_autoptr (GArray) wire = g_array_new (FALSE, FALSE, sizeof (KsSelftestPacket));
+  g_autoptr (GArray) tunnel = g_array_new (FALSE, FALSE, sizeof (KsSelftestPacket));
+  gboolean is_done;
+
+  if (!watch_between (play, error))
+    return FALSE;
+  if (c->exchange) {
+    is_done = exchange (play, probe, wire, tunnel, out, error);
+  } else {
+    if (c->kind == KS_SELFTEST_ATTACK_OLD)
+      out->error = old < 0 ? EBADF : ks_selftest_probe_send (probe, old);
+    else
+      out->error = ks_selftest_net_send (play->net, probe, c->place);
+    is_done = ks_selftest_net_collect (play->net, wire, tunnel, error);
+  }
+  ks_selftest_observe (c, probe, wire, tunnel, out);
+  /* or the next one would not have to ask, and the kernel might ask again in the middle of something else */
+  ks_selftest_link_forget_neighbour (ks_selftest_net_socket (play->net), KS_SELFTEST_UPLINK, &probe->to);
+  return is_done;
+}
+
+/* --- what is known --- */
+
+static void
+note (Record *record, const KsSelftestProbe *probe, KsSelftestState state, const KsSelftestObservation *seen,
+      const char *failure)
+{
+  g_autofree char *what = ks_selftest_probe_format (probe);
+
+  if (record->details)
+    g_string_append_printf (record->details, "\n          %s, %s: %u on the wire, %u in the tunnel%s%s%s%s", what,
+                            ks_selftest_state_format (state), MAX (seen->seen, seen->bad), seen->tunnelled,
+                            seen->answered ? ", answered" : "", seen->error ? ", " : "",
+                            seen->error ? g_strerror (seen->error) : "", failure ? ": WRONG" : "");
+  if (!failure)
+    return;
+  if (record->failures++ == 0)
+    record->failure = g_strdup_printf ("%s, %s: %s", what, ks_selftest_state_format (state), failure);
+}
+
+static void
+count (Record *record, const KsSelftestCase *c, KsSelftestState state, const KsSelftestObservation *seen)
+{
+  if (state == KS_SELFTEST_OFF)
+    record->without += seen->seen;
+  else if (ks_selftest_state_is_armed (state))
+    record->with += c->kind == KS_SELFTEST_WORKS ? seen->seen : seen->bad;
+  record->tunnelled += seen->tunnelled;
+}
+
+/* --- arming --- */
+
+/* An error while arming is a failed case of its own; the others show what comes of it. */
+static void
+take_arming (Play *play, gboolean is_done, GError **error)
+{
+  if (!is_done)
+    g_ptr_array_add (play->arming,
+                     g_strdup_printf ("%s: %s", ks_selftest_state_format (play->state), (*error)->message));
+  g_clear_error (error);
+}
+
+/* As any event would. */
+static void
+arm (Play *play, const char *tunnel)
+{
+  g_autoptr (GError) error = NULL;
+
+  take_arming (play, ks_selftest_arm_apply (play->arm, tunnel, &error), &error);
+}
+
+/* What the LAN has changed is an event: of DHCP, say. In the other states nobody acts. */
+static void
+reconcile (Play *play)
+{
+  if (play->state == KS_SELFTEST_BLOCKING)
+    arm (play, NULL);
+  else if (play->state == KS_SELFTEST_UP)
+    arm (play, KS_SELFTEST_TUNNEL_DEVICE);
+}
+
+/* --- one case in one state --- */
+
+/* Adds or deletes each word of @words that is of a family there is. */
+static gboolean
+change (Play *play, const char *words, gboolean is_route, gboolean add, GError **error)
+{
+  KsNlSocket *socket = ks_selftest_net_socket (play->net);
+  g_auto (GStrv) list = g_strsplit (words ? words : "", " ", -1);
+
+  for (char **word = list; *word; word++) {
+    gboolean is_ip6 = strchr (*word, ':') != NULL;
+    const char *gateway = is_ip6 ? KS_SELFTEST_ROUTER6 : KS_SELFTEST_ROUTER;
+
+    if (!**word || (is_ip6 && !ks_selftest_net_has_ip6 (play->net)))
+      continue;
+    if (is_route
+        && !(add ? ks_selftest_link_add_route : ks_selftest_link_delete_route) (socket, *word, gateway,
+                                                                                KS_SELFTEST_UPLINK, 100, error))
+      return FALSE;
+    if (!is_route
+        && !(add ? ks_selftest_link_add_address : ks_selftest_link_delete_address) (socket, KS_SELFTEST_UPLINK, *word,
+                                                                                    error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* What the case wants of the LAN; takes it away again without @add. */
+static gboolean
+set_up (Play *play, const KsSelftestCase *c, gboolean add, GError **error)
+{
+  if (c->strict && !ks_selftest_net_set ("ipv4/conf/" KS_SELFTEST_UPLINK "/rp_filter", add ? "1" : "0", error))
+    return FALSE;
+  if (!c->routes && !c->addresses)
+    return TRUE;
+  if (!change (play, c->addresses, FALSE, add, error) || !change (play, c->routes, TRUE, add, error))
+    return FALSE;
+  reconcile (play);
+  return TRUE;
+}
+
+/* One protocol to one destination. */
+static gboolean
+try_probe (Play *play, guint number, guint family, guint protocol, GError **error)
+{
+  const KsSelftestCase *c = &ks_selftest_cases[number];
+  KsSelftestExpectation expectation = ks_selftest_case_expectation (c, families[family], play->state);
+  Record *record = &play->records[number];
+  g_autofree char *failure = NULL;
+  KsSelftestObservation seen = { 0 };
+  KsSelftestProbe probe;
+  gboolean is_done;
+
+  if (expectation == KS_SELFTEST_NOT_TRIED || !ks_selftest_case_probe (c, families[family], protocols[protocol], &probe)
+      || (families[family] == AF_INET6 && !ks_selftest_net_has_ip6 (play->net)))
+    return TRUE;
+  is_done = send_probe (play, c, &probe, record->sockets[play->state][family][protocol], &seen, error);
+  if (is_done) {
+    failure = ks_selftest_judge (c, play->state, expectation, &seen);
+    note (record, &probe, play->state, &seen, failure);
+    count (record, c, play->state, &seen);
+  }
+  g_free (seen.what);
+  return is_done;
+}
+
+static gboolean
+is_skipped (const Play *play, const KsSelftestCase *c)
+{
+  return c->other_user && !play->has_other_user;
+}
+
+static gboolean
+try_case (Play *play, guint number, GError **error)
+{
+  const KsSelftestCase *c = &ks_selftest_cases[number];
+
+  if (is_skipped (play, c))
+    return TRUE;
+  if (!set_up (play, c, TRUE, error))
+    return FALSE;
+  for (guint family = 0; family < FAMILIES; family++)
+    for (guint protocol = 0; protocol < PROTOCOLS; protocol++)
+      if (!try_probe (play, number, family, protocol, error))
+        return FALSE;
+  return set_up (play, c, FALSE, error);
+}
+
+/* --- connections opened before arming --- */
+
+static void
+open_old (Play *play, guint number, guint family, guint protocol)
+{
+  KsSelftestProbe probe;
+
+  if (!ks_selftest_case_probe (&ks_selftest_cases[number], families[family], protocols[protocol], &probe))
+    return;
+  /* one for each state: one that has waited for an acknowledgement in vain says nothing for a while */
+  for (guint state = 0; state < KS_SELFTEST_N_STATES; state++) {
+    int fd = ks_selftest_probe_open (&probe);
+    struct pollfd waiting = { .fd = fd, .events = POLLOUT };
+
+    if (fd >= 0)
+      poll (&waiting, 1, CONNECT_TIMEOUT_MS);
+    play->records[number].sockets[state][family][protocol] = fd;
+  }
+}
+
+static void
+close_old (Play *play, guint number, guint family, guint protocol)
+{
+  /* without sending again what was never acknowledged */
+  struct linger at_once = { .l_onoff = 1 };
+
+  for (guint state = 0; state < KS_SELFTEST_N_STATES; state++) {
+    int *fd = &play->records[number].sockets[state][family][protocol];
+
+    if (*fd < 0)
+      continue;
+    setsockopt (*fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close (*fd);
+    *fd = -1;
+  }
+}
+
+static void
+for_old (Play *play, void (*func) (Play *, guint, guint, guint))
+{
+  for (guint i = 0; i < ks_selftest_n_cases; i++)
+    for (guint family = 0; family < FAMILIES; family++)
+      for (guint protocol = 0; protocol < PROTOCOLS; protocol++)
+        if (ks_selftest_cases[i].kind == KS_SELFTEST_ATTACK_OLD)
+          func (play, i, family, protocol);
+}
+
+/* --- states --- */
+
+/* As NetworkManager does for a plugin VPN: the default route goes into table main. */
+static gboolean
+bring_tunnel_up (Play *play, GError **error)
+{
+  KsNlSocket *socket = ks_selftest_net_socket (play->net);
+
+  return ks_selftest_net_add_tunnel (play->net, error)
+         && ks_selftest_link_add_route (socket, "0.0.0.0/0", NULL, KS_SELFTEST_TUNNEL_DEVICE, 50, error)
+         && (!ks_selftest_net_has_ip6 (play->net)
+             || ks_selftest_link_add_route (socket, "::/0", NULL, KS_SELFTEST_TUNNEL_DEVICE, 50, error));
+}
+
+static void
+disarm (Play *play)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (KsSnapshot) after = NULL;
+
+  for_old (play, close_old);
+  arm (play, NULL);
+  if (!ks_selftest_arm_disarm (play->arm, &error) || !(after = ks_selftest_arm_dump (play->arm, &error))
+      || !ks_selftest_arm_compare (play->before, after, &error))
+    g_ptr_array_add (play->disarming, g_strdup (error->message));
+}
+
+static gboolean
+enter_state (Play *play, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+
+  switch (play->state) {
+  case KS_SELFTEST_OFF:
+    play->before = ks_selftest_arm_dump (play->arm, error);
+    if (!play->before || !ks_selftest_net_add_tunnel (play->net, error))
+      return FALSE;
+    for_old (play, open_old);
+    return TRUE;
+  case KS_SELFTEST_BLOCKING:
+    ks_selftest_net_delete_tunnel (play->net);
+    arm (play, NULL);
+    return TRUE;
+  case KS_SELFTEST_UP:
+    if (!bring_tunnel_up (play, error))
+      return FALSE;
+    arm (play, KS_SELFTEST_TUNNEL_DEVICE);
+    return TRUE;
+  case KS_SELFTEST_LOST:
+    ks_selftest_net_delete_tunnel (play->net);
+    return TRUE;
+  case KS_SELFTEST_GUARD_ALONE:
+    arm (play, NULL);
+    take_arming (play, ks_selftest_arm_drop_rules (play->arm, &failure), &failure);
+    return TRUE;
+  case KS_SELFTEST_RULES_ALONE:
+    arm (play, NULL);
+    take_arming (play, ks_selftest_arm_drop_guard (play->arm, &failure), &failure);
+    return TRUE;
+  default:
+    disarm (play);
+    return ks_selftest_net_add_tunnel (play->net, error);
+  }
+}
+
+static gboolean
+play_all (Play *play, GError **error)
+{
+  for (play->state = 0; play->state < KS_SELFTEST_N_STATES; play->state++) {
+    if (!enter_state (play, error)) {
+      g_prefix_error (error, "%s: ", ks_selftest_state_format (play->state));
+      return FALSE;
+    }
+    for (guint i = 0; i < ks_selftest_n_cases; i++)
+      if (!try_case (play, i, error)) {
+        g_prefix_error (error, "%s, %s: ", ks_selftest_cases[i].name, ks_selftest_state_format (play->state));
+        return FALSE;
+      }
+    if (!watch_between (play, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* --- outcomes --- */
+
+KsSelftestOutcome *
+ks_selftest_outcome_new (KsSelftestResult result, const char *name, char *text)
+{
+  KsSelftestOutcome *self = g_new0 (KsSelftestOutcome, 1);
+
+  self->result = result;
+  self->name = g_strdup (name);
+  self->text = text;
+  return self;
+}
+
+void
+ks_selftest_outcome_free (KsSelftestOutcome *self)
+{
+  g_free (self->name);
+  g_free (self->text);
+  g_free (self);
+}
+
+static char *
+format_record (const KsSelftestCase *c, const Record *record)
+{
+  const char *details = record->details ? record->details->str : "";
+
+  if (record->failures > 1)
+    return g_strdup_printf ("%s (and %u more)%s", record->failure, record->failures - 1, details);
+  if (record->failures)
+    return g_strdup_printf ("%s%s", record->failure, details);
+  if (c->kind == KS_SELFTEST_ATTACK)
+    return g_strdup_printf ("%u seen without, %u with, %u in the tunnel%s", record->without, record->with,
+                            record->tunnelled, details);
+  return g_strdup_printf ("%u seen without, %u with%s", record->without, record->with, details);
+}
+
+static KsSelftestOutcome *
+case_outcome (const Play *play, guint number)
+{
+  const KsSelftestCase *c = &ks_selftest_cases[number];
+  const Record *record = &play->records[number];
+
+  if (is_skipped (play, c))
+    return ks_selftest_outcome_new (KS_SELFTEST_SKIPPED, c->name, g_strdup ("not run: needs root"));
+  return ks_selftest_outcome_new (record->failures ? KS_SELFTEST_FAILED : KS_SELFTEST_PASSED, c->name,
+                                  format_record (c, record));
+}
+
+/* Of the host as a whole: passed with @good, or failed with the first of @failures. */
+static KsSelftestOutcome *
+host_outcome (const char *name, const char *good, const GPtrArray *failures)
+{
+  if (failures->len == 0)
+    return ks_selftest_outcome_new (KS_SELFTEST_PASSED, name, g_strdup (good));
+  if (failures->len == 1)
+    return ks_selftest_outcome_new (KS_SELFTEST_FAILED, name, g_strdup (failures->pdata[0]));
+  return ks_selftest_outcome_new (
+    KS_SELFTEST_FAILED, name,
+    g_strdup_printf ("%s (and %u more)", (const char *) failures->pdata[0], failures->len - 1));
+}
+
+static GPtrArray *
+make_outcomes (const Play *play)
+{
+  GPtrArray *outcomes = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_selftest_outcome_free);
+
+  g_ptr_array_add (outcomes,
+                   host_outcome ("arming", "the kernel takes rules, routes and the nftables table", play->arming));
+  for (guint i = 0; i < ks_selftest_n_cases; i++)
+    /* what has no IPv4 says nothing where there is no IPv6 */
+    if (ks_selftest_cases[i].to4 || ks_selftest_net_has_ip6 (play->net))
+      g_ptr_array_add (outcomes, case_outcome (play, i));
+  g_ptr_array_add (outcomes, host_outcome ("disarming", "rules, routes and nftables are as before", play->disarming));
+  return outcomes;
+}
+
+static void
+init_records (Play *play)
+{
+  play->records = g_new0 (Record, ks_selftest_n_cases);
+  for (guint i = 0; i < ks_selftest_n_cases; i++) {
+    memset (play->records[i].sockets, -1, sizeof play->records[i].sockets);
+    if (play->options->verbose)
+      play->records[i].details = g_string_new (NULL);
+  }
+}
+
+static void
+clear (Play *play)
+{
+  for_old (play, close_old);
+  for (guint i = 0; i < ks_selftest_n_cases; i++) {
+    g_free (play->records[i].failure);
+    if (play->records[i].details)
+      g_string_free (play->records[i].details, TRUE);
+  }
+  g_free (play->records);
+  g_ptr_array_unref (play->arming);
+  g_ptr_array_unref (play->disarming);
+  g_clear_pointer (&play->before, ks_snapshot_free);
+  g_clear_pointer (&play->arm, ks_selftest_arm_free);
+  g_clear_pointer (&play->net, ks_selftest_net_free);
+}
+
+GPtrArray *
+ks_selftest_play (const KsSelftestOptions *options, GError **error)
+{
+  Play play = {
+    .options = options,
+    .arming = g_ptr_array_new_with_free_func (g_free),
+    .disarming = g_ptr_array_new_with_free_func (g_free),
+  };
+  GPtrArray *outcomes = NULL;
+
+  init_records (&play);
+  play.net = ks_selftest_net_new (options, error);
+  if (play.net)
+    play.arm = ks_selftest_arm_new (options, error);
+  play.has_other_user = play.arm && ks_selftest_probe_has_other_user ();
+  if (play.arm && play_all (&play, error))
+    outcomes = make_outcomes (&play);
+  clear (&play);
+  return outcomes;
+}

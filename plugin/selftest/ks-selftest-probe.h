@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A probe: one packet of a program that has no say in where it goes, or tries
+ * to have one. Whatever becomes of it is seen on the wire.
+ */
+#pragma once
+
+#include "policy/ks-prefix.h"
+
+/* What the program does to its socket; none takes a privilege. */
+typedef enum {
+  KS_SELFTEST_PLAIN,
+  KS_SELFTEST_BOUND, /* SO_BINDTODEVICE */
+  KS_SELFTEST_BOUND_ON_LINK, /* the same with SO_DONTROUTE */
+  KS_SELFTEST_UNICAST_IF, /* IP_UNICAST_IF, IPV6_UNICAST_IF */
+  KS_SELFTEST_PKTINFO, /* IP_PKTINFO, IPV6_PKTINFO with the packet */
+  KS_SELFTEST_MULTICAST_IF, /* IP_MULTICAST_IF, IPV6_MULTICAST_IF */
+  KS_SELFTEST_SOURCE, /* bound to the address of the LAN */
+} KsSelftestSocket;
+
+typedef struct {
+  int ip_protocol; /* IPPROTO_UDP, _TCP, _ICMP or _ICMPV6 */
+  KsPrefix to;
+  guint16 port; /* 0 for echo requests */
+  guint16 sport; /* 0 for any */
+  KsSelftestSocket socket;
+  const char *device; /* of @socket */
+  KsPrefix source; /* of KS_SELFTEST_SOURCE */
+  guint size; /* bytes of payload; 0 for a few */
+  gboolean connected; /* udp: the route is looked up when the socket is opened, and kept; tcp always is */
+  gboolean other_user; /* as KS_SELFTEST_NOBODY, with no capability, instead of root */
+} KsSelftestProbe;
+
+#define KS_SELFTEST_NOBODY 65534
+
+/* Opens a non-blocking socket as the probe wants it. -1 with errno set. To be closed by the caller. */
+int ks_selftest_probe_open (const KsSelftestProbe *self);
+/* Sends by such a socket. Returns 0 or an errno value. */
+int ks_selftest_probe_send (const KsSelftestProbe *self, int fd);
+/*
+ * Both, in the network namespace @network (a file descriptor; -1 for the one
+ * the process is in, which @home stands for), and as the right user: another
+ * one in a child process. Returns 0 or an errno value.
+ */
+int ks_selftest_probe_run (const KsSelftestProbe *self, int network, int home);
+/* Whether a child can become KS_SELFTEST_NOBODY. */
+gboolean ks_selftest_probe_has_other_user (void);
+/* "udp to 198.51.100.1 port 443", or so (transfer full). */
+char *ks_selftest_probe_format (const KsSelftestProbe *self);

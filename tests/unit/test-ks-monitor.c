@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What wakes the repair: messages as the kernel multicasts them, sent through
+ * a pair of ordinary sockets, which keep datagrams apart as netlink does.
+ */
+#include "ks-test.h"
+
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/rtnetlink.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "kernel/ks-guard.h"
+#include "kernel/ks-monitor.h"
+
+/* The two sockets that systemd passes, and the kernel's end of each. */
+typedef struct {
+  int ours[2];
+  int kernel[2];
+} Sockets;
+
+static void
+sockets_open (Sockets *self)
+{
+  for (int i = 0; i < 2; i++) {
+    int pair[2];
+
+    assert_int_equal (socketpair (AF_UNIX, SOCK_DGRAM, 0, pair), 0);
+    self->ours[i] = pair[0];
+    self->kernel[i] = pair[1];
+  }
+}
+
+static void
+sockets_close (Sockets *self)
+{
+  for (int i = 0; i < 2; i++) {
+    close (self->ours[i]);
+    close (self->kernel[i]);
+  }
+}
+
+static void
+send_route (int socket, int type, guint8 table)
+{
+  struct nl_msg *message = nlmsg_alloc_simple (type, 0);
+  struct rtmsg route = { .rtm_family = AF_INET, .rtm_table = table };
+
+  nlmsg_append (message, &route, sizeof route, NLMSG_ALIGNTO);
+  nla_put_u32 (message, RTA_TABLE, table);
+  assert_true (send (socket, nlmsg_hdr (message), nlmsg_hdr (message)->nlmsg_len, 0) > 0);
+  nlmsg_free (message);
+}
+
+static void
+send_nftables (int socket, int type, const char *table)
+{
+  struct nl_msg *message = nlmsg_alloc_simple (NFNL_SUBSYS_NFTABLES << 8 | type, 0);
+  struct nfgenmsg body = { .nfgen_family = 1 };
+
+  nlmsg_append (message, &body, sizeof body, NLMSG_ALIGNTO);
+  nla_put_string (message, NFTA_TABLE_NAME, table);
+  assert_true (send (socket, nlmsg_hdr (message), nlmsg_hdr (message)->nlmsg_len, 0) > 0);
+  nlmsg_free (message);
+}
+
+static KsNotice
+drain (const Sockets *sockets)
+{
+  g_autoptr (KsConfig) config = ks_config_new ();
+
+  return ks_monitor_drain (sockets->ours, 2, config);
+}
+
+static void
+monitor_says_nothing_of_nothing (void **state G_GNUC_UNUSED)
+{
+  Sockets sockets;
+
+  sockets_open (&sockets);
+  assert_int_equal (drain (&sockets), KS_NOTICE_NONE);
+  sockets_close (&sockets);
+}
+
+/* A single message is all that a single deleted rule makes. */
+static void
+monitor_notices_a_single_message_of_each_kind (void **state G_GNUC_UNUSED)
+{
+  Sockets sockets;
+
+  sockets_open (&sockets);
+  send_route (sockets.kernel[0], RTM_DELRULE, RT_TABLE_MAIN);
+  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  assert_int_equal (drain (&sockets), KS_NOTICE_NONE);
+  send_route (sockets.kernel[0], RTM_DELROUTE, 83);
+  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  send_nftables (sockets.kernel[1], NFT_MSG_DELTABLE, KS_GUARD_TABLE);
+  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  sockets_close (&sockets);
+}
+
+static void
+monitor_ignores_what_others_do (void **state G_GNUC_UNUSED)
+{
+  Sockets sockets;
+
+  sockets_open (&sockets);
+  send_route (sockets.kernel[0], RTM_NEWROUTE, 200);
+  send_nftables (sockets.kernel[1], NFT_MSG_NEWTABLE, "theirs");
+  assert_int_equal (drain (&sockets), KS_NOTICE_OTHER);
+  sockets_close (&sockets);
+}
+
+static void
+monitor_finds_the_one_that_matters_among_many (void **state G_GNUC_UNUSED)
+{
+  Sockets sockets;
+
+  sockets_open (&sockets);
+  send_route (sockets.kernel[0], RTM_NEWROUTE, 200);
+  send_route (sockets.kernel[0], RTM_DELRULE, RT_TABLE_MAIN);
+  send_route (sockets.kernel[0], RTM_NEWROUTE, 200);
+  send_nftables (sockets.kernel[1], NFT_MSG_NEWTABLE, "theirs");
+  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  assert_int_equal (drain (&sockets), KS_NOTICE_NONE);
+  sockets_close (&sockets);
+}
+
+static void
+monitor_takes_a_cut_off_message_seriously (void **state G_GNUC_UNUSED)
+{
+  struct nlmsghdr header = { .nlmsg_len = sizeof header, .nlmsg_type = RTM_DELROUTE };
+  Sockets sockets;
+
+  sockets_open (&sockets);
+  assert_true (send (sockets.kernel[0], &header, sizeof header, 0) > 0);
+  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  sockets_close (&sockets);
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test (monitor_says_nothing_of_nothing),
+    cmocka_unit_test (monitor_notices_a_single_message_of_each_kind),
+    cmocka_unit_test (monitor_ignores_what_others_do),
+    cmocka_unit_test (monitor_finds_the_one_that_matters_among_many),
+    cmocka_unit_test (monitor_takes_a_cut_off_message_seriously),
+  };
+
+  return cmocka_run_group_tests_name ("ks-monitor", tests, NULL, NULL);
+}
