@@ -140,7 +140,7 @@ tests: $(UNIT_TESTS) $(KERNEL_TESTS)
 dependencies:
 	packaging/install-dependencies check
 
-.PHONY: check check-unit check-kernel check-nm check-attacks check-vm
+.PHONY: check check-unit check-kernel check-nm check-attacks check-vm check-lifecycle
 # Each suite runs in a make of its own: what `dependencies` has just installed is seen by pkg-config only then.
 check: dependencies
 	tests/run-all
@@ -155,6 +155,9 @@ check-attacks: all
 	$(PYTHON) tests/run-suite tests/attacks
 check-vm: deb
 	$(PYTHON) tests/run-suite tests/vm
+# Written, and not yet all run: no part of check until they are.
+check-lifecycle: deb
+	$(PYTHON) tests/run-suite tests/vm_lifecycle
 
 .PHONY: demo
 demo:

@@ -395,6 +395,7 @@ add_tunnel (Reader *r, const KsProfile *profile, GVariant *active, GError **erro
 {
   const char *ip4_config = lookup_path (active, "Ip4Config");
   const char *ip6_config = lookup_path (active, "Ip6Config");
+  g_autofree char *ip4_of_device = NULL, *ip6_of_device = NULL;
   g_autofree const char **devices = NULL;
   g_autoptr (KsTunnel) tunnel = NULL;
 
@@ -417,6 +418,11 @@ add_tunnel (Reader *r, const KsProfile *profile, GVariant *active, GError **erro
     if (!device)
       return FALSE;
     tunnel = ks_tunnel_new (ks_profile_key (profile), device->interface);
+    /* at pre-up the device has its configuration, and its active connection does not show it yet */
+    if (strcmp (ip4_config, "/") == 0)
+      ip4_config = ip4_of_device = g_strdup (device->ip4_config);
+    if (strcmp (ip6_config, "/") == 0)
+      ip6_config = ip6_of_device = g_strdup (device->ip6_config);
     device_free (device);
     if (!ks_interface_name_is_valid (tunnel->interface))
       return TRUE;

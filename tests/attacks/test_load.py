@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from kstest import attack_record, wire
 from kstest.attack_flood import Counter, Flood
 from kstest.attack_machine import UP, columns
-from kstest.attack_record import ARTICLE, NONE, PRODUCT, Tally, attack
+from kstest.attack_record import ARTICLE, PRODUCT, Tally, attack
 from kstest.machine import VPN
 from kstest.netns import TARGET, TARGET6
 from kstest.probes import NOBODY

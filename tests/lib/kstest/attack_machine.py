@@ -8,21 +8,17 @@ NetworkManager, could not connect any more; whether it can is a case of its own.
 
 import concurrent.futures
 import contextlib
-import dataclasses
 import time
 
 from . import netns, probes
-from .attack_record import ARTICLE, NONE, PRODUCT, Tally
+from .attack_record import ARTICLE, NONE, PRODUCT, Numbers, Tally, attribute
 from .machine import VPN, Machine
 from .netns import TARGET, TARGET6
-from .packets import ICMP, ICMPV6, TCP, UDP
 from .probes import NOBODY, Probe
 from .runner import check, wait_for
 from .wire import LEAKS
 
 UP, DOWN = "up", "down"
-
-_PROTOCOLS = {"udp": (UDP,), "tcp": (TCP,), "icmp": (ICMP, ICMPV6), "raw": (ICMP, ICMPV6)}
 
 # With the gateway and the port that the article's reader has to fill in.
 _ARTICLE = """
@@ -47,7 +43,7 @@ class AttackMachine(Machine):
     def __init__(self, column, **options):
         super().__init__(column == PRODUCT, **options)
         self.column = column
-        self._sport = 20000
+        self._numbers = Numbers(20000)
         self.results = []   # of the last probes
 
     # States
@@ -95,14 +91,14 @@ class AttackMachine(Machine):
         self.check_works(lan)
         return tally
 
-    def send(self, wanted, uids=(NOBODY, 0), all_seen=True, timeout=0.6, source=None, **options):
+    def send(self, wanted, uids=(NOBODY, 0), all_seen=True, timeout=0.4, source=None, **options):
         """Send all probes as each user, all at once; what of them was on the wire.
 
         Each UDP and TCP probe gets a source port of its own, by which it is known there.
         With ALL_SEEN a control that does not see each probe fails.
         """
         mark = self.mark()
-        batches = [(uid, [self.numbered(probe) for probe in wanted
+        batches = [(uid, [self._numbers.take(probe) for probe in wanted
                           if uid == 0 or probe.kind != "raw" and not probe.mark]) for uid in uids]
         with concurrent.futures.ThreadPoolExecutor() as pool:
             results = list(pool.map(lambda each: probes.send(source or self.host, each[1], each[0], timeout), batches))
@@ -114,40 +110,18 @@ class AttackMachine(Machine):
         mark = self.mark()
         sent = []
         for uid in (NOBODY, 0):
-            batch = [self.numbered(Probe("udp", group, port)) for group in groups]
+            batch = [self._numbers.take(Probe("udp", group, port)) for group in groups]
             self.host.run(*netns.python_module("attack_send", "multicast", device or "",
                                                *(f"{probe.to} {probe.port} {probe.sport}" for probe in batch)), uid=uid)
             sent += batch
         return self.judge(mark, sent, all_seen, **options)
-
-    def numbered(self, probe):
-        """The probe with a source port that no other has."""
-        if probe.kind not in ("udp", "tcp") or probe.sport:
-            return probe
-        self._sport = self._sport + 1 if self._sport < 32000 else 20001
-        return dataclasses.replace(probe, sport=self._sport)
 
     def judge(self, mark, sent, all_seen=True, kinds=LEAKS, also=None, settle=0.15):
         """The Tally of the probes SENT since MARK; ALSO says of a record of another kind that it may not be there."""
         time.sleep(settle)
         found = [record for wire, since in zip(self.wires, mark) for record in wire.since(since, 0)
                  if record.kind in kinds or also and also(record)]
-        seen, asked = set(), set()
-        for record in found:
-            packet = record.packet
-            if record.kind in ("arp-foreign", "nd-foreign"):
-                asked.add(packet.arp_target or packet.nd_target)
-            seen.add((packet.proto, packet.dst, packet.sport if packet.proto in (TCP, UDP) else None))
-        leaked, missing = 0, []
-        for probe in sent:
-            sport = probe.sport if probe.kind in ("udp", "tcp") else None
-            if any((proto, probe.to, sport) in seen for proto in _PROTOCOLS[probe.kind]):
-                leaked += 1
-            elif probe.to not in asked:
-                missing.append(str(probe))
-        return Tally(sent=len(sent), leaked=leaked, asked=sum(record.kind.endswith("-foreign") for record in found),
-                     packets=len(found), examples=[str(record) for record in found[:5]],
-                     missing=missing if all_seen else [])
+        return attribute([record.packet for record in found], sent, all_seen)
 
     def flooded(self, act, addresses=(TARGET, TARGET6), settle=0.3, kinds=LEAKS):
         """ACT under a flood of UDP and TCP to ADDRESSES by nobody and by root; how much was on the wire."""

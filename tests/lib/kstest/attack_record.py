@@ -17,6 +17,7 @@ import subprocess
 import sys
 
 from . import runner
+from .packets import ICMP, ICMPV6, TCP, UDP
 from .runner import check
 
 NONE, ARTICLE, WG_QUICK, PRODUCT = "none", "article", "wg-quick", "nm-killswitch"
@@ -41,10 +42,51 @@ class Tally:
 
     def cell(self):
         """As the table shows it."""
+        if not self.sent and not self.packets and self.note:
+            return self.note
         text = f"{self.leaked}/{self.sent}"
         if self.asked:
             text += f" +{self.asked} ARP/ND"
         return f"{text}, {self.note}" if self.note else text
+
+
+_PROTOCOLS = {"udp": (UDP,), "tcp": (TCP,), "icmp": (ICMP, ICMPV6), "raw": (ICMP, ICMPV6)}
+
+
+def attribute(packets, sent, all_seen=True):
+    """The Tally of the probes SENT, of which PACKETS were seen that may not be on the wire.
+
+    A UDP or TCP probe is known by its source port. With ALL_SEEN the Tally names those that were not seen.
+    """
+    seen, asked = set(), []
+    for packet in packets:
+        target = packet.arp_target if packet.kind == "arp" else packet.nd_target
+        if target:
+            asked.append(target)
+        seen.add((packet.proto, packet.dst, packet.sport if packet.proto in (TCP, UDP) else None))
+    leaked, missing = 0, []
+    for probe in sent:
+        sport = probe.sport if probe.kind in ("udp", "tcp") else None
+        if any((proto, probe.to, sport) in seen for proto in _PROTOCOLS[probe.kind]):
+            leaked += 1
+        elif probe.to not in asked:
+            missing.append(str(probe))
+    return Tally(sent=len(sent), leaked=leaked, asked=len(asked), packets=len(packets),
+                 examples=[str(packet) for packet in packets[:5]], missing=missing if all_seen else [])
+
+
+class Numbers:
+    """Source ports for probes, each another one."""
+
+    def __init__(self, first):
+        self._next = self._first = first
+
+    def take(self, probe):
+        """The probe with a port, if it has none and is of a kind that has ports."""
+        if probe.kind not in ("udp", "tcp") or probe.sport:
+            return probe
+        self._next = self._next + 1 if self._next < self._first + 11000 else self._first
+        return dataclasses.replace(probe, sport=self._next)
 
 
 def measuring():
@@ -61,39 +103,40 @@ def fact(name, value):
     _facts[name] = value
 
 
-def attack(columns, control=True):
+def attack(columns, control=True, judged=True):
     """Makes a test of a case: FUNCTION(machine) returns a Tally, or None where it does not apply.
 
     COLUMNS is {name: function that makes the machine}. With CONTROL false the
-    case has nothing that could be seen without a kill switch.
+    case has nothing that could be seen without a kill switch; with JUDGED
+    false it is measured only.
     """
     def decorate(function):
         @functools.wraps(function)
         def run():
             for column, machine in columns.items():
                 if column in (NONE, PRODUCT) or measuring():
-                    _run_column(function, column, machine, control)
+                    _run_column(function, column, machine, control, judged)
         return runner.test(run)
     return decorate
 
 
-def _run_column(function, column, machine, control):
-    judged = column in (NONE, PRODUCT)
+def _run_column(function, column, machine, control, judged):
+    judged = judged and column in (NONE, PRODUCT)
     try:
         tally = function(machine())
-    except (AssertionError, subprocess.SubprocessError) as error:
+    except (AssertionError, subprocess.SubprocessError, runner.Skip) as error:
         if judged:
-            raise AssertionError(f"{column}: {error}") from error
-        tally = Tally(note="not measured: " + str(error).splitlines()[0][:60])
+            raise (runner.Skip if isinstance(error, runner.Skip) else AssertionError)(f"{column}: {error}") from error
+        tally = Tally(note="not measured: " + str(error).split("\n", maxsplit=1)[0][:60])
     if tally is None:
         return
     _results.append({"case": function.__name__, "about": (function.__doc__ or "").strip().splitlines()[0],
                      "column": column, "cell": tally.cell(), **dataclasses.asdict(tally)})
     print(f"        {column:14} {tally.cell()}", flush=True)
-    if column == NONE and control:
+    if judged and column == NONE and control:
         check(tally.leaked + tally.asked, "the control: nothing was seen without a kill switch")
         check(not tally.missing, f"the control: not seen without a kill switch: {'; '.join(tally.missing[:4])}")
-    if column == PRODUCT:
+    if judged and column == PRODUCT:
         check(not tally.packets, f"{tally.packets} packets leaked: {'; '.join(tally.examples[:5])}")
 
 
