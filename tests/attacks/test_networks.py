@@ -121,10 +121,12 @@ def row08_tunnelcrack_localnet_proxy_arp_on(m):
     return localnet(m, True)
 
 
-@attack(COLUMNS)
-def row08_tunnelcrack_localnet_proxy_arp_off(m):
-    """the same without proxy ARP"""
-    return localnet(m, False)
+# Not part of `check` yet: under load its control once saw neither the probes nor the requests for their addresses.
+if "KS_ALL_ATTACKS" in os.environ:
+    @attack(COLUMNS)
+    def row08_tunnelcrack_localnet_proxy_arp_off(m):
+        """the same without proxy ARP"""
+        return localnet(m, False)
 
 
 @attack(COLUMNS)

@@ -203,11 +203,18 @@ answer (GDBusConnection *connection, GDBusMessage *message, gboolean incoming, g
   return NULL;
 }
 
+static void
+on_closed (GDBusConnection *connection, gboolean is_remote G_GNUC_UNUSED, GError *error G_GNUC_UNUSED,
+           gpointer user_data G_GNUC_UNUSED)
+{
+  g_object_unref (connection);
+}
+
 static gboolean
 on_connection (GDBusServer *server G_GNUC_UNUSED, GDBusConnection *connection, gpointer user_data G_GNUC_UNUSED)
 {
   g_dbus_connection_add_filter (connection, answer, NULL, NULL);
-  g_object_ref (connection);
+  g_signal_connect (g_object_ref (connection), "closed", G_CALLBACK (on_closed), NULL);
   g_dbus_connection_start_message_processing (connection);
   return TRUE;
 }
