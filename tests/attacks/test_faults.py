@@ -14,7 +14,6 @@ from kstest import attack_record
 from kstest.attack_machine import DOWN, UP, columns, public
 from kstest.attack_record import NONE, PRODUCT, Tally, attack
 from kstest.machine import VPN
-from kstest.netns import TARGET, TARGET6
 from kstest.runner import check, equal, wait_for
 
 COLUMNS = columns()

@@ -28,7 +28,6 @@ from .runner import Skip, check, wait_for
 from .vm import PATIENCE, CommandError, Machine
 from .vm_router import DIE_WITH_PARENT, INTERNET, LAN6_GATEWAY, LAN_CLIENT, LAN_GATEWAY
 from .vm_vpn import PUBLIC, PUBLIC6, SERVER, arm, install, make_wireguard, package, ping
-from .vm_wire import PRIVATE
 
 UP, LOST = "up", "lost"
 PORT = 51820
