@@ -145,6 +145,7 @@ class AttackVm:
                 self._measured[name] = self._measure(name)
             except (AssertionError, CommandError, Skip) as error:
                 self._measured[name] = error
+                self._common_lan()
             print(f"        {name}: measured in {time.monotonic() - start:.0f} s", flush=True)
         if isinstance(self._measured[name], Exception):
             raise self._measured[name]
@@ -239,10 +240,13 @@ class AttackVm:
         """ACT under a flood; the packets that leaked meanwhile."""
         mark = self.machine.wire.mark()
         request = json.dumps({"addresses": [PUBLIC, PUBLIC6], "uid": NOBODY, "interval": 0.003})
-        flood = self.machine.spawn(["timeout", "4", "python3", "-I", f"{GUEST}/probes.py", request], 30)
+        flood = self.machine.spawn(["sh", "-c", 'echo $$ >/run/ks-flood; exec timeout 60 "$@"', "sh",
+                                    "python3", "-I", f"{GUEST}/probes.py", request], 70)
         time.sleep(1.5)
         act()
-        output = flood.wait(60).stdout.splitlines()
+        time.sleep(0.5)
+        self.machine.run("kill $(cat /run/ks-flood)")
+        output = flood.wait(30).stdout.splitlines()
         time.sleep(0.5)
         leaks = self.machine.wire.since(mark).leak
         sent = sum(json.loads(output[-1]).values()) if output[-1:] and output[-1].startswith("{") else 0
@@ -319,6 +323,7 @@ class AttackVm:
                 self._send(localnet_cases(), UP, localnet_cases())
                 self._lose()
                 self._send(localnet_cases(), LOST)
+            self._common_lan()
             self._strict_reverse_path()
             if name == PRODUCT:
                 self._foreign_changes()
@@ -357,8 +362,6 @@ class AttackVm:
         finally:
             radvd.terminate()
             radvd.wait(10)
-            self.router.serve()
-            self._reconnect(LAN_CLIENT)
 
     @contextlib.contextmanager
     def _public_lan(self):
@@ -380,9 +383,12 @@ class AttackVm:
             self.router.run("ip", "address", "delete", "198.51.100.254/24", "dev", "tap0")
             self.router.run("ip", "address", "delete", "2001:db8:1::fe/64", "dev", "tap0")
             self.router.run("ip", "address", "add", f"{LAN_GATEWAY}/24", "dev", "tap0")
-            self.router.serve()
-            self._reconnect(LAN_CLIENT)
             wire.lan = self._lan
+
+    def _common_lan(self):
+        """As it was before those two."""
+        self.router.serve()
+        self._reconnect(LAN_CLIENT)
 
     def _strict_reverse_path(self):
         """Row 20."""
@@ -415,7 +421,7 @@ class AttackVm:
         self._flooded("row17_both_layers_at_once", lambda: self._destroy(
             f"ip rule flush; ip -6 rule flush; {MAIN_RULES}; nft flush ruleset"))
         tally = self._tallies["row17_both_layers_at_once"]
-        tally.note = f"back after {self.repair['ms']} ms"
+        tally.note = f"back after {self.repair['ms'] / 1000:.1f} s"
 
     def _destroy(self, script):
         """Run the SCRIPT and wait until `nm-killswitch check` finds nothing wrong; how long that took, in `repair`."""
@@ -444,7 +450,7 @@ ms = None
 while time.monotonic() < done + 20:
     now = state()
     if now == before:
-        ms = round((time.monotonic() - start) * 1000)
+        ms = round((time.monotonic() - done) * 1000)
         break
 print(json.dumps({"ms": ms, "destroying": round((done - start) * 1000),
                   "gone": sorted(set(before) - set(now)), "new": sorted(set(now) - set(before))}))
