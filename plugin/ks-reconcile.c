@@ -132,12 +132,16 @@ prove (KsReport *report, const KsPaths *paths, KsKernel *kernel)
   g_autofree char *state = ks_paths_runtime (paths, KS_GUARD_NAME);
   g_autoptr (KsSnapshot) snapshot = NULL;
   g_autoptr (GError) error = NULL;
+  KsGuardState guard;
 
   if (!report->policy || !report->policy->armed || report->changes == 0)
     return;
+  guard = ks_guard_inspect (report->policy, state, NULL, NULL);
+  /* the one that apply_guard() has left in place on purpose */
+  if (guard == KS_GUARD_DIFFERS && ks_situation_diff_flags (report->situation) != KS_DIFF_DEFAULT)
+    guard = KS_GUARD_IN_PLACE;
   snapshot = ks_kernel_dump (kernel, report->situation->config, &error);
-  if (snapshot && take_proof (report, snapshot, ks_guard_inspect (report->policy, state, NULL, NULL))
-      && count_unwanted_escapes (report) > 0)
+  if (snapshot && take_proof (report, snapshot, guard) && count_unwanted_escapes (report) > 0)
     g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL,
                  "%u of %u probes would get out past the kill switch: `nm-killswitch check` shows which",
                  count_unwanted_escapes (report), report->proof->probes->len);
