@@ -110,26 +110,27 @@ def row17_systemd_networkd_restarted(m):
         done; true""")
 
 
-# Not part of `check` yet: after it the VPN's connect asked the LAN for the address of its own server.
-if "KS_ALL_ATTACKS" in os.environ:
-    @attack(COLUMNS)
-    def row17_wg_quick_up_and_down(m):
-        """the rules, route and sysctl of wg-quick up, and its wg-quick down"""
-        up = """
-            sysctl -q net.ipv4.conf.all.src_valid_mark=1
-            for family in -4 -6; do
-                ip $family route add default dev eth0 table 51820
-                ip $family rule add not fwmark 51820 table 51820
-                ip $family rule add table main suppress_prefixlength 0
-            done"""
-        down = """
-            for family in -4 -6; do
-                while ip $family rule show | grep -q 'lookup 51820'; do ip $family rule delete table 51820; done
-                while ip $family rule show | grep -q 'from all lookup main suppress_prefixlength 0'; do
-                    ip $family rule delete table main suppress_prefixlength 0; done
-                ip $family route flush table 51820
-            done; true"""
-        return destroyed(m, up, down, same=False) + destroyed(m, up + down)
+@attack(COLUMNS)
+def row17_wg_quick_up_and_down(m):
+    """the rules, route and sysctl of wg-quick up, and its wg-quick down"""
+    # The route is by the uplink: if a packet got there, it would be seen.
+    lan = m.lab.lan
+    up = f"""
+        sysctl -q net.ipv4.conf.all.src_valid_mark=1
+        ip route add default via {lan.router} dev eth0 table 51820
+        ip -6 route add default via {lan.router6} dev eth0 table 51820
+        for family in -4 -6; do
+            ip $family rule add not fwmark 51820 table 51820
+            ip $family rule add table main suppress_prefixlength 0
+        done"""
+    down = """
+        for family in -4 -6; do
+            while ip $family rule show | grep -q 'lookup 51820'; do ip $family rule delete table 51820; done
+            while ip $family rule show | grep -q 'from all lookup main suppress_prefixlength 0'; do
+                ip $family rule delete table main suppress_prefixlength 0; done
+            ip $family route flush table 51820
+        done; true"""
+    return destroyed(m, up, down, same=False) + destroyed(m, up + down)
 
 
 @attack(COLUMNS)

@@ -340,7 +340,7 @@ def row20_strict_reverse_path_filtering(m):
         mark = m.mark()
         m.check_tunnel_carries()
         m.check_works()
-        return m.judge(mark, []) if m.column == PRODUCT else Tally()
+        return (m.judge(mark, []) if m.column == PRODUCT else Tally()) + Tally(note="works")
     finally:
         m.host.sysctl(ipv4__conf__all__rp_filter=0, ipv4__conf__default__rp_filter=0, ipv4__conf__eth0__rp_filter=0)
 

@@ -207,7 +207,7 @@ def versions(machine):
     def first(*command):
         return machine.host.run(*command, check=False).stdout.split("\n", maxsplit=1)[0].strip()
     return {"NetworkManager": first("NetworkManager", "--version"), "OpenVPN": first("openvpn", "--version").split(" ")[1],
-            "nftables": first("nft", "--version"), "iproute2": first("ip", "-V").rpartition("-")[2],
+            "nftables": first("nft", "--version").split(" ")[1], "iproute2": first("ip", "-V").partition("iproute2-")[2].split(",")[0],
             "nm-killswitch": netns_version()}
 
 

@@ -46,7 +46,7 @@ class Tally:
             return self.note
         text = f"{self.leaked}/{self.sent}"
         if self.asked:
-            text += f" +{self.asked} ARP/ND"
+            text += f" +{self.asked} ARP"
         return f"{text}, {self.note}" if self.note else text
 
 

@@ -19,7 +19,8 @@ _TITLES = {NONE: "no kill switch", ARTICLE: "article", WG_QUICK: "wg-quick", PRO
 _WHERE = {
     "OpenVPN": "NetworkManager with OpenVPN, in network namespaces. wg-quick does not apply.",
     "WireGuard": "WireGuard, in a virtual machine whose network card is captured from outside. The VPN is lost by "
-                 "deleting its device.",
+                 "deleting its device. All cases of a round are sent at once, so each shows the round's requests to the "
+                 "neighbours.",
 }
 
 _HEAD = """\
@@ -27,14 +28,14 @@ _HEAD = """\
 
 What left the host in each case of the list that the kill switch is built against, seen from the other end of its
 cable: with no kill switch, with the commands of the article that the idea comes from, with wg-quick and the kill
-switch of its manual, and with nm-killswitch. This file is made by `make attacks`; `make check-attacks` runs the same
-cases and fails if one packet leaks with nm-killswitch, or if none does without it.
+switch of its manual, and with nm-killswitch. This file is made by `make attacks`; `make check-attacks` runs the
+OpenVPN cases and fails if one packet leaks with nm-killswitch, or if none does without it.
 
 Measured on {date} with {facts}.
 
 A cell is *leaked / sent*: of so many probes, as the unprivileged user nobody and as root, with the VPN up and with the
-VPN lost, so many were seen on the wire. Where a case runs under a flood, or a transfer, it is packets. `+N ARP/ND`
-are requests to the neighbours for addresses outside the LAN, which tell where somebody wants to go. A probe that a
+VPN lost, so many were seen on the wire. Where a case runs under a flood, or a transfer, it is packets. `+N ARP`
+are requests to the neighbours (ARP, or of IPv6) for addresses outside the LAN, which tell where somebody wants to go. A probe that a
 tunnel which is up carries is no leak, so without a kill switch about half of them are, where a case is not about
 passing by the tunnel.
 
@@ -66,13 +67,10 @@ def _row(name):
     return int(found.group(1)) if found else 99
 
 
-def _claim(about):
-    return about[:1].upper() + about[1:]
-
-
 def _markdown(groups, facts):
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-    lines = [_HEAD.format(date=date, facts=", ".join(f"{name} {version}" for name, version in sorted(facts.items())))]
+    measured = ", ".join(f"{name} {version}" for name, version in sorted(facts.items()))
+    lines = [_HEAD.format(date=date, facts=measured)]
     for group, cases in groups.items():
         columns = _COLUMNS[group]
         lines += [f"## {group}", "", _WHERE[group], "",
@@ -82,7 +80,7 @@ def _markdown(groups, facts):
             case = cases[name]
             row = _row(name)
             cells = [case[column]["cell"] if column in case else "" for column in columns]
-            lines.append(f"| {row if row < 99 else ''} | {_claim(case['about'])} | " + " | ".join(cells) + " |")
+            lines.append(f"| {row if row < 99 else ''} | {case['about']} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
 
