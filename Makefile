@@ -126,6 +126,8 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_SUPPORT) $(PLUGIN)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PACKAGE_LIBS) $(TEST_LIBS)
 $(BUILD)/tests/%.o: ALL_CPPFLAGS += -Itests/lib -DKS_TESTS='"$(CURDIR)/tests"'
 
+-include tests/fuzz/fuzz.mk
+
 # What tests/kernel/test-faults.c runs: the programs, built with fault injection.
 FAULTY = $(BUILD)/faults
 $(BUILD)/tests/kernel/test-faults.o: ALL_CPPFLAGS += -DKS_FAULTY='"$(abspath $(FAULTY))"'
@@ -140,13 +142,21 @@ tests: $(UNIT_TESTS) $(KERNEL_TESTS)
 dependencies:
 	packaging/install-dependencies check
 
-.PHONY: check check-unit check-kernel check-nm check-attacks check-vm check-lifecycle
+.PHONY: check check-unit check-sanitizers sanitized-tests check-valgrind check-kernel check-nm check-attacks check-vm
 # Each suite runs in a make of its own: what `dependencies` has just installed is seen by pkg-config only then.
 check: dependencies
 	tests/run-all
 
 check-unit: $(UNIT_TESTS)
 	tests/run-cmocka $(UNIT_TESTS)
+# The same under the sanitizers, and with what fuzzing has found.
+check-sanitizers:
+	$(MAKE) --no-print-directory SANITIZE=address,undefined sanitized-tests
+sanitized-tests: $(UNIT_TESTS) $(CORPORA_TEST)
+	tests/run-cmocka $(UNIT_TESTS) $(CORPORA_TEST)
+VALGRIND ?= valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
+check-valgrind: $(UNIT_TESTS)
+	TEST_WRAPPER='$(VALGRIND)' tests/run-cmocka $(UNIT_TESTS)
 check-kernel: $(KERNEL_TESTS) faulty
 	tests/run-cmocka $(KERNEL_TESTS)
 check-nm: all
@@ -159,14 +169,11 @@ ATTACKS      = $(CURDIR)/$(BUILD)/attacks
 attacks: all deb
 	rm -rf $(ATTACKS)
 	-KS_ATTACKS=$(ATTACKS) $(PYTHON) tests/run-suite tests/attacks
-	-KS_ATTACKS=$(ATTACKS) $(PYTHON) tests/vm_lifecycle/test_attacks_wireguard.py
+	-KS_ATTACKS=$(ATTACKS) $(PYTHON) tests/run-suite tests/vm/test_attacks.py
 	$(PYTHON) -c 'import sys; sys.path.insert(0, "tests/lib"); from kstest import attack_table; \
 		attack_table.main(["$(ATTACKS)", "docs/attacks.md"])'
-check-vm: deb
-	$(PYTHON) tests/run-suite tests/vm
-# Written, and not yet all run: no part of check until they are.
-check-lifecycle: deb
-	$(PYTHON) tests/run-suite tests/vm_lifecycle
+check-vm:
+	tests/run-all vm
 
 .PHONY: demo
 demo:
@@ -183,8 +190,6 @@ deb:
 # --- upkeep ---
 
 C_FILES = $(wildcard plugin/*.[ch] plugin/*/*.[ch] dispatcher/*.[ch] tests/*/*.[ch])
-
--include tests/fuzz/fuzz.mk
 
 .PHONY: format lint
 format:
@@ -203,11 +208,13 @@ help:
 	@echo 'uninstall      remove what install put there'
 	@echo 'check          install what the tests need, then run every suite'
 	@echo 'check-unit     values, parsing, policy, difference: no privileges'
+	@echo 'check-sanitizers, check-valgrind  the same with what finds misuse of memory; and the corpora of the fuzzing'
 	@echo 'check-kernel   against the real kernel, in network namespaces (root)'
 	@echo 'check-nm       a real NetworkManager and OpenVPN in namespaces (root)'
 	@echo 'check-attacks  the cases a kill switch has to withstand (root)'
 	@echo 'attacks        the same cases with other kill switches for comparison; writes docs/attacks.md (root)'
 	@echo 'check-vm       a whole Debian in a virtual machine (root)'
+	@echo 'fuzz           look for new findings, FUZZ_SECONDS for each parser'
 	@echo 'demo           show the main job on this machine, without touching its network'
 	@echo 'deb            the Debian package, into build/deb/'
 	@echo 'format, lint   clang-format; both compilers with warnings as errors, and the other linters'

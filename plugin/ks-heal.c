@@ -61,6 +61,23 @@ wait_ms (guint repairs)
   return excess > 5 ? MAX_WAIT_MS : MIN (FIRST_WAIT_MS << (excess - 1), MAX_WAIT_MS);
 }
 
+/* Of the routes by a device, those that went just now and are back as they were: the device has been there all along.
+ */
+static guint
+count_restored (const GArray *followed, const GArray *deleted)
+{
+  guint count = 0;
+
+  for (guint i = 0; i < followed->len; i++) {
+    gboolean restored = FALSE;
+
+    for (guint j = 0; j < deleted->len && !restored; j++)
+      restored = ks_route_equal (&g_array_index (followed, KsRoute, i), &g_array_index (deleted, KsRoute, j));
+    count += restored;
+  }
+  return count;
+}
+
 KsReport *
 ks_heal (const KsPaths *paths, const int *sockets, guint count, gboolean *insists)
 {
@@ -68,20 +85,23 @@ ks_heal (const KsPaths *paths, const int *sockets, guint count, gboolean *insist
   g_autoptr (KsConfig) config = ks_config_read (paths->config, errors);
   g_autofree char *path = ks_paths_runtime (paths, HISTORY_NAME);
   g_autoptr (GArray) history = read_history (path);
+  g_autoptr (GArray) deleted = g_array_new (FALSE, FALSE, sizeof (KsRoute));
   KsReport *result = NULL;
 
   *insists = FALSE;
   for (int round = 0; round < MAX_ROUNDS; round++) {
     KsReport *report;
 
-    if (ks_monitor_drain (sockets, count, config) != KS_NOTICE_RELEVANT && (count > 0 || round > 0))
+    if (ks_monitor_drain (sockets, count, config, deleted) != KS_NOTICE_RELEVANT && (count > 0 || round > 0))
       break;
     if (wait_ms (history->len) > 0) {
       *insists = TRUE;
       g_usleep (wait_ms (history->len) * 1000);
-      ks_monitor_drain (sockets, count, config);
+      ks_monitor_drain (sockets, count, config, deleted);
     }
     report = ks_reconcile (paths, NULL, KS_RECONCILE_QUICK);
+    report->repairs += count_restored (report->followed, deleted);
+    g_array_set_size (deleted, 0);
     if (report->repairs > 0) {
       gint64 now = g_get_monotonic_time ();
 

@@ -27,6 +27,7 @@ report_new (void)
 
   self->errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
   self->done = g_ptr_array_new_with_free_func (g_free);
+  self->followed = g_array_new (FALSE, FALSE, sizeof (KsRoute));
   return self;
 }
 
@@ -38,6 +39,7 @@ ks_report_free (KsReport *self)
   g_clear_pointer (&self->proof, ks_proof_free);
   g_ptr_array_unref (self->errors);
   g_ptr_array_unref (self->done);
+  g_array_unref (self->followed);
   g_free (self);
 }
 
@@ -165,7 +167,10 @@ apply_once (KsReport *report, KsKernel *kernel, KsSnapshot *snapshot, GError **e
   for (guint i = 0; i < plan->len; i++) {
     const KsStep *step = &g_array_index (plan, KsStep, i);
 
-    report->repairs += step->kind == KS_STEP_ADD_RULE;
+    if (step->kind == KS_STEP_ADD_ROUTE && step->route.type == RTN_UNICAST)
+      g_array_append_val (report->followed, step->route);
+    else
+      report->repairs += step->kind == KS_STEP_ADD_RULE || step->kind == KS_STEP_ADD_ROUTE;
     g_ptr_array_add (report->done, ks_step_format (step));
   }
   return FALSE;
@@ -331,6 +336,7 @@ join_reports (KsReport *earlier, KsReport *later)
 {
   later->changes += earlier->changes;
   later->repairs += earlier->repairs;
+  g_array_append_vals (later->followed, earlier->followed->data, earlier->followed->len);
   for (guint i = 0; i < earlier->done->len; i++)
     g_ptr_array_add (later->done, g_strdup (earlier->done->pdata[i]));
   ks_report_free (earlier);

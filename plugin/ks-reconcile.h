@@ -18,7 +18,8 @@ typedef struct {
   KsSituation *situation;
   KsPolicy *policy;
   guint changes; /* messages the kernel accepted, the guard's transactions included */
-  guint repairs; /* of them, rules put in place and transactions of the guard: what nobody but us should change */
+  guint repairs; /* of them, what nobody but us should change: rules, routes without a device, the guard */
+  GArray *followed; /* of KsRoute: those added by a device, which comes and goes with a tunnel or an uplink */
   GPtrArray *done; /* of char*: the steps, for messages */
   KsGuardState guard; /* of ks_reconcile_preview(): what is in place */
   KsGuardCounters counters; /* of ks_reconcile_preview() */

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 
 #include "kernel/ks-guard.h"
+#include "kernel/ks-route-message.h"
+#include "policy/ks-policy.h"
 
 #define BUFFER_SIZE (64 * 1024)
 /* Messages of every nf_tables object name their table in an attribute of this number (NFTA_*_TABLE). */
@@ -57,8 +59,19 @@ is_relevant (struct nlmsghdr *header, const KsConfig *config)
   }
 }
 
+/* A route of ours by a tunnel that went, for who wants to know whether it has to come back. */
+static void
+take_deleted (struct nlmsghdr *header, const KsConfig *config, GArray *deleted)
+{
+  KsRoute route;
+
+  if (header->nlmsg_type == RTM_DELROUTE && ks_route_message_parse (header, &route)
+      && ks_policy_owns_route (config, &route) && (route.table == config->table || route.table == config->tunnel_table))
+    g_array_append_val (deleted, route);
+}
+
 static KsNotice
-drain_one (int socket, char *buffer, const KsConfig *config)
+drain_one (int socket, char *buffer, const KsConfig *config, GArray *deleted)
 {
   KsNotice notice = KS_NOTICE_NONE;
 
@@ -75,20 +88,23 @@ drain_one (int socket, char *buffer, const KsConfig *config)
       return notice;
     notice = MAX (notice, KS_NOTICE_OTHER);
     for (struct nlmsghdr *header = (struct nlmsghdr *) (gpointer) buffer; NLMSG_OK (header, (size_t) length);
-         header = NLMSG_NEXT (header, length))
+         header = NLMSG_NEXT (header, length)) {
       if (is_relevant (header, config))
         notice = KS_NOTICE_RELEVANT;
+      if (deleted)
+        take_deleted (header, config, deleted);
+    }
   }
 }
 
 KsNotice
-ks_monitor_drain (const int *sockets, guint count, const KsConfig *config)
+ks_monitor_drain (const int *sockets, guint count, const KsConfig *config, GArray *deleted)
 {
   g_autofree char *buffer = g_malloc (BUFFER_SIZE);
   KsNotice notice = KS_NOTICE_NONE;
 
   for (guint i = 0; i < count; i++) {
-    KsNotice one = drain_one (sockets[i], buffer, config); /* not inside MAX(), which evaluates it twice */
+    KsNotice one = drain_one (sockets[i], buffer, config, deleted); /* not inside MAX(), which evaluates it twice */
 
     notice = MAX (notice, one);
   }

@@ -13,5 +13,9 @@ typedef enum {
   KS_NOTICE_RELEVANT, /* a rule, a route of ours or of main, our guard; or more was lost than was read */
 } KsNotice;
 
-/* Reads everything that waits on the @count netlink sockets, without blocking, and says what it was about. */
-KsNotice ks_monitor_drain (const int *sockets, guint count, const KsConfig *config);
+/*
+ * Reads everything that waits on the @count netlink sockets, without blocking,
+ * and says what it was about. The routes of the tunnels that were deleted are
+ * appended to @deleted (KsRoute), which may be NULL.
+ */
+KsNotice ks_monitor_drain (const int *sockets, guint count, const KsConfig *config, GArray *deleted);

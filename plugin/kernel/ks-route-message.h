@@ -14,7 +14,7 @@ KsNlMessage *ks_route_message_delete (const KsRoute *route);
 /* A request to dump @table of @family. */
 KsNlMessage *ks_route_message_dump (int family, guint32 table);
 /*
- * Parses a message of such a dump. Returns FALSE, with @out untouched, for a
+ * Parses a message of such a dump, or one that tells of a change. Returns FALSE, with @out untouched, for a
  * message that is malformed, of another kind or of another family. Next hops
  * that are dead (their device is down) are left out.
  */

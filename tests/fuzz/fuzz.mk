@@ -1,5 +1,5 @@
 # Fuzzing with libFuzzer: `make fuzz` runs each target for FUZZ_SECONDS, `make fuzz-NAME` one of them;
-# `make check-fuzz` replays tests/fuzz/corpus/ under the sanitizers. New inputs go to $(FUZZ_BUILD)/corpus/.
+# `make check-sanitizers` replays tests/fuzz/corpus/ as well. New inputs go to $(FUZZ_BUILD)/corpus/.
 #
 # A finding is left in $(FUZZ_BUILD)/found/; once it is fixed, it belongs into tests/fuzz/corpus/NAME/.
 
@@ -34,11 +34,5 @@ CORPORA_TEST    = $(BUILD)/tests/fuzz/test-corpora
 CORPORA_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz/*.c))
 $(CORPORA_TEST): $(CORPORA_OBJECTS) $(TEST_SUPPORT) $(PLUGIN)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PACKAGE_LIBS) $(TEST_LIBS)
-
-.PHONY: check-fuzz replay-corpora
-check-fuzz:
-	$(MAKE) --no-print-directory SANITIZE=address,undefined replay-corpora
-replay-corpora: $(CORPORA_TEST)
-	tests/run-cmocka $(CORPORA_TEST)
 
 -include $(FUZZ_OBJECTS:.o=.d) $(wildcard $(FUZZ_BUILD)/tests/fuzz/*.d)

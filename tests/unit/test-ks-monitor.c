@@ -15,6 +15,7 @@
 
 #include "kernel/ks-guard.h"
 #include "kernel/ks-monitor.h"
+#include "kernel/ks-route-message.h"
 
 /* The two sockets that systemd passes, and the kernel's end of each. */
 typedef struct {
@@ -72,7 +73,7 @@ drain (const Sockets *sockets)
 {
   g_autoptr (KsConfig) config = ks_config_new ();
 
-  return ks_monitor_drain (sockets->ours, 2, config);
+  return ks_monitor_drain (sockets->ours, 2, config, NULL);
 }
 
 static void
@@ -141,6 +142,39 @@ monitor_takes_a_cut_off_message_seriously (void **state G_GNUC_UNUSED)
   sockets_close (&sockets);
 }
 
+static void
+send_message (int socket, struct nlmsghdr *header, int type)
+{
+  header->nlmsg_type = type;
+  assert_true (send (socket, header, header->nlmsg_len, 0) > 0);
+}
+
+/* The tunnel's own routes, so that it can be said that somebody took one away. */
+static void
+monitor_keeps_the_tunnels_deleted_routes (void **state G_GNUC_UNUSED)
+{
+  static const guint32 tables[] = { 83, 84, 85, RT_TABLE_MAIN };
+  g_autoptr (KsConfig) config = ks_config_new ();
+  g_autoptr (GArray) deleted = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+  Sockets sockets;
+
+  sockets_open (&sockets);
+  for (guint i = 0; i < G_N_ELEMENTS (tables); i++) {
+    KsPrefix all = { .family = AF_INET }, none = { 0 };
+    KsRoute route = ks_route_via (tables[i], config->protocol, &all, 100, 7, &none);
+    g_autoptr (KsNlMessage) message = ks_route_message_add (&route);
+
+    send_message (sockets.kernel[0], nlmsg_hdr (message), RTM_DELROUTE);
+    send_message (sockets.kernel[0], nlmsg_hdr (message), RTM_NEWROUTE);
+  }
+  assert_int_equal (ks_monitor_drain (sockets.ours, 2, config, deleted), KS_NOTICE_RELEVANT);
+  assert_int_equal (deleted->len, 2);
+  assert_int_equal (g_array_index (deleted, KsRoute, 0).table, 83);
+  assert_int_equal (g_array_index (deleted, KsRoute, 0).nexthops[0].ifindex, 7);
+  assert_int_equal (g_array_index (deleted, KsRoute, 1).table, 84);
+  sockets_close (&sockets);
+}
+
 int
 main (void)
 {
@@ -149,6 +183,7 @@ main (void)
     cmocka_unit_test (monitor_notices_a_single_message_of_each_kind),
     cmocka_unit_test (monitor_ignores_what_others_do),
     cmocka_unit_test (monitor_finds_the_one_that_matters_among_many),
+    cmocka_unit_test (monitor_keeps_the_tunnels_deleted_routes),
     cmocka_unit_test (monitor_takes_a_cut_off_message_seriously),
   };
 

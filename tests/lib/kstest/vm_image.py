@@ -25,7 +25,7 @@ GUEST = os.path.join(ROOT, "tests", "vm", "guest")
 PACKAGES = (
     "systemd-sysv", "udev", "dbus", "kmod", "procps", "netbase", "python3",
     "network-manager", "network-manager-openvpn", "openvpn", "wireguard-tools", "openssl",
-    "linux-image-cloud-amd64", "iproute2", "nftables", "iputils-ping", "dnsmasq-base", "tcpdump",
+    "linux-image-cloud-amd64", "iproute2", "nftables", "iptables", "iputils-ping", "dnsmasq-base", "tcpdump",
     "busybox-static",  # for the initial RAM disk
     # what the package under test depends on: it is installed in the guest, without a network
     "libnl-3-200", "libnl-route-3-200", "libnftables1", "libnm0", "libglib2.0-bin",

@@ -176,7 +176,7 @@ def arm(machine, vpn, zone="killswitch"):
     """Turn the kill switch on as a user does, and wait until the product has taken notice."""
     machine.run(["nmcli", "connection", "modify", vpn.name, "connection.zone", zone])
     wait_for(lambda: rules_of_ours(machine), 30 * PATIENCE, f"there are rules once {vpn.name} is armed", 0.3)
-    _wait_settled(machine)
+    wait_settled(machine)
 
 
 def disarm(machine, vpn, all_of_them=True):
@@ -184,10 +184,10 @@ def disarm(machine, vpn, all_of_them=True):
     machine.run(["nmcli", "connection", "modify", vpn.name, "connection.zone", ""])
     if all_of_them:
         wait_for(lambda: not rules_of_ours(machine), 30 * PATIENCE, f"no rule is left once {vpn.name} is disarmed", 0.3)
-    _wait_settled(machine)
+    wait_settled(machine)
 
 
-def _wait_settled(machine):
+def wait_settled(machine):
     """Wait until two looks at the rules, half a second apart, see the same: the first rule is not the last."""
     seen = [None]
 
