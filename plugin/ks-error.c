@@ -19,3 +19,17 @@ ks_error_printable (const char *text)
   }
   return g_string_free (out, FALSE);
 }
+
+void
+ks_error_add (GPtrArray *errors, const char *format, ...)
+{
+  va_list arguments;
+  g_autofree char *text = NULL;
+  g_autofree char *printable = NULL;
+
+  va_start (arguments, format);
+  text = g_strdup_vprintf (format, arguments);
+  va_end (arguments);
+  printable = ks_error_printable (text);
+  g_ptr_array_add (errors, g_error_new_literal (KS_ERROR, KS_ERROR_INVALID, printable));
+}

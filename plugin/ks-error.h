@@ -19,5 +19,7 @@ typedef enum {
 #define KS_ERROR (ks_error_quark ())
 GQuark ks_error_quark (void);
 
-/* Returns @error's text without control characters, safe for a terminal and a journal (transfer full). */
+/* Returns @text without control characters, safe for a terminal and a journal (transfer full). */
 char *ks_error_printable (const char *text);
+/* Appends a GError* (KS_ERROR_INVALID) to @errors, its text made printable. */
+void ks_error_add (GPtrArray *errors, const char *format, ...) G_GNUC_PRINTF (2, 3);

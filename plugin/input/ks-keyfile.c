@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which of several files with one UUID counts follows NetworkManager
+ * (nms-keyfile-storage.c, cmp_fcn()): /run before /etc before /usr/lib; in one
+ * directory a tombstone, then the newer file. Every file is loaded, for its
+ * UUID.
+ */
+#include "input/ks-keyfile.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ks-error.h"
+
+typedef struct {
+  KsKeyfile *keyfile; /* of a tombstone, without a file */
+  guint directory; /* index: lower wins */
+  gboolean is_tombstone;
+  struct timespec mtime;
+} Candidate;
+
+typedef struct {
+  GPtrArray *candidates; /* of Candidate */
+  GPtrArray *unreadable;
+  GPtrArray *errors;
+} Search;
+
+void
+ks_keyfile_free (KsKeyfile *self)
+{
+  g_free (self->path);
+  g_free (self->uuid);
+  if (self->file)
+    g_key_file_unref (self->file);
+  g_free (self);
+}
+
+static Candidate *
+candidate_new (Search *s, const char *path, guint directory)
+{
+  Candidate *candidate = g_new0 (Candidate, 1);
+
+  candidate->keyfile = g_new0 (KsKeyfile, 1);
+  candidate->keyfile->path = g_strdup (path);
+  candidate->directory = directory;
+  g_ptr_array_add (s->candidates, candidate);
+  return candidate;
+}
+
+static void
+candidate_free (gpointer data)
+{
+  Candidate *candidate = data;
+
+  g_clear_pointer (&candidate->keyfile, ks_keyfile_free);
+  g_free (candidate);
+}
+
+/* Six letters or digits after the last dot: the temporary file of a writer (mkstemp). */
+static gboolean
+has_temporary_suffix (const char *name)
+{
+  const char *dot = strrchr (name, '.');
+
+  if (!dot || strlen (dot + 1) != 6)
+    return FALSE;
+  for (const char *p = dot + 1; *p; p++)
+    if (!g_ascii_isalnum (*p))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+has_suffix_ignoring_case (const char *name, const char *suffix)
+{
+  gsize length = strlen (name), suffix_length = strlen (suffix);
+
+  return length > suffix_length && g_ascii_strcasecmp (name + length - suffix_length, suffix) == 0;
+}
+
+/* nm_keyfile_utils_ignore_filename() */
+static gboolean
+is_profile_name (const char *name, gboolean any_name)
+{
+  if (*name == '.' || *name == '\0')
+    return FALSE;
+  if (!any_name)
+    return g_str_has_suffix (name, ".nmconnection") && strlen (name) > strlen (".nmconnection");
+  return !g_str_has_suffix (name, "~") && !has_temporary_suffix (name) && !has_suffix_ignoring_case (name, ".pem")
+         && !has_suffix_ignoring_case (name, ".der");
+}
+
+/* UUID.nmmeta: the UUID (transfer full), or NULL for another name. */
+static char *
+tombstone_uuid (const char *name)
+{
+  g_autofree char *uuid = NULL;
+
+  if (strlen (name) != 36 + strlen (".nmmeta") || !g_str_has_suffix (name, ".nmmeta"))
+    return NULL;
+  uuid = g_strndup (name, 36);
+  return g_uuid_string_is_valid (uuid) ? g_steal_pointer (&uuid) : NULL;
+}
+
+/* A link to /dev/null, or a file that says so. */
+static gboolean
+is_tombstone (const char *path)
+{
+  g_autofree char *target = g_file_read_link (path, NULL);
+  g_autoptr (GKeyFile) file = NULL;
+  g_autofree char *loaded_path = NULL;
+
+  if (target)
+    return strcmp (target, "/dev/null") == 0;
+  file = g_key_file_new ();
+  if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, NULL))
+    return FALSE;
+  loaded_path = g_key_file_get_string (file, "nmmeta", "loaded-path", NULL);
+  return g_strcmp0 (loaded_path, "/dev/null") == 0;
+}
+
+static void
+add_unreadable (Search *s, const char *path)
+{
+  g_ptr_array_add (s->unreadable, g_strdup (path));
+}
+
+/*
+ * Why NetworkManager would not read the file: it is not root's, or others may
+ * read it. NULL when it would. Tests run as an ordinary user own theirs.
+ */
+static const char *
+insecurity (const struct stat *status)
+{
+  if (!S_ISREG (status->st_mode))
+    return "is not a regular file";
+  if (status->st_uid != 0 && status->st_uid != geteuid ())
+    return "is not owned by root";
+  if (status->st_mode & 0077)
+    return "may be read by others (mode 0600 is right): NetworkManager ignores it";
+  return NULL;
+}
+
+static char *
+lower_uuid (GKeyFile *file)
+{
+  g_autofree char *uuid = g_key_file_get_string (file, "connection", "uuid", NULL);
+
+  return uuid && *uuid ? g_ascii_strdown (uuid, -1) : NULL;
+}
+
+static void
+add_profile_file (Search *s, const char *path, guint directory)
+{
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+  g_autoptr (GError) error = NULL;
+  const char *insecure;
+  struct stat status;
+  Candidate *candidate;
+
+  if (stat (path, &status) < 0) {
+    if (errno != ENOENT) { /* gone since it was listed, or a link to nothing */
+      ks_error_add (s->errors, "%s: %s", path, g_strerror (errno));
+      add_unreadable (s, path);
+    }
+    return;
+  }
+  if (S_ISDIR (status.st_mode))
+    return;
+  insecure = insecurity (&status);
+  if (insecure) {
+    ks_error_add (s->errors, "%s: %s", path, insecure);
+    add_unreadable (s, path);
+    return;
+  }
+  if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, &error)) {
+    if (!g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+      ks_error_add (s->errors, "%s: %s", path, error->message);
+      add_unreadable (s, path);
+    }
+    return;
+  }
+  /* empty after a crash, or cut short: no profile that was taken away */
+  if (!g_key_file_has_group (file, "connection")) {
+    ks_error_add (s->errors, "%s: there is no [connection] section", path);
+    add_unreadable (s, path);
+    return;
+  }
+  candidate = candidate_new (s, path, directory);
+  candidate->keyfile->uuid = lower_uuid (file);
+  candidate->mtime = status.st_mtim;
+  candidate->keyfile->file = g_steal_pointer (&file);
+}
+
+static void
+add_tombstone (Search *s, const char *path, const char *uuid, guint directory)
+{
+  Candidate *candidate;
+
+  if (!is_tombstone (path))
+    return;
+  candidate = candidate_new (s, path, directory);
+  candidate->keyfile->uuid = g_ascii_strdown (uuid, -1);
+  candidate->is_tombstone = TRUE;
+}
+
+static void
+list_directory (Search *s, const KsProfileDirectory *directory, guint index)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GDir) dir = g_dir_open (directory->path, 0, &error);
+  const char *name;
+
+  if (!dir) {
+    if (!g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+      ks_error_add (s->errors, "%s", error->message);
+      add_unreadable (s, directory->path);
+    }
+    return;
+  }
+  while ((errno = 0, name = g_dir_read_name (dir))) {
+    g_autofree char *path = g_build_filename (directory->path, name, NULL);
+    g_autofree char *uuid = directory->tombstones ? tombstone_uuid (name) : NULL;
+
+    if (uuid)
+      add_tombstone (s, path, uuid, index);
+    else if (is_profile_name (name, directory->any_name))
+      add_profile_file (s, path, index);
+  }
+  if (errno) {
+    ks_error_add (s->errors, "%s: %s", directory->path, g_strerror (errno));
+    add_unreadable (s, directory->path);
+  }
+}
+
+/* Less than 0 when @a counts and @b does not. */
+static int
+compare_precedence (const Candidate *a, const Candidate *b)
+{
+  if (a->directory != b->directory)
+    return a->directory < b->directory ? -1 : 1;
+  if (a->is_tombstone != b->is_tombstone)
+    return a->is_tombstone ? -1 : 1;
+  if (a->mtime.tv_sec != b->mtime.tv_sec)
+    return a->mtime.tv_sec > b->mtime.tv_sec ? -1 : 1;
+  if (a->mtime.tv_nsec != b->mtime.tv_nsec)
+    return a->mtime.tv_nsec > b->mtime.tv_nsec ? -1 : 1;
+  return -strcmp (a->keyfile->path, b->keyfile->path);
+}
+
+static const char *
+keyfile_key (const KsKeyfile *keyfile)
+{
+  return keyfile->uuid ? keyfile->uuid : keyfile->path;
+}
+
+/* UUID -> the Candidate that counts. Files without a UUID are profiles of their own. */
+static GHashTable *
+find_winners (const GPtrArray *candidates)
+{
+  GHashTable *winners = g_hash_table_new (g_str_hash, g_str_equal);
+
+  for (guint i = 0; i < candidates->len; i++) {
+    Candidate *candidate = candidates->pdata[i];
+    const char *key = keyfile_key (candidate->keyfile);
+    Candidate *other = g_hash_table_lookup (winners, key);
+
+    if (!other || compare_precedence (candidate, other) < 0)
+      g_hash_table_insert (winners, (gpointer) key, candidate);
+  }
+  return winners;
+}
+
+GPtrArray *
+ks_keyfile_find (const KsProfileDirectory *directories, GPtrArray *unreadable, GPtrArray *errors)
+{
+  g_autoptr (GPtrArray) candidates = g_ptr_array_new_with_free_func (candidate_free);
+  g_autoptr (GHashTable) winners = NULL;
+  GPtrArray *keyfiles = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_keyfile_free);
+  Search s = { .candidates = candidates, .unreadable = unreadable, .errors = errors };
+
+  for (guint i = 0; directories[i].path; i++)
+    list_directory (&s, &directories[i], i);
+
+  winners = find_winners (candidates);
+  for (guint i = 0; i < candidates->len; i++) {
+    Candidate *candidate = candidates->pdata[i];
+
+    if (!candidate->is_tombstone && g_hash_table_lookup (winners, keyfile_key (candidate->keyfile)) == candidate)
+      g_ptr_array_add (keyfiles, g_steal_pointer (&candidate->keyfile));
+  }
+  return keyfiles;
+}

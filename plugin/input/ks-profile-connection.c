@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "input/ks-profile-connection.h"
+
+#include <NetworkManager.h>
+#include <pwd.h>
+
+#include "input/ks-event.h"
+#include "ks-error.h"
+
+static void
+add_prefix (GArray *prefixes, int family, const char *address, guint length)
+{
+  KsPrefix prefix;
+
+  if (!ks_prefix_parse (address, &prefix, NULL) || prefix.family != family || length > prefix.length || length == 0)
+    return;
+  prefix.length = length;
+  prefix = ks_prefix_network (&prefix);
+  ks_prefix_array_add (prefixes, &prefix);
+}
+
+static void
+read_ip_config (KsProfile *profile, NMSettingIPConfig *config, int family)
+{
+  if (!config)
+    return;
+  if (family == AF_INET)
+    profile->never_default4 = nm_setting_ip_config_get_never_default (config);
+  else
+    profile->never_default6 = nm_setting_ip_config_get_never_default (config);
+  for (guint i = 0; i < nm_setting_ip_config_get_num_addresses (config); i++) {
+    NMIPAddress *address = nm_setting_ip_config_get_address (config, i);
+
+    add_prefix (profile->prefixes, family, nm_ip_address_get_address (address), nm_ip_address_get_prefix (address));
+  }
+  for (guint i = 0; i < nm_setting_ip_config_get_num_routes (config); i++) {
+    NMIPRoute *route = nm_setting_ip_config_get_route (config, i);
+
+    add_prefix (profile->prefixes, family, nm_ip_route_get_dest (route), nm_ip_route_get_prefix (route));
+  }
+  for (guint i = 0; i < nm_setting_ip_config_get_num_dns (config); i++) {
+    KsPrefix server;
+
+    if (ks_prefix_parse (nm_setting_ip_config_get_dns (config, i), &server, NULL))
+      ks_prefix_array_add (profile->nameservers, &server);
+  }
+}
+
+static void
+read_peer (KsProfile *profile, NMWireGuardPeer *peer, gboolean routed, GPtrArray *errors)
+{
+  const char *endpoint = nm_wireguard_peer_get_endpoint (peer);
+
+  if (endpoint) {
+    g_autoptr (GError) error = NULL;
+    KsEndpoint *parsed = ks_endpoint_parse_wireguard (endpoint, &error);
+
+    if (parsed)
+      g_ptr_array_add (profile->endpoints, parsed);
+    else
+      ks_error_add (errors, "%s: [wireguard-peer.%s] %s", profile->path, nm_wireguard_peer_get_public_key (peer),
+                    error->message);
+  }
+  for (guint i = 0; routed && i < nm_wireguard_peer_get_allowed_ips_len (peer); i++) {
+    gboolean is_valid = FALSE;
+    const char *allowed = nm_wireguard_peer_get_allowed_ip (peer, i, &is_valid);
+    KsPrefix prefix;
+
+    if (is_valid && ks_prefix_parse (allowed, &prefix, NULL) && prefix.length > 0) {
+      prefix = ks_prefix_network (&prefix);
+      ks_prefix_array_add (profile->prefixes, &prefix);
+    }
+  }
+}
+
+static void
+read_wireguard (KsProfile *profile, NMSettingWireGuard *setting, GPtrArray *errors)
+{
+  gboolean routed;
+
+  if (!setting)
+    return;
+  routed = nm_setting_wireguard_get_peer_routes (setting);
+  profile->listen_port = nm_setting_wireguard_get_listen_port (setting);
+  profile->fwmark = nm_setting_wireguard_get_fwmark (setting);
+  for (guint i = 0; i < nm_setting_wireguard_get_peers_len (setting); i++)
+    read_peer (profile, nm_setting_wireguard_get_peer (setting, i), routed, errors);
+}
+
+static const char *
+lookup_vpn_data (gconstpointer data, const char *key)
+{
+  return nm_setting_vpn_get_data_item ((NMSettingVpn *) (gpointer) data, key);
+}
+
+static void
+add_service_user (KsProfile *profile)
+{
+  const char *user = ks_endpoint_service_user (profile->service);
+  const struct passwd *entry = user ? getpwnam (user) : NULL;
+
+  if (entry && entry->pw_uid != 0) {
+    guint32 uid = entry->pw_uid;
+
+    g_array_append_val (profile->uids, uid);
+  }
+}
+
+static void
+read_vpn (KsProfile *profile, NMSettingVpn *setting, GPtrArray *errors)
+{
+  g_autoptr (GPtrArray) malformed = NULL;
+
+  if (!setting)
+    return;
+  malformed = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
+  profile->service = g_strdup (nm_setting_vpn_get_service_type (setting));
+  g_ptr_array_unref (profile->endpoints);
+  profile->endpoints = ks_endpoint_parse_vpn (profile->service, lookup_vpn_data, setting, malformed);
+  for (guint i = 0; i < malformed->len; i++)
+    ks_error_add (errors, "%s: [vpn] %s", profile->path, ((const GError *) malformed->pdata[i])->message);
+  add_service_user (profile);
+}
+
+/* The protocol number that an IP tunnel's packets carry (linux/in.h), by its mode. */
+static guint8
+ip_tunnel_protocol (NMIPTunnelMode mode)
+{
+  switch (mode) {
+  case NM_IP_TUNNEL_MODE_GRE:
+  case NM_IP_TUNNEL_MODE_IP6GRE:
+  case NM_IP_TUNNEL_MODE_GRETAP:
+  case NM_IP_TUNNEL_MODE_IP6GRETAP:
+    return IPPROTO_GRE;
+  case NM_IP_TUNNEL_MODE_SIT:
+  case NM_IP_TUNNEL_MODE_ISATAP:
+  case NM_IP_TUNNEL_MODE_IP6IP6:
+    return IPPROTO_IPV6;
+  default:
+    return IPPROTO_IPIP;
+  }
+}
+
+static void
+read_ip_tunnel (KsProfile *profile, NMSettingIPTunnel *setting)
+{
+  const char *remote = setting ? nm_setting_ip_tunnel_get_remote (setting) : NULL;
+  KsPrefix address;
+
+  if (remote && ks_prefix_parse (remote, &address, NULL))
+    g_ptr_array_add (profile->endpoints,
+                     ks_endpoint_new (remote, 0, ip_tunnel_protocol (nm_setting_ip_tunnel_get_mode (setting))));
+}
+
+typedef struct {
+  GPtrArray *errors;
+  const char *path;
+} Warning;
+
+/* What libnm takes as a reason to ignore a value is a malformed value of an armed profile. */
+static gboolean
+on_keyfile_warning (GKeyFile *file, NMConnection *connection G_GNUC_UNUSED, NMKeyfileHandlerType type,
+                    NMKeyfileHandlerData *data, void *user_data)
+{
+  Warning *warning = user_data;
+  const char *group = NULL, *key = NULL, *message = NULL;
+  NMKeyfileWarnSeverity severity;
+  g_autofree char *value = NULL;
+
+  if (type != NM_KEYFILE_HANDLER_TYPE_WARN)
+    return FALSE;
+  nm_keyfile_handler_data_get_context (data, &group, &key, NULL, NULL);
+  nm_keyfile_handler_data_warn_get (data, &message, &severity);
+  if (severity < NM_KEYFILE_WARN_SEVERITY_WARN)
+    return TRUE;
+  if (group && key)
+    value = g_key_file_get_value (file, group, key, NULL);
+  ks_error_add (warning->errors, "%s: [%s] %s: '%s': %s", warning->path, group ? group : "", key ? key : "",
+                value ? value : "", message);
+  return TRUE;
+}
+
+static void
+read_connection (KsProfile *profile, NMConnection *connection, GPtrArray *errors)
+{
+  const char *interface = nm_connection_get_interface_name (connection);
+
+  g_free (profile->id);
+  profile->id = g_strdup (nm_connection_get_id (connection));
+  g_free (profile->interface);
+  profile->interface = interface && ks_interface_name_is_valid (interface) ? g_strdup (interface) : NULL;
+  read_ip_config (profile, nm_connection_get_setting_ip4_config (connection), AF_INET);
+  read_ip_config (profile, nm_connection_get_setting_ip6_config (connection), AF_INET6);
+  if (profile->vpn_type == KS_VPN_WIREGUARD)
+    read_wireguard (profile, (NMSettingWireGuard *) nm_connection_get_setting (connection, NM_TYPE_SETTING_WIREGUARD),
+                    errors);
+  else if (profile->vpn_type == KS_VPN_PLUGIN)
+    read_vpn (profile, nm_connection_get_setting_vpn (connection), errors);
+  else if (profile->vpn_type == KS_VPN_IP_TUNNEL)
+    read_ip_tunnel (profile, nm_connection_get_setting_ip_tunnel (connection));
+}
+
+void
+ks_profile_read_connection (KsProfile *profile, GKeyFile *file, GPtrArray *errors)
+{
+  g_autofree char *directory = g_path_get_dirname (profile->path);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NMConnection) connection = NULL;
+  Warning warning = { .errors = errors, .path = profile->path };
+
+  connection = nm_keyfile_read (file, directory, NM_KEYFILE_HANDLER_FLAGS_NONE, on_keyfile_warning, &warning, &error);
+  if (!connection) {
+    ks_error_add (errors, "%s: %s", profile->path, error->message);
+    return;
+  }
+  /* NetworkManager makes these up for a file without */
+  if (!nm_connection_get_id (connection))
+    g_object_set (nm_connection_get_setting_connection (connection), NM_SETTING_CONNECTION_ID, profile->id, NULL);
+  if (!nm_connection_get_uuid (connection)) {
+    g_autofree char *uuid = g_uuid_string_random ();
+
+    g_object_set (nm_connection_get_setting_connection (connection), NM_SETTING_CONNECTION_UUID, uuid, NULL);
+  }
+  if (!nm_connection_normalize (connection, NULL, NULL, &error))
+    ks_error_add (errors, "%s: %s", profile->path, error->message);
+  read_connection (profile, connection, errors);
+}
