@@ -94,7 +94,7 @@ install: all
 	$(INSTALL) -D -m 0644 nm-conf/rt_tables.conf $(DESTDIR)$(SYSCONFDIR)/iproute2/rt_tables.d/nm-killswitch.conf
 	$(INSTALL) -D -m 0644 nm-conf/rt_protos.conf $(DESTDIR)$(SYSCONFDIR)/iproute2/rt_protos.d/nm-killswitch.conf
 	$(INSTALL) -D -m 0644 nm-conf/10-nm-killswitch.conf $(DESTDIR)$(NMLIBDIR)/conf.d/10-nm-killswitch.conf
-	for unit in nm-conf/*.service nm-conf/*.path nm-conf/*.socket; do \
+	for unit in nm-conf/*.service nm-conf/*.path nm-conf/*.socket nm-conf/*.timer; do \
 		[ -e "$$unit" ] || continue; \
 		$(INSTALL) -D -m 0644 "$$unit" "$(DESTDIR)$(UNITDIR)/$${unit##*/}" || exit 1; done
 	for zone in nm-conf/zones/*.xml; do \
@@ -110,7 +110,7 @@ uninstall:
 		$(DESTDIR)$(SYSCONFDIR)/iproute2/rt_tables.d/nm-killswitch.conf \
 		$(DESTDIR)$(SYSCONFDIR)/iproute2/rt_protos.d/nm-killswitch.conf \
 		$(DESTDIR)$(NMLIBDIR)/conf.d/10-nm-killswitch.conf \
-		$(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(wildcard nm-conf/*.service nm-conf/*.path nm-conf/*.socket))) \
+		$(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(wildcard nm-conf/*.service nm-conf/*.path nm-conf/*.socket nm-conf/*.timer))) \
 		$(addprefix $(DESTDIR)$(FIREWALLDDIR)/zones/,$(notdir $(wildcard nm-conf/zones/*.xml))) \
 		$(DESTDIR)$(MANDIR)/man8/nm-killswitch.8 $(DESTDIR)$(MANDIR)/man5/nm-killswitch.conf.5
 

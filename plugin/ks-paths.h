@@ -26,4 +26,5 @@ gboolean ks_paths_make_runtime (const KsPaths *self, GError **error);
 #define KS_LOCK_NAME "lock"
 #define KS_RELEASED_NAME "released" /* made by `release`: nothing is armed until `resume` or a reboot */
 #define KS_RESUMED_NAME "resumed" /* made by `resume`: nm_killswitch=off on the kernel command line is over */
+#define KS_NAMES_NAME "names" /* there while the names of servers have to be asked for again and again */
 #define KS_GUARD_NAME "guard"

@@ -232,7 +232,6 @@ guard_alone (KsReport *report, const KsPaths *paths)
   g_array_unref (nothing.routes);
 }
 
-/* @answers, nullable, is what the servers' names were resolved to meanwhile. */
 /*
  * What an earlier run put into the kernel under other numbers, now that the
  * configuration has new ones: it goes when what replaces it is in place.
@@ -273,6 +272,38 @@ remove_former (KsReport *report, KsKernel *kernel)
     take_error (report, &error);
 }
 
+static gboolean
+make_marker (const KsPaths *paths, const char *name, GError **error)
+{
+  g_autofree char *path = ks_paths_runtime (paths, name);
+
+  if (!ks_paths_make_runtime (paths, error))
+    return FALSE;
+  return g_file_set_contents_full (path, "", 0, G_FILE_SET_CONTENTS_NONE, 0600, error);
+}
+
+static gboolean
+remove_marker (const KsPaths *paths, const char *name, GError **error)
+{
+  g_autofree char *path = ks_paths_runtime (paths, name);
+
+  if (g_unlink (path) == 0 || errno == ENOENT)
+    return TRUE;
+  g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot remove %s: %s", path, g_strerror (errno));
+  return FALSE;
+}
+
+/* Has nm-killswitch-names.path ask again and again. Nothing but time is lost when that fails. */
+static void
+update_names_marker (const KsSituation *situation, const KsPaths *paths)
+{
+  if (ks_situation_awaits_names (situation))
+    make_marker (paths, KS_NAMES_NAME, NULL);
+  else
+    remove_marker (paths, KS_NAMES_NAME, NULL);
+}
+
+/* @answers, nullable, is what the servers' names were resolved to meanwhile. */
 static void
 reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags,
                   const KsState *answers)
@@ -301,6 +332,7 @@ reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, 
   prove (report, paths, kernel);
   if (!ks_situation_save (report->situation, paths, &error))
     take_error (report, &error);
+  update_names_marker (report->situation, paths);
 }
 
 static gboolean
@@ -466,27 +498,6 @@ ks_reconcile_prove (KsReport *report, const KsSnapshot *snapshot)
 }
 
 /* --- release and resume --- */
-
-static gboolean
-make_marker (const KsPaths *paths, const char *name, GError **error)
-{
-  g_autofree char *path = ks_paths_runtime (paths, name);
-
-  if (!ks_paths_make_runtime (paths, error))
-    return FALSE;
-  return g_file_set_contents_full (path, "", 0, G_FILE_SET_CONTENTS_NONE, 0600, error);
-}
-
-static gboolean
-remove_marker (const KsPaths *paths, const char *name, GError **error)
-{
-  g_autofree char *path = ks_paths_runtime (paths, name);
-
-  if (g_unlink (path) == 0 || errno == ENOENT)
-    return TRUE;
-  g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot remove %s: %s", path, g_strerror (errno));
-  return FALSE;
-}
 
 KsReport *
 ks_release (const KsPaths *paths)

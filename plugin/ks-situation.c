@@ -463,6 +463,40 @@ ks_situation_diff_flags (const KsSituation *self)
   return self->armed->len > 0 && !self->network ? KS_DIFF_HOLD_EXEMPTIONS : KS_DIFF_DEFAULT;
 }
 
+static gboolean
+is_up (const KsSituation *self, const KsProfile *profile)
+{
+  for (guint i = 0; i < self->tunnels->len; i++)
+    if (g_strcmp0 (((const KsTunnel *) self->tunnels->pdata[i])->key, ks_profile_key (profile)) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
+has_named_server (const KsProfile *profile)
+{
+  KsPrefix literal;
+
+  for (guint i = 0; i < profile->endpoints->len; i++)
+    if (!ks_prefix_parse (((const KsEndpoint *) profile->endpoints->pdata[i])->host, &literal, NULL))
+      return TRUE;
+  return FALSE;
+}
+
+gboolean
+ks_situation_awaits_names (const KsSituation *self)
+{
+  if (!self->network || self->network->resolvers->len == 0)
+    return FALSE;
+  for (guint i = 0; i < self->armed->len; i++) {
+    const KsProfile *profile = self->armed->pdata[i];
+
+    if (profile->vpn_type != KS_VPN_WIREGUARD && has_named_server (profile) && !is_up (self, profile))
+      return TRUE;
+  }
+  return FALSE;
+}
+
 GPtrArray *
 ks_situation_hosts (const KsSituation *self)
 {

@@ -45,5 +45,11 @@ KsPolicy *ks_situation_policy (const KsSituation *self, const KsSnapshot *snapsh
 KsDiffFlags ks_situation_diff_flags (const KsSituation *self);
 /* Host names among the armed profiles' endpoints (transfer full; of char*). */
 GPtrArray *ks_situation_hosts (const KsSituation *self);
+/*
+ * Whether an armed VPN that is down can only come up once the present address
+ * of its server's name is exempted, and nothing will tell when it tries. A
+ * WireGuard of NetworkManager's is exempted by its port and mark instead.
+ */
+gboolean ks_situation_awaits_names (const KsSituation *self);
 /* The record of what is remembered, for the profiles that are there now. */
 gboolean ks_situation_save (const KsSituation *self, const KsPaths *paths, GError **error);

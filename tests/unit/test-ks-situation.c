@@ -646,6 +646,39 @@ situation_lists_the_names_to_be_resolved_once (void **state G_GNUC_UNUSED)
   assert_string_equal (hosts->pdata[1], "b.example");
 }
 
+static gboolean
+awaits_names (const KsTestHost *host)
+{
+  g_autoptr (KsSituation) situation = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+
+  return ks_situation_awaits_names (situation);
+}
+
+/* Asking again and again is for who needs it and has somebody to ask. */
+static void
+situation_awaits_names_of_a_blocked_plugin_vpn_only (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsTestNm) nm = ks_test_nm_new ();
+
+  ks_test_nm_main (nm, CONNECTED, "2", "2");
+  ks_test_nm_device (nm, 2, "eth0", 2, 0);
+  ks_test_nm_active (nm, 2, KS_TEST_UUID_2, FALSE, ACTIVATED, "2", 2, 0);
+  ks_test_nm_ip4 (nm, 2, "192.168.50.2/24", "192.168.50.1", "0.0.0.0/0>192.168.50.1", "192.168.50.1");
+  write_openvpn (host, "etc/ovpn", STRICT, "remote=a.example\n");
+  assert_true (awaits_names (host));
+  ks_test_nm_ip4 (nm, 2, "192.168.50.2/24", "192.168.50.1", "0.0.0.0/0>192.168.50.1", "");
+  assert_false (awaits_names (host));
+  ks_test_nm_ip4 (nm, 2, "192.168.50.2/24", "192.168.50.1", "0.0.0.0/0>192.168.50.1", "192.168.50.1");
+  write_openvpn (host, "etc/ovpn", STRICT, "remote=203.0.113.10\n");
+  assert_false (awaits_names (host));
+  write_openvpn (host, "etc/ovpn", "", "remote=a.example\n");
+  assert_false (awaits_names (host));
+  write_openvpn (host, "etc/ovpn", STRICT, "remote=a.example\n");
+  ks_test_nm_silence_after (nm, 0);
+  assert_false (awaits_names (host));
+}
+
 static int
 no_bus (void **state G_GNUC_UNUSED)
 {
@@ -689,6 +722,7 @@ main (void)
     machine_test (situation_never_takes_the_uplink_of_an_event_for_a_tunnel),
     machine_test (situation_keeps_a_remembered_tunnel_that_our_routes_use),
     cmocka_unit_test (situation_lists_the_names_to_be_resolved_once),
+    cmocka_unit_test (situation_awaits_names_of_a_blocked_plugin_vpn_only),
   };
 
   return cmocka_run_group_tests_name ("ks-situation", tests, no_bus, NULL);
