@@ -50,18 +50,19 @@ method=manual
 address1=fd{net}::2/64
 """
 
-# one probe of each kind; every error is what a kill switch may cause
+# one probe of each kind, side by side; every error is what a kill switch may cause
 _PROBES = """
-import socket, sys
+import socket, sys, time
+sockets = []
 def attempt(family, kind, address, port, device=None):
+    s = socket.socket(family, kind)
+    s.setblocking(False)
+    sockets.append(s)
     try:
-        with socket.socket(family, kind) as s:
-            s.settimeout(0.3)
-            if device:
-                s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
-            s.connect((address, port))
-            s.send(b"ks-probe")
-            s.recv(100)
+        if device:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+        s.connect((address, port))
+        s.send(b"ks-probe")
     except OSError:
         pass
 v4, v6, device = sys.argv[1], sys.argv[2], sys.argv[3].encode()
@@ -70,6 +71,7 @@ for family, address in ((socket.AF_INET, v4), (socket.AF_INET6, v6)):
         for bound in (None, device) if device else (None,):
             for port in (9, 443):
                 attempt(family, kind, address, port, bound)
+time.sleep(0.3)
 """
 
 
