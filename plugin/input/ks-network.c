@@ -8,26 +8,26 @@
  */
 #include "input/ks-network.h"
 
-#include <gio/gio.h>
 #include <string.h>
 
+#include "input/ks-bus.h"
 #include "input/ks-event.h"
 #include "ks-error.h"
 
-#define BUS_NAME "org.freedesktop.NetworkManager"
 #define PATH "/org/freedesktop/NetworkManager"
-#define MAIN_INTERFACE BUS_NAME
-#define ACTIVE_INTERFACE BUS_NAME ".Connection.Active"
-#define DEVICE_INTERFACE BUS_NAME ".Device"
-#define WIREGUARD_INTERFACE BUS_NAME ".Device.WireGuard"
-#define SETTINGS_INTERFACE BUS_NAME ".Settings.Connection"
+#define MAIN_INTERFACE "org.freedesktop.NetworkManager"
+#define ACTIVE_INTERFACE MAIN_INTERFACE ".Connection.Active"
+#define DEVICE_INTERFACE MAIN_INTERFACE ".Device"
+#define WIREGUARD_INTERFACE MAIN_INTERFACE ".Device.WireGuard"
+#define SETTINGS_INTERFACE MAIN_INTERFACE ".Settings.Connection"
+#define IP4_INTERFACE MAIN_INTERFACE ".IP4Config"
+#define IP6_INTERFACE MAIN_INTERFACE ".IP6Config"
 
 /* NMState (nm-dbus-interface.h). */
 enum { STATE_ASLEEP = 10, STATE_DISCONNECTING = 30 };
 
 typedef struct {
-  GDBusConnection *bus;
-  gint64 deadline; /* microseconds, monotonic */
+  KsBus *bus;
   const GPtrArray *profiles;
   KsNetwork *network;
   GPtrArray *devices; /* of Device, loaded when the first plugin VPN asks; NULL before */
@@ -67,93 +67,6 @@ ks_network_active_state (const KsNetwork *self, const char *key)
   return (KsActiveState) GPOINTER_TO_UINT (g_hash_table_lookup (self->active, key));
 }
 
-static int
-remaining_ms (const Reader *r)
-{
-  gint64 left = (r->deadline - g_get_monotonic_time ()) / 1000;
-
-  return left > 0 ? (int) left : 0;
-}
-
-/* All properties of one interface of one object: a{sv} (transfer full). */
-static GVariant *
-get_all (Reader *r, const char *path, const char *interface, GError **error)
-{
-  int timeout = remaining_ms (r);
-  g_autoptr (GVariant) reply = NULL;
-
-  if (timeout == 0) {
-    g_set_error (error, KS_ERROR, KS_ERROR_SILENT, "NetworkManager did not answer in time");
-    return NULL;
-  }
-  reply = g_dbus_connection_call_sync (r->bus, BUS_NAME, path, "org.freedesktop.DBus.Properties", "GetAll",
-                                       g_variant_new ("(s)", interface), G_VARIANT_TYPE ("(a{sv})"),
-                                       G_DBUS_CALL_FLAGS_NO_AUTO_START, timeout, NULL, error);
-  return reply ? g_variant_get_child_value (reply, 0) : NULL;
-}
-
-/* Whether an object vanished between two calls: not an error, it is just not there. */
-static gboolean
-is_vanished (const GError *error)
-{
-  return g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_OBJECT)
-         || g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_METHOD)
-         || g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_INTERFACE)
-         || g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS);
-}
-
-/* As get_all(), with an empty dictionary for an object that vanished. */
-static GVariant *
-get_all_or_empty (Reader *r, const char *path, const char *interface, GError **error)
-{
-  g_autoptr (GError) local = NULL;
-  GVariant *properties = NULL;
-
-  if (strcmp (path, "/") != 0)
-    properties = get_all (r, path, interface, &local);
-  if (!properties && local && !is_vanished (local)) {
-    g_propagate_error (error, g_steal_pointer (&local));
-    return NULL;
-  }
-  return properties ? properties : g_variant_ref_sink (g_variant_new_array (G_VARIANT_TYPE ("{sv}"), NULL, 0));
-}
-
-static const char *
-lookup_string (GVariant *dict, const char *key)
-{
-  const char *value = "";
-
-  if (!g_variant_lookup (dict, key, "&s", &value))
-    g_variant_lookup (dict, key, "&o", &value);
-  return value;
-}
-
-static const char *
-lookup_path (GVariant *dict, const char *key)
-{
-  const char *path = lookup_string (dict, key);
-
-  return *path ? path : "/";
-}
-
-static guint32
-lookup_u32 (GVariant *dict, const char *key)
-{
-  guint32 value = 0;
-
-  g_variant_lookup (dict, key, "u", &value);
-  return value;
-}
-
-static gboolean
-lookup_boolean (GVariant *dict, const char *key)
-{
-  gboolean value = FALSE;
-
-  g_variant_lookup (dict, key, "b", &value);
-  return value;
-}
-
 /* "dest"/"prefix" or "address"/"prefix" of one element of RouteData or AddressData. */
 static gboolean
 lookup_prefix (GVariant *dict, const char *key, KsPrefix *out)
@@ -161,7 +74,7 @@ lookup_prefix (GVariant *dict, const char *key, KsPrefix *out)
   KsPrefix prefix;
   guint32 length;
 
-  if (!ks_prefix_parse (lookup_string (dict, key), &prefix, NULL))
+  if (!ks_prefix_parse (ks_bus_string (dict, key), &prefix, NULL))
     return FALSE;
   if (g_variant_lookup (dict, "prefix", "u", &length)) {
     if (length > prefix.length)
@@ -243,7 +156,7 @@ read_routes (GVariant *config, KsTunnel *tunnel)
 
     if (!lookup_prefix (item, "dest", &dst) || ks_prefix_is_link_local (&dst) || ks_prefix_is_multicast (&dst))
       continue;
-    if (!ks_prefix_parse (lookup_string (item, "next-hop"), &gateway, NULL) || gateway.family != dst.family)
+    if (!ks_prefix_parse (ks_bus_string (item, "next-hop"), &gateway, NULL) || gateway.family != dst.family)
       gateway = KS_PREFIX_UNSET;
     ks_tunnel_add_prefix (tunnel, &dst, &gateway);
   }
@@ -252,8 +165,8 @@ read_routes (GVariant *config, KsTunnel *tunnel)
 static gboolean
 read_tunnel_config (Reader *r, KsTunnel *tunnel, const char *path, int family, GError **error)
 {
-  const char *interface = family == AF_INET ? BUS_NAME ".IP4Config" : BUS_NAME ".IP6Config";
-  g_autoptr (GVariant) config = get_all_or_empty (r, path, interface, error);
+  const char *interface = family == AF_INET ? IP4_INTERFACE : IP6_INTERFACE;
+  g_autoptr (GVariant) config = ks_bus_get_or_empty (r->bus, path, interface, error);
   KsPrefix gateway;
 
   if (!config)
@@ -261,7 +174,7 @@ read_tunnel_config (Reader *r, KsTunnel *tunnel, const char *path, int family, G
   read_addresses (config, tunnel, family == AF_INET ? &tunnel->has_ipv4 : &tunnel->has_ipv6);
   read_routes (config, tunnel);
   read_nameservers (config, tunnel->nameservers);
-  if (ks_prefix_parse (lookup_string (config, "Gateway"), &gateway, NULL) && gateway.family == family) {
+  if (ks_prefix_parse (ks_bus_string (config, "Gateway"), &gateway, NULL) && gateway.family == family) {
     static const guint8 any[16];
 
     if (memcmp (gateway.bytes, any, sizeof any) != 0)
@@ -275,7 +188,7 @@ read_tunnel_config (Reader *r, KsTunnel *tunnel, const char *path, int family, G
 static Device *
 read_device (Reader *r, const char *path, GError **error)
 {
-  g_autoptr (GVariant) properties = get_all_or_empty (r, path, DEVICE_INTERFACE, error);
+  g_autoptr (GVariant) properties = ks_bus_get_or_empty (r->bus, path, DEVICE_INTERFACE, error);
   const char *ip_interface;
   Device *device;
 
@@ -283,10 +196,10 @@ read_device (Reader *r, const char *path, GError **error)
     return NULL;
   device = g_new0 (Device, 1);
   device->path = g_strdup (path);
-  ip_interface = lookup_string (properties, "IpInterface");
-  device->interface = g_strdup (*ip_interface ? ip_interface : lookup_string (properties, "Interface"));
-  device->ip4_config = g_strdup (lookup_path (properties, "Ip4Config"));
-  device->ip6_config = g_strdup (lookup_path (properties, "Ip6Config"));
+  ip_interface = ks_bus_string (properties, "IpInterface");
+  device->interface = g_strdup (*ip_interface ? ip_interface : ks_bus_string (properties, "Interface"));
+  device->ip4_config = g_strdup (ks_bus_path (properties, "Ip4Config"));
+  device->ip6_config = g_strdup (ks_bus_path (properties, "Ip6Config"));
   return device;
 }
 
@@ -298,7 +211,7 @@ load_devices (Reader *r, GError **error)
 
   if (r->devices)
     return TRUE;
-  properties = get_all (r, PATH, MAIN_INTERFACE, error);
+  properties = ks_bus_get (r->bus, PATH, MAIN_INTERFACE, error);
   if (!properties)
     return FALSE;
   r->devices = g_ptr_array_new_with_free_func (device_free);
@@ -340,12 +253,12 @@ find_vpn_device (const Reader *r, const char *const *parents, const char *ip4_co
 static gboolean
 read_wireguard (Reader *r, KsTunnel *tunnel, const char *device_path, GError **error)
 {
-  g_autoptr (GVariant) properties = get_all_or_empty (r, device_path, WIREGUARD_INTERFACE, error);
+  g_autoptr (GVariant) properties = ks_bus_get_or_empty (r->bus, device_path, WIREGUARD_INTERFACE, error);
 
   if (!properties)
     return FALSE;
   g_variant_lookup (properties, "ListenPort", "q", &tunnel->listen_port);
-  tunnel->fwmark = lookup_u32 (properties, "FwMark");
+  tunnel->fwmark = ks_bus_u32 (properties, "FwMark");
   return TRUE;
 }
 
@@ -393,8 +306,8 @@ wants_resolvers (const Reader *r)
 static gboolean
 add_tunnel (Reader *r, const KsProfile *profile, GVariant *active, GError **error)
 {
-  const char *ip4_config = lookup_path (active, "Ip4Config");
-  const char *ip6_config = lookup_path (active, "Ip6Config");
+  const char *ip4_config = ks_bus_path (active, "Ip4Config");
+  const char *ip6_config = ks_bus_path (active, "Ip6Config");
   g_autofree char *ip4_of_device = NULL, *ip6_of_device = NULL;
   g_autofree const char **devices = NULL;
   g_autoptr (KsTunnel) tunnel = NULL;
@@ -440,11 +353,11 @@ add_tunnel (Reader *r, const KsProfile *profile, GVariant *active, GError **erro
 static gboolean
 add_resolvers (Reader *r, GVariant *active, GError **error)
 {
-  static const char *const interfaces[] = { BUS_NAME ".IP4Config", BUS_NAME ".IP6Config" };
+  static const char *const interfaces[] = { IP4_INTERFACE, IP6_INTERFACE };
   static const char *const keys[] = { "Ip4Config", "Ip6Config" };
 
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++) {
-    g_autoptr (GVariant) config = get_all_or_empty (r, lookup_path (active, keys[i]), interfaces[i], error);
+    g_autoptr (GVariant) config = ks_bus_get_or_empty (r->bus, ks_bus_path (active, keys[i]), interfaces[i], error);
 
     if (!config)
       return FALSE;
@@ -457,94 +370,36 @@ add_resolvers (Reader *r, GVariant *active, GError **error)
 static char *
 read_filename (Reader *r, GVariant *active, GError **error)
 {
-  g_autoptr (GVariant) settings = get_all_or_empty (r, lookup_path (active, "Connection"), SETTINGS_INTERFACE, error);
+  g_autoptr (GVariant) settings =
+    ks_bus_get_or_empty (r->bus, ks_bus_path (active, "Connection"), SETTINGS_INTERFACE, error);
 
-  return settings ? g_strdup (lookup_string (settings, "Filename")) : NULL;
+  return settings ? g_strdup (ks_bus_string (settings, "Filename")) : NULL;
 }
 
 static gboolean
 read_active (Reader *r, const char *path, gboolean want_filename, gboolean want_resolvers, GError **error)
 {
-  g_autoptr (GVariant) active = get_all_or_empty (r, path, ACTIVE_INTERFACE, error);
+  g_autoptr (GVariant) active = ks_bus_get_or_empty (r->bus, path, ACTIVE_INTERFACE, error);
   g_autofree char *filename = NULL;
   const KsProfile *profile;
   guint32 state;
 
   if (!active)
     return FALSE;
-  state = lookup_u32 (active, "State");
+  state = ks_bus_u32 (active, "State");
   if (state != KS_ACTIVE_ACTIVATING && state != KS_ACTIVE_ACTIVATED && state != KS_ACTIVE_DEACTIVATING)
     return TRUE;
   if (want_filename && !(filename = read_filename (r, active, error)))
     return FALSE;
 
-  profile = find_profile (r, lookup_string (active, "Uuid"), filename);
+  profile = find_profile (r, ks_bus_string (active, "Uuid"), filename);
   if (profile) {
     g_hash_table_insert (r->network->active, g_strdup (ks_profile_key (profile)), GUINT_TO_POINTER (state));
     return state == KS_ACTIVE_DEACTIVATING || add_tunnel (r, profile, active, error);
   }
-  if (want_resolvers && !lookup_boolean (active, "Vpn"))
+  if (want_resolvers && !ks_bus_boolean (active, "Vpn"))
     return add_resolvers (r, active, error);
   return TRUE;
-}
-
-/* --- the bus: connecting to it may hang as well --- */
-
-typedef struct {
-  GMainLoop *loop;
-  GDBusConnection *bus;
-  GError *error;
-} Connecting;
-
-static void
-on_connected (GObject *source G_GNUC_UNUSED, GAsyncResult *result, gpointer user_data)
-{
-  Connecting *connecting = user_data;
-
-  connecting->bus = g_dbus_connection_new_for_address_finish (result, &connecting->error);
-  g_main_loop_quit (connecting->loop);
-}
-
-static gboolean
-on_timeout (gpointer user_data)
-{
-  g_cancellable_cancel (user_data);
-  return G_SOURCE_REMOVE;
-}
-
-static GDBusConnection *
-connect_bus (guint timeout_ms, GError **error)
-{
-  g_autofree char *address = g_dbus_address_get_for_bus_sync (G_BUS_TYPE_SYSTEM, NULL, error);
-  g_autoptr (GMainContext) context = NULL;
-  g_autoptr (GMainLoop) loop = NULL;
-  g_autoptr (GCancellable) cancellable = NULL;
-  g_autoptr (GSource) timer = NULL;
-  Connecting connecting = { 0 };
-
-  if (!address)
-    return NULL;
-  context = g_main_context_new ();
-  g_main_context_push_thread_default (context);
-  loop = g_main_loop_new (context, FALSE);
-  cancellable = g_cancellable_new ();
-  timer = g_timeout_source_new (timeout_ms);
-  g_source_set_callback (timer, on_timeout, cancellable, NULL);
-  g_source_attach (timer, context);
-
-  connecting.loop = loop;
-  g_dbus_connection_new_for_address (
-    address, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION, NULL,
-    cancellable, on_connected, &connecting);
-  g_main_loop_run (loop);
-
-  g_source_destroy (timer);
-  g_main_context_pop_thread_default (context);
-  if (!connecting.bus)
-    g_propagate_error (error, connecting.error);
-  else
-    g_dbus_connection_set_exit_on_close (connecting.bus, FALSE);
-  return connecting.bus;
 }
 
 /* Tunnels that want no default route come last; otherwise NetworkManager's order stays. */
@@ -560,7 +415,7 @@ compare_tunnels (gconstpointer a, gconstpointer b)
 static gboolean
 read_network (Reader *r, GError **error)
 {
-  g_autoptr (GVariant) properties = get_all (r, PATH, MAIN_INTERFACE, error);
+  g_autoptr (GVariant) properties = ks_bus_get (r->bus, PATH, MAIN_INTERFACE, error);
   g_autofree const char **paths = NULL;
   gboolean want_filename = needs_filename (r);
   gboolean want_resolvers = wants_resolvers (r);
@@ -568,7 +423,7 @@ read_network (Reader *r, GError **error)
 
   if (!properties)
     return FALSE;
-  state = lookup_u32 (properties, "State");
+  state = ks_bus_u32 (properties, "State");
   r->network->leaving = state == STATE_ASLEEP || state == STATE_DISCONNECTING;
   g_variant_lookup (properties, "ActiveConnections", "^a&o", &paths);
   for (guint i = 0; paths && paths[i]; i++)
@@ -582,22 +437,19 @@ KsNetwork *
 ks_network_read (const GPtrArray *profiles, guint timeout_ms, GError **error)
 {
   g_autoptr (KsNetwork) network = g_new0 (KsNetwork, 1);
-  g_autoptr (GDBusConnection) bus = NULL;
+  g_autoptr (KsBus) bus = NULL;
   g_autoptr (GError) local = NULL;
-  Reader r = { .deadline = g_get_monotonic_time () + (gint64) timeout_ms * 1000,
-               .profiles = profiles,
-               .network = network };
+  Reader r = { .profiles = profiles, .network = network };
   gboolean is_read;
 
   network->tunnels = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_tunnel_free);
   network->active = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   network->resolvers = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
-  r.bus = bus = connect_bus (timeout_ms, &local);
+  r.bus = bus = ks_bus_new (timeout_ms, &local);
   is_read = bus && read_network (&r, &local);
   if (r.devices)
     g_ptr_array_unref (r.devices);
   if (!is_read) {
-    g_dbus_error_strip_remote_error (local);
     g_set_error (error, KS_ERROR, KS_ERROR_SILENT, "NetworkManager does not answer: %s", local->message);
     return NULL;
   }

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Questions to the NetworkManager on the system bus: properties, one object at
+ * a time, all within one deadline.
+ */
+#pragma once
+
+#include <glib.h>
+
+typedef struct _KsBus KsBus;
+
+/*
+ * Connects to the bus, which may hang as well. This and all that is asked
+ * takes at most @timeout_ms milliseconds. An error is D-Bus's or GIO's own.
+ */
+KsBus *ks_bus_new (guint timeout_ms, GError **error);
+void ks_bus_free (KsBus *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsBus, ks_bus_free)
+
+/*
+ * All properties of one interface of one object: a{sv} (transfer full). NULL
+ * with D-Bus's own error, or KS_ERROR_SILENT when the time is over.
+ */
+GVariant *ks_bus_get (KsBus *self, const char *path, const char *interface, GError **error);
+/* As ks_bus_get(), with an empty dictionary for "/" and for an object that vanished. */
+GVariant *ks_bus_get_or_empty (KsBus *self, const char *path, const char *interface, GError **error);
+
+/* One property of such a dictionary, text or an object path (transfer none); "" when it is not there. */
+const char *ks_bus_string (GVariant *properties, const char *key);
+/* Likewise, an object path; "/" when it is not there. */
+const char *ks_bus_path (GVariant *properties, const char *key);
+guint32 ks_bus_u32 (GVariant *properties, const char *key);
+gboolean ks_bus_boolean (GVariant *properties, const char *key);
