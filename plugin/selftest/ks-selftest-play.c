@@ -11,6 +11,7 @@
 #include "selftest/ks-selftest-arm.h"
 #include "selftest/ks-selftest-judge.h"
 #include "selftest/ks-selftest-link.h"
+#include "selftest/ks-selftest-record.h"
 
 /* What comes back within the host's own kernel is there at once; a busy machine may take longer. */
 #define ANSWER_TIMEOUT_MS 200
@@ -21,16 +22,8 @@
 static const int families[FAMILIES] = { AF_INET, AF_INET6 };
 static const guint protocols[PROTOCOLS] = { KS_SELFTEST_UDP, KS_SELFTEST_TCP, KS_SELFTEST_ICMP };
 
-/* What is known of a case so far. */
-typedef struct {
-  GString *details; /* a line for each probe, if wanted */
-  char *failure; /* the first one; nullable */
-  guint failures;
-  guint without; /* packets seen on the wire without the kill switch */
-  guint with; /* ... with it: leaks, or what has to leave */
-  guint tunnelled;
-  int sockets[KS_SELFTEST_N_STATES][FAMILIES][PROTOCOLS]; /* of KS_SELFTEST_ATTACK_OLD: one for each state; -1 */
-} Record;
+/* Connected before arming, one for each state; -1 for none. */
+typedef int OldSockets[KS_SELFTEST_N_STATES][FAMILIES][PROTOCOLS];
 
 typedef struct {
   const KsSelftestOptions *options;
@@ -39,7 +32,8 @@ typedef struct {
   KsSnapshot *before; /* what the kernel held before anything of ours */
   gboolean has_other_user;
   KsSelftestState state;
-  Record *records; /* one for each case */
+  KsSelftestRecord *records; /* one for each case */
+  OldSockets *old; /* one for each case; of KS_SELFTEST_ATTACK_OLD */
   GPtrArray *arming; /* of char*: errors while arming, and what got out between the cases */
   GPtrArray *disarming; /* of char*: what is not as it was */
 } Play;
@@ -113,35 +107,6 @@ send_probe (Play *play, const KsSelftestCase *c, const KsSelftestProbe *probe, i
   /* or the next one would not have to ask, and the kernel might ask again in the middle of something else */
   ks_selftest_link_forget_neighbour (ks_selftest_net_socket (play->net), KS_SELFTEST_UPLINK, &probe->to);
   return is_done;
-}
-
-/* --- what is known --- */
-
-static void
-note (Record *record, const KsSelftestProbe *probe, KsSelftestState state, const KsSelftestObservation *seen,
-      const char *failure)
-{
-  g_autofree char *what = ks_selftest_probe_format (probe);
-
-  if (record->details)
-    g_string_append_printf (record->details, "\n          %s, %s: %u on the wire, %u in the tunnel%s%s%s%s", what,
-                            ks_selftest_state_format (state), MAX (seen->seen, seen->bad), seen->tunnelled,
-                            seen->answered ? ", answered" : "", seen->error ? ", " : "",
-                            seen->error ? g_strerror (seen->error) : "", failure ? ": WRONG" : "");
-  if (!failure)
-    return;
-  if (record->failures++ == 0)
-    record->failure = g_strdup_printf ("%s, %s: %s", what, ks_selftest_state_format (state), failure);
-}
-
-static void
-count (Record *record, const KsSelftestCase *c, KsSelftestState state, const KsSelftestObservation *seen)
-{
-  if (state == KS_SELFTEST_OFF)
-    record->without += seen->seen;
-  else if (ks_selftest_state_is_armed (state))
-    record->with += c->kind == KS_SELFTEST_WORKS ? seen->seen : seen->bad;
-  record->tunnelled += seen->tunnelled;
 }
 
 /* --- arming --- */
@@ -222,7 +187,6 @@ try_probe (Play *play, guint number, guint family, guint protocol, GError **erro
 {
   const KsSelftestCase *c = &ks_selftest_cases[number];
   KsSelftestExpectation expectation = ks_selftest_case_expectation (c, families[family], play->state);
-  Record *record = &play->records[number];
   g_autofree char *failure = NULL;
   KsSelftestObservation seen = { 0 };
   KsSelftestProbe probe;
@@ -231,11 +195,10 @@ try_probe (Play *play, guint number, guint family, guint protocol, GError **erro
   if (expectation == KS_SELFTEST_NOT_TRIED || !ks_selftest_case_probe (c, families[family], protocols[protocol], &probe)
       || (families[family] == AF_INET6 && !ks_selftest_net_has_ip6 (play->net)))
     return TRUE;
-  is_done = send_probe (play, c, &probe, record->sockets[play->state][family][protocol], &seen, error);
+  is_done = send_probe (play, c, &probe, play->old[number][play->state][family][protocol], &seen, error);
   if (is_done) {
     failure = ks_selftest_judge (c, play->state, expectation, &seen);
-    note (record, &probe, play->state, &seen, failure);
-    count (record, c, play->state, &seen);
+    ks_selftest_record_note (&play->records[number], c, &probe, play->state, &seen, failure);
   }
   g_free (seen.what);
   return is_done;
@@ -279,7 +242,7 @@ open_old (Play *play, guint number, guint family, guint protocol)
 
     if (fd >= 0)
       poll (&waiting, 1, CONNECT_TIMEOUT_MS);
-    play->records[number].sockets[state][family][protocol] = fd;
+    play->old[number][state][family][protocol] = fd;
   }
 }
 
@@ -290,7 +253,7 @@ close_old (Play *play, guint number, guint family, guint protocol)
   struct linger at_once = { .l_onoff = 1 };
 
   for (guint state = 0; state < KS_SELFTEST_N_STATES; state++) {
-    int *fd = &play->records[number].sockets[state][family][protocol];
+    int *fd = &play->old[number][state][family][protocol];
 
     if (*fd < 0)
       continue;
@@ -396,52 +359,6 @@ play_all (Play *play, GError **error)
 
 /* --- outcomes --- */
 
-KsSelftestOutcome *
-ks_selftest_outcome_new (KsSelftestResult result, const char *name, char *text)
-{
-  KsSelftestOutcome *self = g_new0 (KsSelftestOutcome, 1);
-
-  self->result = result;
-  self->name = g_strdup (name);
-  self->text = text;
-  return self;
-}
-
-void
-ks_selftest_outcome_free (KsSelftestOutcome *self)
-{
-  g_free (self->name);
-  g_free (self->text);
-  g_free (self);
-}
-
-static char *
-format_record (const KsSelftestCase *c, const Record *record)
-{
-  const char *details = record->details ? record->details->str : "";
-
-  if (record->failures > 1)
-    return g_strdup_printf ("%s (and %u more)%s", record->failure, record->failures - 1, details);
-  if (record->failures)
-    return g_strdup_printf ("%s%s", record->failure, details);
-  if (c->kind == KS_SELFTEST_ATTACK)
-    return g_strdup_printf ("%u seen without, %u with, %u in the tunnel%s", record->without, record->with,
-                            record->tunnelled, details);
-  return g_strdup_printf ("%u seen without, %u with%s", record->without, record->with, details);
-}
-
-static KsSelftestOutcome *
-case_outcome (const Play *play, guint number)
-{
-  const KsSelftestCase *c = &ks_selftest_cases[number];
-  const Record *record = &play->records[number];
-
-  if (is_skipped (play, c))
-    return ks_selftest_outcome_new (KS_SELFTEST_SKIPPED, c->name, g_strdup ("not run: needs root"));
-  return ks_selftest_outcome_new (record->failures ? KS_SELFTEST_FAILED : KS_SELFTEST_PASSED, c->name,
-                                  format_record (c, record));
-}
-
 /* Of the host as a whole: passed with @good, or failed with the first of @failures. */
 static KsSelftestOutcome *
 host_outcome (const char *name, const char *good, const GPtrArray *failures)
@@ -465,7 +382,8 @@ make_outcomes (const Play *play)
   for (guint i = 0; i < ks_selftest_n_cases; i++)
     /* what has no IPv4 says nothing where there is no IPv6 */
     if (ks_selftest_cases[i].to4 || ks_selftest_net_has_ip6 (play->net))
-      g_ptr_array_add (outcomes, case_outcome (play, i));
+      g_ptr_array_add (outcomes, ks_selftest_record_outcome (&play->records[i], &ks_selftest_cases[i],
+                                                             is_skipped (play, &ks_selftest_cases[i])));
   g_ptr_array_add (outcomes, host_outcome ("disarming", "rules, routes and nftables are as before", play->disarming));
   return outcomes;
 }
@@ -473,24 +391,21 @@ make_outcomes (const Play *play)
 static void
 init_records (Play *play)
 {
-  play->records = g_new0 (Record, ks_selftest_n_cases);
-  for (guint i = 0; i < ks_selftest_n_cases; i++) {
-    memset (play->records[i].sockets, -1, sizeof play->records[i].sockets);
-    if (play->options->verbose)
-      play->records[i].details = g_string_new (NULL);
-  }
+  play->records = g_new0 (KsSelftestRecord, ks_selftest_n_cases);
+  play->old = g_new0 (OldSockets, ks_selftest_n_cases);
+  memset (play->old, -1, ks_selftest_n_cases * sizeof *play->old);
+  for (guint i = 0; i < ks_selftest_n_cases; i++)
+    ks_selftest_record_init (&play->records[i], play->options->verbose);
 }
 
 static void
 clear (Play *play)
 {
   for_old (play, close_old);
-  for (guint i = 0; i < ks_selftest_n_cases; i++) {
-    g_free (play->records[i].failure);
-    if (play->records[i].details)
-      g_string_free (play->records[i].details, TRUE);
-  }
+  for (guint i = 0; i < ks_selftest_n_cases; i++)
+    ks_selftest_record_clear (&play->records[i]);
   g_free (play->records);
+  g_free (play->old);
   g_ptr_array_unref (play->arming);
   g_ptr_array_unref (play->disarming);
   g_clear_pointer (&play->before, ks_snapshot_free);

@@ -13,7 +13,3 @@
  * (transfer full), or NULL when nothing could be tried.
  */
 GPtrArray *ks_selftest_play (const KsSelftestOptions *options, GError **error);
-
-/* @text is taken over. */
-KsSelftestOutcome *ks_selftest_outcome_new (KsSelftestResult result, const char *name, char *text);
-void ks_selftest_outcome_free (KsSelftestOutcome *self);

@@ -12,6 +12,7 @@
 #include "ks-error.h"
 #include "selftest/ks-selftest-play.h"
 #include "selftest/ks-selftest-process.h"
+#include "selftest/ks-selftest-record.h"
 
 #define TIMEOUT_MS 60000
 
