@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ks-follow.h"
 #include "ks-heal.h"
 #include "ks-reconcile.h"
 #include "report/ks-log.h"
@@ -164,7 +165,7 @@ run_sync (int argc, char **argv)
   if (!parse_option (argc, argv, options, &option))
     return usage_error ("sync takes --boot or --follow and nothing else");
   if (option == 1)
-    report = ks_reconcile_follow (&ks_paths_default);
+    report = ks_follow (&ks_paths_default);
   else
     report = ks_reconcile (&ks_paths_default, NULL, option == 0 ? KS_RECONCILE_BOOT : KS_RECONCILE_DEFAULT);
   return finish (report, option == 0 ? "boot" : "sync");

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <glib/gstdio.h>
-#include <inttypes.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "input/ks-resolve.h"
@@ -16,9 +14,6 @@
 /* Runs are short; one that holds the lock for this long is stuck. */
 #define LOCK_TIMEOUT_MS 15000
 #define RESOLVE_TIMEOUT_MS 4000
-
-/* Somebody who changes profiles without an end is looked at again by the path unit. */
-#define MAX_FOLLOW 50
 
 static KsReport *
 report_new (void)
@@ -400,68 +395,6 @@ ks_reconcile (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags
     return g_steal_pointer (&report);
   /* the event is over by now: what NetworkManager says counts */
   return join_reports (g_steal_pointer (&report), run (paths, NULL, flags, answers));
-}
-
-static int
-compare_names (gconstpointer a, gconstpointer b)
-{
-  return g_strcmp0 (*(const char *const *) a, *(const char *const *) b);
-}
-
-static void
-add_file_fingerprint (GString *out, const char *path)
-{
-  struct stat status;
-
-  if (lstat (path, &status) == 0)
-    g_string_append_printf (out, "%s %ju %ju %jd.%09ld %jd.%09ld\n", path, (uintmax_t) status.st_ino,
-                            (uintmax_t) status.st_size, (intmax_t) status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
-                            (intmax_t) status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
-}
-
-/* Everything that would change with a file of @directory: names, inodes, sizes, times. */
-static void
-add_fingerprint (GString *out, const char *directory)
-{
-  g_autoptr (GDir) dir = g_dir_open (directory, 0, NULL);
-  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
-  const char *name;
-
-  while (dir && (name = g_dir_read_name (dir)))
-    g_ptr_array_add (names, g_build_filename (directory, name, NULL));
-  g_ptr_array_sort (names, compare_names);
-  for (guint i = 0; i < names->len; i++)
-    add_file_fingerprint (out, names->pdata[i]);
-}
-
-static char *
-fingerprint (const KsPaths *paths)
-{
-  GString *out = g_string_new (NULL);
-
-  add_file_fingerprint (out, paths->config);
-  for (guint i = 0; paths->profiles[i].path; i++)
-    add_fingerprint (out, paths->profiles[i].path);
-  return g_string_free (out, FALSE);
-}
-
-KsReport *
-ks_reconcile_follow (const KsPaths *paths)
-{
-  g_autofree char *seen = NULL;
-  KsReport *report = NULL;
-
-  for (int i = 0; i < MAX_FOLLOW; i++) {
-    g_autofree char *now = fingerprint (paths);
-
-    if (report && g_strcmp0 (seen, now) == 0)
-      break;
-    g_free (seen);
-    seen = g_steal_pointer (&now);
-    g_clear_pointer (&report, ks_report_free);
-    report = ks_reconcile (paths, NULL, KS_RECONCILE_DEFAULT);
-  }
-  return report;
 }
 
 KsReport *

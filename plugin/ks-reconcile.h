@@ -38,13 +38,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsReport, ks_report_free)
 KsReport *ks_reconcile (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags);
 
 /*
- * As ks_reconcile() without an event, again for as long as profiles or
- * configuration changed on disk meanwhile: for the path unit, which sees no
- * change that happens while it runs (transfer full).
- */
-KsReport *ks_reconcile_follow (const KsPaths *paths);
-
-/*
  * The situation as it is and the policy that follows, without touching
  * anything: for `status`. @snapshot, if not NULL, is filled with what the
  * kernel holds (transfer full), or NULL when that failed.
