@@ -13,9 +13,14 @@ static const char *const targets[] = { "198.51.100.1", "100.1.2.3", "2001:db8::1
 #define UNPRIVILEGED_UID 65534
 
 typedef struct {
+  guint ifindex;
+  char interface[IFNAMSIZ];
+} Uplink;
+
+typedef struct {
   KsNlSocket *socket;
   const KsPolicy *policy;
-  const GArray *uplinks;
+  const GArray *uplinks; /* Uplink */
   KsProof *proof;
 } Prover;
 
@@ -163,7 +168,7 @@ probe_protocol (Prover *p, const KsPrefix *target, guint8 ip_protocol, GError **
     if (!probe_target (p, target, ip_protocol, uids[i], 0, "", error))
       return FALSE;
     for (guint j = 0; j < p->uplinks->len; j++) {
-      const KsProofUplink *uplink = &g_array_index (p->uplinks, KsProofUplink, j);
+      const Uplink *uplink = &g_array_index (p->uplinks, Uplink, j);
 
       if (!probe_target (p, target, ip_protocol, uids[i], uplink->ifindex, uplink->interface, error))
         return FALSE;
@@ -172,9 +177,33 @@ probe_protocol (Prover *p, const KsPrefix *target, guint8 ip_protocol, GError **
   return TRUE;
 }
 
-KsProof *
-ks_proof_take (const KsPolicy *policy, const GArray *uplinks, KsGuardState guard, gboolean no_ipv6, GError **error)
+/* The devices that packets could leave by besides the tunnels. */
+static GArray *
+find_uplinks (const KsPolicy *policy, const KsSnapshot *snapshot)
 {
+  GArray *uplinks = g_array_new (FALSE, FALSE, sizeof (Uplink));
+  g_autoptr (GHashTable) seen = g_hash_table_new (NULL, NULL);
+
+  for (guint i = 0; i < policy->tunnels->len; i++)
+    g_hash_table_add (seen, GUINT_TO_POINTER (((const KsPolicyTunnel *) policy->tunnels->pdata[i])->ifindex));
+  for (guint i = 0; i < snapshot->routes->len; i++) {
+    const KsRoute *route = &g_array_index (snapshot->routes, KsRoute, i);
+
+    for (guint j = 0; route->table == RT_TABLE_MAIN && j < route->n_nexthops; j++) {
+      Uplink uplink = { .ifindex = route->nexthops[j].ifindex };
+
+      if (g_hash_table_add (seen, GUINT_TO_POINTER (uplink.ifindex))
+          && if_indextoname (uplink.ifindex, uplink.interface))
+        g_array_append_val (uplinks, uplink);
+    }
+  }
+  return uplinks;
+}
+
+KsProof *
+ks_proof_take (const KsPolicy *policy, const KsSnapshot *snapshot, KsGuardState guard, GError **error)
+{
+  g_autoptr (GArray) uplinks = find_uplinks (policy, snapshot);
   g_autoptr (KsProof) proof = g_new0 (KsProof, 1);
   g_autoptr (KsNlSocket) socket = NULL;
   Prover p = { .policy = policy, .uplinks = uplinks, .proof = proof };
@@ -189,7 +218,7 @@ ks_proof_take (const KsPolicy *policy, const GArray *uplinks, KsGuardState guard
     guint8 icmp;
 
     ks_prefix_parse (targets[i], &target, NULL);
-    if (target.family == AF_INET6 && no_ipv6)
+    if (target.family == AF_INET6 && snapshot->no_ipv6)
       continue;
     icmp = target.family == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
     if (!probe_protocol (&p, &target, IPPROTO_UDP, error) || !probe_protocol (&p, &target, IPPROTO_TCP, error)
@@ -197,6 +226,19 @@ ks_proof_take (const KsPolicy *policy, const GArray *uplinks, KsGuardState guard
       return NULL;
   }
   return g_steal_pointer (&proof);
+}
+
+guint
+ks_proof_count_unwanted (const KsProof *self, const KsPolicy *policy)
+{
+  guint count = 0;
+
+  for (guint i = 0; i < self->probes->len; i++) {
+    const KsProbe *probe = &g_array_index (self->probes, KsProbe, i);
+
+    count += probe->verdict == KS_VERDICT_ESCAPES && (policy->guard || !*probe->device);
+  }
+  return count;
 }
 
 const char *

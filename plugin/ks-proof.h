@@ -8,6 +8,7 @@
 #pragma once
 
 #include "kernel/ks-guard.h"
+#include "kernel/ks-kernel.h"
 #include "kernel/ks-lookup.h"
 #include "policy/ks-policy.h"
 
@@ -35,18 +36,16 @@ void ks_proof_free (KsProof *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsProof, ks_proof_free)
 
 /*
- * Asks about public addresses of both families (IPv4 alone with @no_ipv6): by udp, tcp and icmp, uid 0
- * and 65534, from the port of each transport and another, naming no device and
- * each of @uplinks (KsProofUplink). NULL when the kernel cannot be asked, or
+ * Asks about public addresses of both families (IPv4 alone where @snapshot has
+ * no IPv6): by udp, tcp and icmp, uid 0 and 65534, from the port of each
+ * transport and another, naming no device and each but the tunnels by which
+ * @snapshot's table main has a route. NULL when the kernel cannot be asked, or
  * answers so that nothing follows from it (KS_ERROR_KERNEL).
  */
-KsProof *
-ks_proof_take (const KsPolicy *policy, const GArray *uplinks, KsGuardState guard, gboolean no_ipv6, GError **error);
+KsProof *ks_proof_take (const KsPolicy *policy, const KsSnapshot *snapshot, KsGuardState guard, GError **error);
 
-typedef struct {
-  guint ifindex;
-  char interface[IFNAMSIZ];
-} KsProofUplink;
+/* What gets out though it was meant not to: with Guard=off, sockets bound to a device were left to the person. */
+guint ks_proof_count_unwanted (const KsProof *self, const KsPolicy *policy);
 
 /* A table for people, probes of one kind in one line, and what is wrong (transfer full). */
 char *ks_proof_format (const KsProof *self);

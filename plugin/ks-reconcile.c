@@ -74,52 +74,14 @@ apply_guard (KsReport *report, const KsPaths *paths)
     g_ptr_array_add (report->done, g_strdup (report->policy->armed ? "install the guard" : "remove the guard"));
 }
 
-/* The devices that packets could leave by besides the tunnels. */
-static GArray *
-find_uplinks (const KsPolicy *policy, const KsSnapshot *snapshot)
-{
-  GArray *uplinks = g_array_new (FALSE, FALSE, sizeof (KsProofUplink));
-  g_autoptr (GHashTable) seen = g_hash_table_new (NULL, NULL);
-
-  for (guint i = 0; i < policy->tunnels->len; i++)
-    g_hash_table_add (seen, GUINT_TO_POINTER (((const KsPolicyTunnel *) policy->tunnels->pdata[i])->ifindex));
-  for (guint i = 0; i < snapshot->routes->len; i++) {
-    const KsRoute *route = &g_array_index (snapshot->routes, KsRoute, i);
-
-    for (guint j = 0; route->table == RT_TABLE_MAIN && j < route->n_nexthops; j++) {
-      KsProofUplink uplink = { .ifindex = route->nexthops[j].ifindex };
-
-      if (g_hash_table_add (seen, GUINT_TO_POINTER (uplink.ifindex))
-          && if_indextoname (uplink.ifindex, uplink.interface))
-        g_array_append_val (uplinks, uplink);
-    }
-  }
-  return uplinks;
-}
-
 static gboolean
 take_proof (KsReport *report, const KsSnapshot *snapshot, KsGuardState guard)
 {
-  g_autoptr (GArray) uplinks = find_uplinks (report->policy, snapshot);
   g_autoptr (GError) error = NULL;
 
-  report->proof = ks_proof_take (report->policy, uplinks, guard, snapshot->no_ipv6, &error);
+  report->proof = ks_proof_take (report->policy, snapshot, guard, &error);
   take_error (report, &error);
   return report->proof != NULL;
-}
-
-/* What gets out though it was meant not to: with Guard=off, sockets bound to a device were left to the person. */
-static guint
-count_unwanted_escapes (const KsReport *report)
-{
-  guint count = 0;
-
-  for (guint i = 0; i < report->proof->probes->len; i++) {
-    const KsProbe *probe = &g_array_index (report->proof->probes, KsProbe, i);
-
-    count += probe->verdict == KS_VERDICT_ESCAPES && (report->policy->guard || !*probe->device);
-  }
-  return count;
 }
 
 /* After a run that changed something: is it true now? */
@@ -138,10 +100,10 @@ prove (KsReport *report, const KsPaths *paths, KsKernel *kernel)
   if (guard == KS_GUARD_DIFFERS && ks_situation_diff_flags (report->situation) != KS_DIFF_DEFAULT)
     guard = KS_GUARD_IN_PLACE;
   snapshot = ks_kernel_dump (kernel, report->situation->config, &error);
-  if (snapshot && take_proof (report, snapshot, guard) && count_unwanted_escapes (report) > 0)
+  if (snapshot && take_proof (report, snapshot, guard) && ks_proof_count_unwanted (report->proof, report->policy) > 0)
     g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL,
                  "%u of %u probes would get out past the kill switch: `nm-killswitch check` shows which",
-                 count_unwanted_escapes (report), report->proof->probes->len);
+                 ks_proof_count_unwanted (report->proof, report->policy), report->proof->probes->len);
   take_error (report, &error);
 }
 
