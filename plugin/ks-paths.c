@@ -29,3 +29,24 @@ ks_paths_make_runtime (const KsPaths *self, GError **error)
   g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot make %s: %s", self->runtime, g_strerror (errno));
   return FALSE;
 }
+
+gboolean
+ks_paths_make_marker (const KsPaths *self, const char *name, GError **error)
+{
+  g_autofree char *path = ks_paths_runtime (self, name);
+
+  if (!ks_paths_make_runtime (self, error))
+    return FALSE;
+  return g_file_set_contents_full (path, "", 0, G_FILE_SET_CONTENTS_NONE, 0600, error);
+}
+
+gboolean
+ks_paths_remove_marker (const KsPaths *self, const char *name, GError **error)
+{
+  g_autofree char *path = ks_paths_runtime (self, name);
+
+  if (g_unlink (path) == 0 || errno == ENOENT)
+    return TRUE;
+  g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot remove %s: %s", path, g_strerror (errno));
+  return FALSE;
+}

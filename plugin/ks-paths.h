@@ -21,6 +21,9 @@ extern const KsPaths ks_paths_default;
 char *ks_paths_runtime (const KsPaths *self, const char *name);
 /* Makes the runtime directory. KS_ERROR_IO. */
 gboolean ks_paths_make_runtime (const KsPaths *self, GError **error);
+/* A marker is an empty file @name in the runtime directory: that it is there says something. */
+gboolean ks_paths_make_marker (const KsPaths *self, const char *name, GError **error);
+gboolean ks_paths_remove_marker (const KsPaths *self, const char *name, GError **error);
 
 /* Names in the runtime directory. */
 #define KS_LOCK_NAME "lock"

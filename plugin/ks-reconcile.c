@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ks-reconcile.h"
 
-#include <errno.h>
-#include <glib/gstdio.h>
 #include <unistd.h>
 
 #include "input/ks-resolve.h"
@@ -229,35 +227,14 @@ remove_former (KsReport *report, KsKernel *kernel)
     take_error (report, &error);
 }
 
-static gboolean
-make_marker (const KsPaths *paths, const char *name, GError **error)
-{
-  g_autofree char *path = ks_paths_runtime (paths, name);
-
-  if (!ks_paths_make_runtime (paths, error))
-    return FALSE;
-  return g_file_set_contents_full (path, "", 0, G_FILE_SET_CONTENTS_NONE, 0600, error);
-}
-
-static gboolean
-remove_marker (const KsPaths *paths, const char *name, GError **error)
-{
-  g_autofree char *path = ks_paths_runtime (paths, name);
-
-  if (g_unlink (path) == 0 || errno == ENOENT)
-    return TRUE;
-  g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot remove %s: %s", path, g_strerror (errno));
-  return FALSE;
-}
-
 /* Has nm-killswitch-names.path ask again and again. Nothing but time is lost when that fails. */
 static void
 update_names_marker (const KsSituation *situation, const KsPaths *paths)
 {
   if (ks_situation_awaits_names (situation))
-    make_marker (paths, KS_NAMES_NAME, NULL);
+    ks_paths_make_marker (paths, KS_NAMES_NAME, NULL);
   else
-    remove_marker (paths, KS_NAMES_NAME, NULL);
+    ks_paths_remove_marker (paths, KS_NAMES_NAME, NULL);
 }
 
 /* @answers, nullable, is what the servers' names were resolved to meanwhile. */
@@ -405,9 +382,9 @@ ks_release (const KsPaths *paths)
     return report;
   lock = ks_lock_take (paths, LOCK_TIMEOUT_MS, &error);
   take_error (report, &error);
-  remove_marker (paths, KS_RESUMED_NAME, NULL);
+  ks_paths_remove_marker (paths, KS_RESUMED_NAME, NULL);
   /* a full /run must not keep the person off-line: release now, even if an event will arm again */
-  if (!make_marker (paths, KS_RELEASED_NAME, &error))
+  if (!ks_paths_make_marker (paths, KS_RELEASED_NAME, &error))
     take_error (report, &error);
   reconcile_locked (report, paths, NULL, KS_RECONCILE_QUICK, NULL);
   ks_lock_release (lock);
@@ -423,7 +400,8 @@ ks_resume (const KsPaths *paths)
 
   if (!check_privileges (report))
     return report;
-  if (!remove_marker (paths, KS_RELEASED_NAME, &error) || !make_marker (paths, KS_RESUMED_NAME, &error))
+  if (!ks_paths_remove_marker (paths, KS_RELEASED_NAME, &error)
+      || !ks_paths_make_marker (paths, KS_RESUMED_NAME, &error))
     take_error (report, &error);
   result = ks_reconcile (paths, NULL, KS_RECONCILE_DEFAULT);
   take_errors (result, report->errors);
