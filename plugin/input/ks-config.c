@@ -81,15 +81,23 @@ ks_config_has_same_numbers (const KsConfig *a, const KsConfig *b)
 static const char *const lan_words[] = { "private", "routes", "off" };
 static const char *const dns_words[] = { "tunnel", "lan" };
 
+int
+ks_config_find_word (const char *const *words, guint n_words, const char *text)
+{
+  for (guint i = 0; i < n_words; i++)
+    if (strcmp (text, words[i]) == 0)
+      return (int) i;
+  return -1;
+}
+
 gboolean
 ks_lan_parse (const char *text, KsLan *out)
 {
-  for (guint i = 0; i < G_N_ELEMENTS (lan_words); i++)
-    if (strcmp (text, lan_words[i]) == 0) {
-      *out = i;
-      return TRUE;
-    }
-  return FALSE;
+  int word = ks_config_find_word (lan_words, G_N_ELEMENTS (lan_words), text);
+
+  if (word >= 0)
+    *out = word;
+  return word >= 0;
 }
 
 const char *
@@ -101,12 +109,11 @@ ks_lan_format (KsLan lan)
 gboolean
 ks_dns_parse (const char *text, KsDns *out)
 {
-  for (guint i = 0; i < G_N_ELEMENTS (dns_words); i++)
-    if (strcmp (text, dns_words[i]) == 0) {
-      *out = i;
-      return TRUE;
-    }
-  return FALSE;
+  int word = ks_config_find_word (dns_words, G_N_ELEMENTS (dns_words), text);
+
+  if (word >= 0)
+    *out = word;
+  return word >= 0;
 }
 
 const char *

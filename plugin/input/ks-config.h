@@ -58,6 +58,8 @@ gboolean ks_config_numbers_are_valid (const KsConfig *self);
 /* Whether both take the same objects of the kernel for ours. */
 gboolean ks_config_has_same_numbers (const KsConfig *a, const KsConfig *b);
 
+/* The index of a setting's value @text among @words; -1 when it is none of them. */
+int ks_config_find_word (const char *const *words, guint n_words, const char *text);
 gboolean ks_lan_parse (const char *text, KsLan *out);
 const char *ks_lan_format (KsLan lan);
 gboolean ks_dns_parse (const char *text, KsDns *out);

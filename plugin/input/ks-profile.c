@@ -38,12 +38,11 @@ static const char *const mode_words[] = { "off", "strict", "session" };
 gboolean
 ks_mode_parse (const char *text, KsMode *out)
 {
-  for (guint i = 0; i < G_N_ELEMENTS (mode_words); i++)
-    if (strcmp (text, mode_words[i]) == 0) {
-      *out = i;
-      return TRUE;
-    }
-  return FALSE;
+  int word = ks_config_find_word (mode_words, G_N_ELEMENTS (mode_words), text);
+
+  if (word >= 0)
+    *out = word;
+  return word >= 0;
 }
 
 const char *
