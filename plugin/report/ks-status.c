@@ -4,17 +4,26 @@
 #include "ks-error.h"
 #include "report/ks-json.h"
 
-/* Steps that `sync` would take now: 0 when the kernel holds what it should. */
+/* As many as a person reads. */
+#define MAX_STEPS 12
+
+/* Steps that `sync` would take now: none when the kernel holds what it should (transfer full; of KsStep). */
+static GArray *
+plan_steps (const KsStatus *self)
+{
+  const KsSituation *situation = self->report->situation;
+
+  if (!self->snapshot || !self->report->policy)
+    return g_array_new (FALSE, FALSE, sizeof (KsStep));
+  return ks_diff_compute (situation->config, self->snapshot->rules, self->snapshot->routes, self->report->policy,
+                          ks_situation_diff_flags (situation));
+}
+
 static guint
 missing_steps (const KsStatus *self)
 {
-  const KsSituation *situation = self->report->situation;
-  g_autoptr (GArray) plan = NULL;
+  g_autoptr (GArray) plan = plan_steps (self);
 
-  if (!self->snapshot || !self->report->policy)
-    return 0;
-  plan = ks_diff_compute (situation->config, self->snapshot->rules, self->snapshot->routes, self->report->policy,
-                          ks_situation_diff_flags (situation));
   return plan->len;
 }
 
@@ -110,8 +119,10 @@ format_headline (const KsStatus *self, GString *out)
   else if (g_str_equal (word, "off"))
     g_string_append (out, " (no profile asks for it)");
   else if (g_str_equal (word, "incomplete"))
-    g_string_append_printf (out, " (%u rules or routes%s differ from what they should be: run `nm-killswitch sync`)",
-                            missing_steps (self), is_guard_wrong (self) ? " and the guard" : "");
+    g_string_append_printf (out, " (not as they should be: %s%s%s; run `nm-killswitch sync`)",
+                            missing_steps (self) > 0 ? "rules or routes" : "",
+                            missing_steps (self) > 0 && is_guard_wrong (self) ? ", " : "",
+                            is_guard_wrong (self) ? "the guard" : "");
   g_string_append_c (out, '\n');
 }
 
@@ -320,13 +331,20 @@ char *
 ks_status_format_check (const KsStatus *self)
 {
   const KsProof *proof = self->report->proof;
+  g_autoptr (GArray) plan = plan_steps (self);
   GString *out = g_string_new (NULL);
 
   g_string_append_printf (out, "%u of %u probes get out\n", proof->escapes, proof->probes->len);
   format_guard (self->report, out);
-  if (missing_steps (self) > 0)
-    g_string_append_printf (out, "%u rules or routes differ from what they should be: run `nm-killswitch sync`\n",
-                            missing_steps (self));
+  if (plan->len > 0)
+    g_string_append (out, "Rules or routes are not as they should be; `nm-killswitch sync` would\n");
+  for (guint i = 0; i < plan->len && i < MAX_STEPS; i++) {
+    g_autofree char *step = ks_step_format (&g_array_index (plan, KsStep, i));
+
+    g_string_append_printf (out, "  %s\n", step);
+  }
+  if (plan->len > MAX_STEPS)
+    g_string_append_printf (out, "  and %u more\n", plan->len - MAX_STEPS);
   if (ks_status_is_tight (self))
     g_string_append (out, "Nothing escapes\n");
   return g_string_free (out, FALSE);
