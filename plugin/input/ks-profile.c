@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "input/ks-profile.h"
 
-#include <string.h>
-
 KsProfile *
 ks_profile_new (void)
 {
@@ -59,8 +57,6 @@ ks_reason_format (KsReason reason)
     return "connection.zone";
   case KS_REASON_USER_DATA:
     return "user.data nm-killswitch.mode";
-  case KS_REASON_CONFIG:
-    return "configuration";
   case KS_REASON_INVALID:
     return "a setting that is no valid value: fail closed";
   case KS_REASON_REMEMBERED:

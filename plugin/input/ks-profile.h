@@ -21,7 +21,6 @@ typedef enum {
   KS_REASON_NONE,
   KS_REASON_ZONE, /* connection.zone */
   KS_REASON_USER_DATA, /* user.data nm-killswitch.mode */
-  KS_REASON_CONFIG, /* a [vpn NAME] section */
   KS_REASON_INVALID, /* the setting's value is not one: armed strict, fail closed */
   KS_REASON_REMEMBERED, /* the file cannot be read any more, and was armed when it could */
 } KsReason;
@@ -60,7 +59,7 @@ KsProfile *ks_profile_new (void);
 void ks_profile_free (KsProfile *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsProfile, ks_profile_free)
 
-/* Whether @profile asks for the kill switch, in whichever mode. */
+/* Whether it asks for the kill switch, in whichever mode. */
 gboolean ks_profile_wants (const KsProfile *self);
 
 gboolean ks_mode_parse (const char *text, KsMode *out);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A tunnel: the network device of an active armed profile, and what is known
- * of it. A value; ks-nm.c fills it from NetworkManager, ks-reconcile.c from
- * the kernel and the event when NetworkManager does not answer.
+ * of it. A value; ks-network.c fills it from NetworkManager, ks-situation.c
+ * from the kernel and the event when NetworkManager does not answer.
  */
 #pragma once
 

@@ -64,7 +64,7 @@ extern const KsSelftestCase ks_selftest_cases[];
 extern const guint ks_selftest_n_cases;
 
 KsSelftestExpectation ks_selftest_case_expectation (const KsSelftestCase *self, int family, KsSelftestState state);
-/* The probe for @ip_protocol, one bit of its protocols. FALSE when the case has none for @family. */
+/* The probe for @protocol, one bit of its protocols. FALSE when the case has none for @family. */
 gboolean ks_selftest_case_probe (const KsSelftestCase *self, int family, guint protocol, KsSelftestProbe *out);
 gboolean ks_selftest_state_is_armed (KsSelftestState state);
 /* "armed, no tunnel", or so. */
