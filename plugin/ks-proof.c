@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ks-proof.h"
 
-#include <string.h>
-
 #include "ks-error.h"
 
 /* Documentation addresses (RFC 5737, RFC 3849): public to every rule of ours, and nobody's. One in each half. */

@@ -2,7 +2,6 @@
 #include "ks-situation.h"
 
 #include <pwd.h>
-#include <string.h>
 
 /* For the whole conversation with NetworkManager, which may be stopping and waiting for us. */
 #define NETWORK_TIMEOUT_MS 2000

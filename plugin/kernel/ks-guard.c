@@ -15,7 +15,6 @@
  */
 #include "kernel/ks-guard.h"
 
-#include <errno.h>
 #include <glib/gstdio.h>
 #include <nftables/libnftables.h>
 #include <string.h>

@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "ks-error.h"
 #include "selftest/ks-selftest-arm.h"
 #include "selftest/ks-selftest-judge.h"
 #include "selftest/ks-selftest-link.h"

@@ -7,7 +7,6 @@
 #include <net/if.h>
 #include <netpacket/packet.h>
 #include <poll.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
