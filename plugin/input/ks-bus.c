@@ -4,6 +4,7 @@
 #include <gio/gio.h>
 #include <string.h>
 
+#include "input/ks-wait.h"
 #include "ks-error.h"
 
 #define BUS_NAME "org.freedesktop.NetworkManager"
@@ -36,41 +37,23 @@ on_connected (GObject *source G_GNUC_UNUSED, GAsyncResult *result, gpointer user
   g_main_loop_quit (connecting->loop);
 }
 
-static gboolean
-on_timeout (gpointer user_data)
-{
-  g_cancellable_cancel (user_data);
-  return G_SOURCE_REMOVE;
-}
-
 static GDBusConnection *
 open_connection (guint timeout_ms, GError **error)
 {
   g_autofree char *address = g_dbus_address_get_for_bus_sync (G_BUS_TYPE_SYSTEM, NULL, error);
-  g_autoptr (GMainContext) context = NULL;
-  g_autoptr (GMainLoop) loop = NULL;
-  g_autoptr (GCancellable) cancellable = NULL;
-  g_autoptr (GSource) timer = NULL;
   Connecting connecting = { 0 };
+  KsWait wait;
 
   if (!address)
     return NULL;
-  context = g_main_context_new ();
-  g_main_context_push_thread_default (context);
-  loop = g_main_loop_new (context, FALSE);
-  cancellable = g_cancellable_new ();
-  timer = g_timeout_source_new (timeout_ms);
-  g_source_set_callback (timer, on_timeout, cancellable, NULL);
-  g_source_attach (timer, context);
+  ks_wait_init (&wait, timeout_ms);
 
-  connecting.loop = loop;
+  connecting.loop = wait.loop;
   g_dbus_connection_new_for_address (
     address, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION, NULL,
-    cancellable, on_connected, &connecting);
-  g_main_loop_run (loop);
-
-  g_source_destroy (timer);
-  g_main_context_pop_thread_default (context);
+    wait.cancellable, on_connected, &connecting);
+  g_main_loop_run (wait.loop);
+  ks_wait_clear (&wait);
   if (connecting.bus)
     g_dbus_connection_set_exit_on_close (connecting.bus, FALSE);
   else

@@ -3,6 +3,8 @@
 
 #include <gio/gio.h>
 
+#include "input/ks-wait.h"
+
 typedef struct {
   KsState *state;
   GMainLoop *loop;
@@ -39,46 +41,29 @@ on_answer (GObject *source, GAsyncResult *result, gpointer user_data)
     g_main_loop_quit (resolving->loop);
 }
 
-static gboolean
-on_timeout (gpointer user_data)
-{
-  g_cancellable_cancel (user_data);
-  return G_SOURCE_REMOVE;
-}
-
 gboolean
 ks_resolve_hosts (const GPtrArray *hosts, guint timeout_ms, KsState *state)
 {
-  g_autoptr (GMainContext) context = NULL;
-  g_autoptr (GMainLoop) loop = NULL;
-  g_autoptr (GCancellable) cancellable = NULL;
-  g_autoptr (GSource) timer = NULL;
   g_autoptr (GResolver) resolver = NULL;
   Resolving resolving = { .state = state };
+  KsWait wait;
 
   if (hosts->len == 0)
     return FALSE;
-  context = g_main_context_new ();
-  g_main_context_push_thread_default (context);
-  loop = g_main_loop_new (context, FALSE);
-  cancellable = g_cancellable_new ();
-  timer = g_timeout_source_new (timeout_ms);
-  g_source_set_callback (timer, on_timeout, cancellable, NULL);
-  g_source_attach (timer, context);
+  ks_wait_init (&wait, timeout_ms);
   resolver = g_resolver_get_default ();
 
-  resolving.loop = loop;
+  resolving.loop = wait.loop;
   resolving.pending = hosts->len;
   for (guint i = 0; i < hosts->len; i++) {
     Query *query = g_new0 (Query, 1);
 
     query->resolving = &resolving;
     query->host = g_strdup (hosts->pdata[i]);
-    g_resolver_lookup_by_name_async (resolver, query->host, cancellable, on_answer, query);
+    g_resolver_lookup_by_name_async (resolver, query->host, wait.cancellable, on_answer, query);
   }
   /* after the time limit every query ends as cancelled; getaddrinfo()'s threads end with the process */
-  g_main_loop_run (loop);
-  g_source_destroy (timer);
-  g_main_context_pop_thread_default (context);
+  g_main_loop_run (wait.loop);
+  ks_wait_clear (&wait);
   return resolving.is_news;
 }
