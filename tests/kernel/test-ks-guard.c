@@ -27,6 +27,7 @@
 #include <sys/socket.h>
 
 #include "kernel/ks-guard.h"
+#include "ks-test-policy.h"
 #include "ks-test.h"
 #include "netns.h"
 
@@ -151,44 +152,19 @@ set_up (void **state G_GNUC_UNUSED)
 
 /* --- policies --- */
 
-static void
-policy_tunnel_free (gpointer data)
-{
-  KsPolicyTunnel *tunnel = data;
-
-  g_array_unref (tunnel->addresses);
-  g_free (tunnel);
-}
-
 static KsPolicy *
 new_policy (void)
 {
-  KsPolicy *policy = g_new0 (KsPolicy, 1);
-
-  policy->armed = policy->guard = TRUE;
-  policy->lan = KS_LAN_PRIVATE;
-  policy->dns = KS_DNS_TUNNEL;
-  policy->rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
-  policy->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
-  policy->transports = g_array_new (FALSE, FALSE, sizeof (KsTransport));
-  policy->bootstrap = g_array_new (FALSE, FALSE, sizeof (KsTransport));
-  policy->lan_prefixes = ks_test_prefixes ("10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 fc00::/7 fe80::/10");
-  policy->tunnels = g_ptr_array_new_with_free_func (policy_tunnel_free);
-  return policy;
+  return ks_test_policy_new ("10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 fc00::/7 fe80::/10");
 }
 
 static void
 add_tunnel (KsPolicy *policy, const char *interface, const char *address)
 {
-  KsPolicyTunnel *tunnel = g_new0 (KsPolicyTunnel, 1);
-  KsPrefix host = ks_test_prefix (address);
+  guint ifindex = if_nametoindex (interface);
 
-  g_strlcpy (tunnel->interface, interface, sizeof tunnel->interface);
-  tunnel->ifindex = if_nametoindex (interface);
-  assert_int_not_equal (tunnel->ifindex, 0);
-  tunnel->addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
-  g_array_append_val (tunnel->addresses, host);
-  g_ptr_array_add (policy->tunnels, tunnel);
+  assert_int_not_equal (ifindex, 0);
+  ks_test_policy_add_tunnel (policy, interface, ifindex, address);
 }
 
 static void

@@ -25,6 +25,7 @@
 #include "kernel/ks-netlink.h"
 #include "kernel/ks-rule-message.h"
 #include "ks-error.h"
+#include "ks-test.h"
 
 #define SERVER "203.0.113.10"
 #define PUBLIC "198.51.100.1"
@@ -62,15 +63,6 @@ typedef struct {
   GPtrArray *tunnels; /* of KsTunnel */
   KsDiffFlags flags;
 } Scene;
-
-static KsPrefix
-prefix (const char *text)
-{
-  KsPrefix out;
-
-  assert_true (ks_prefix_parse (text, &out, NULL));
-  return out;
-}
 
 static Scene *
 scene_new (void)
@@ -114,14 +106,14 @@ static KsTunnel *
 add_tunnel (Scene *scene, const char *name, const char *interface, const char *subnet4, const char *subnet6)
 {
   KsTunnel *tunnel = ks_tunnel_new (name, interface);
-  KsPrefix subnet = prefix (subnet4);
+  KsPrefix subnet = ks_test_prefix (subnet4);
 
   tunnel->ifindex = if_nametoindex (interface);
   assert_true (tunnel->ifindex > 0);
   tunnel->has_ipv4 = TRUE;
   ks_tunnel_add_prefix (tunnel, &subnet, NULL);
   if (subnet6) {
-    subnet = prefix (subnet6);
+    subnet = ks_test_prefix (subnet6);
     tunnel->has_ipv6 = TRUE;
     ks_tunnel_add_prefix (tunnel, &subnet, NULL);
   }
@@ -395,7 +387,7 @@ vpn_without_ipv6_leaves_ipv6_blocked (void **state G_GNUC_UNUSED)
   make_tunnel ("tun0", "10.8.0.2/24", NULL);
   arm (scene, "wg", SERVER, 51820);
   tunnel = add_tunnel (scene, "wg", "tun0", "10.8.0.0/24", NULL);
-  tunnel->gateway4 = prefix ("10.8.0.1");
+  tunnel->gateway4 = ks_test_prefix ("10.8.0.1");
   apply (scene);
   expect_tunnel ("tun0", FALSE);
 }

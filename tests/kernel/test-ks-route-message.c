@@ -12,6 +12,7 @@
 #include "kernel/ks-kernel.h"
 #include "kernel/ks-netlink.h"
 #include "kernel/ks-route-message.h"
+#include "ks-test.h"
 
 #define TABLE 77
 #define BIG_TABLE 100000
@@ -118,26 +119,17 @@ static const Case cases[] = {
             "{\"gateway\":\"fe80::3\",\"dev\":\"v1\",\"weight\":1,\"flags\":[]}]}" },
 };
 
-static KsPrefix
-prefix (const char *text)
-{
-  KsPrefix out;
-
-  assert_true (ks_prefix_parse (text, &out, NULL));
-  return out;
-}
-
 static KsRoute
 route_of (const Case *c)
 {
-  KsPrefix dst = prefix (c->dst);
+  KsPrefix dst = ks_test_prefix (c->dst);
   KsRoute route = ks_route_init (c->table, PROTOCOL, &dst, c->metric);
 
   route.type = c->type;
   route.scope = c->scope;
   route.tos = c->tos;
   if (c->prefsrc)
-    route.prefsrc = prefix (c->prefsrc);
+    route.prefsrc = ks_test_prefix (c->prefsrc);
   route.metrics[RTAX_MTU] = c->mtu;
   route.metrics[RTAX_ADVMSS] = c->advmss;
   for (guint i = 0; i < G_N_ELEMENTS (c->hops) && c->hops[i].device; i++) {
@@ -146,7 +138,7 @@ route_of (const Case *c)
     hop->ifindex = if_nametoindex (c->hops[i].device);
     assert_true (hop->ifindex > 0);
     if (c->hops[i].gateway)
-      hop->gateway = prefix (c->hops[i].gateway);
+      hop->gateway = ks_test_prefix (c->hops[i].gateway);
     hop->weight = c->hops[i].weight;
     hop->onlink = c->hops[i].onlink;
   }

@@ -1,48 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The guard's text: what it says for which policy. What it does is in tests/kernel/test-ks-guard.c. */
 #include "kernel/ks-guard.h"
+#include "ks-test-policy.h"
 #include "ks-test.h"
 
 #define SERVER "203.0.113.10"
-
-static void
-policy_tunnel_free (gpointer data)
-{
-  KsPolicyTunnel *tunnel = data;
-
-  g_array_unref (tunnel->addresses);
-  g_free (tunnel);
-}
 
 /* Armed, with a private LAN and DNS in the tunnel, and nothing else. */
 static KsPolicy *
 new_policy (void)
 {
-  KsPolicy *policy = g_new0 (KsPolicy, 1);
-
-  policy->armed = policy->guard = TRUE;
-  policy->lan = KS_LAN_PRIVATE;
-  policy->dns = KS_DNS_TUNNEL;
-  policy->rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
-  policy->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
-  policy->transports = g_array_new (FALSE, FALSE, sizeof (KsTransport));
-  policy->bootstrap = g_array_new (FALSE, FALSE, sizeof (KsTransport));
-  policy->lan_prefixes = ks_test_prefixes ("10.0.0.0/8 192.168.0.0/16 fc00::/7 fe80::/10");
-  policy->tunnels = g_ptr_array_new_with_free_func (policy_tunnel_free);
-  return policy;
-}
-
-static void
-add_tunnel (KsPolicy *policy, const char *interface, guint ifindex, const char *address)
-{
-  KsPolicyTunnel *tunnel = g_new0 (KsPolicyTunnel, 1);
-  KsPrefix host = ks_test_prefix (address);
-
-  g_strlcpy (tunnel->interface, interface, sizeof tunnel->interface);
-  tunnel->ifindex = ifindex;
-  tunnel->addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
-  g_array_append_val (tunnel->addresses, host);
-  g_ptr_array_add (policy->tunnels, tunnel);
+  return ks_test_policy_new ("10.0.0.0/8 192.168.0.0/16 fc00::/7 fe80::/10");
 }
 
 static void
@@ -135,8 +103,8 @@ guard_has_the_same_bytes_for_the_same_policy (void **state G_GNUC_UNUSED)
   g_autoptr (KsPolicy) second = new_policy ();
   g_autofree char *a = NULL, *b = NULL;
 
-  add_tunnel (first, "tun0", 7, "10.8.0.2");
-  add_tunnel (second, "tun0", 7, "10.8.0.2");
+  ks_test_policy_add_tunnel (first, "tun0", 7, "10.8.0.2");
+  ks_test_policy_add_tunnel (second, "tun0", 7, "10.8.0.2");
   a = ks_guard_format (first, NULL);
   b = ks_guard_format (second, NULL);
   assert_string_equal (a, b);
@@ -169,8 +137,8 @@ guard_knows_tunnels_by_index_and_never_by_name (void **state G_GNUC_UNUSED)
   g_autoptr (KsPolicy) policy = new_policy ();
   g_autofree char *text = NULL;
 
-  add_tunnel (policy, "a\" accept", 7, "10.8.0.2");
-  add_tunnel (policy, "wg0", 9, "10.9.0.2");
+  ks_test_policy_add_tunnel (policy, "a\" accept", 7, "10.8.0.2");
+  ks_test_policy_add_tunnel (policy, "wg0", 9, "10.9.0.2");
   text = ks_guard_format (policy, NULL);
   assert_line (text, "elements = { 7, 9 }");
   assert_no_text (text, "a\"");
@@ -236,7 +204,7 @@ guard_takes_lan_routes_from_main_but_not_the_tunnels (void **state G_GNUC_UNUSED
   g_autoptr (KsPolicy) policy = new_policy ();
   g_autofree char *private = NULL, *routes = NULL;
 
-  add_tunnel (policy, "tun0", 7, "10.8.0.2");
+  ks_test_policy_add_tunnel (policy, "tun0", 7, "10.8.0.2");
   add_route (policy, RTN_UNICAST, "198.51.100.0/24", 2);
   add_route (policy, RTN_UNICAST, "203.0.113.0/24", 7);
   add_route (policy, RTN_UNICAST, "0.0.0.0/0", 2);
@@ -309,7 +277,7 @@ guard_opens_a_wireguard_port_only_while_its_device_holds_it (void **state G_GNUC
   add_transport (policy, wireguard_transport (51820, 0));
   down = ks_guard_format (policy, NULL);
   assert_no_text (down, "51820");
-  add_tunnel (policy, "wg0", 7, "10.8.0.2");
+  ks_test_policy_add_tunnel (policy, "wg0", 7, "10.8.0.2");
   up = ks_guard_format (policy, NULL);
   assert_line (up, "meta nfproto ipv4 meta l4proto 17 th sport 51820 accept");
 }
@@ -320,7 +288,7 @@ guard_prefers_a_mark_to_a_port_that_anybody_can_bind (void **state G_GNUC_UNUSED
   g_autoptr (KsPolicy) policy = new_policy ();
   g_autofree char *text = NULL;
 
-  add_tunnel (policy, "wg0", 7, "10.8.0.2");
+  ks_test_policy_add_tunnel (policy, "wg0", 7, "10.8.0.2");
   add_transport (policy, wireguard_transport (51820, 0));
   add_transport (policy, wireguard_transport (0, 51821));
   text = ks_guard_format (policy, NULL);
@@ -367,10 +335,10 @@ guard_drops_what_arrives_elsewhere_for_a_tunnels_address (void **state G_GNUC_UN
   g_autoptr (KsPolicy) policy = new_policy ();
   g_autofree char *text = NULL;
 
-  add_tunnel (policy, "tun0", 7, "10.8.0.2");
-  add_tunnel (policy, "tun1", 8, "10.8.0.2");
-  add_tunnel (policy, "tun2", 9, "fd08::2");
-  add_tunnel (policy, "tun3", 10, "fe80::2");
+  ks_test_policy_add_tunnel (policy, "tun0", 7, "10.8.0.2");
+  ks_test_policy_add_tunnel (policy, "tun1", 8, "10.8.0.2");
+  ks_test_policy_add_tunnel (policy, "tun2", 9, "fd08::2");
+  ks_test_policy_add_tunnel (policy, "tun3", 10, "fe80::2");
   text = ks_guard_format (policy, NULL);
   assert_line (text, "iif != { 7, 8 } ip daddr 10.8.0.2 counter name \"dropped_input\" drop");
   assert_line (text, "iif != { 9 } ip6 daddr fd08::2 counter name \"dropped_input\" drop");

@@ -17,16 +17,10 @@
  *
  * KS_ORDER_SEED and KS_ORDER_PAIRS in the environment choose others.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "ks-test.h"
 
-#include <cmocka.h>
 #include <errno.h>
-#include <glib.h>
 #include <netinet/in.h>
-#include <string.h>
 
 #include "policy/ks-diff.h"
 
@@ -308,15 +302,6 @@ typedef struct {
   GArray *main_routes; /* table main */
 } World;
 
-static KsPrefix
-prefix (const char *text)
-{
-  KsPrefix out;
-
-  assert_true (ks_prefix_parse (text, &out, NULL));
-  return out;
-}
-
 static gboolean
 chance (GRand *random, int percent)
 {
@@ -328,7 +313,7 @@ add_chosen (GRand *random, GArray *out, const char *const *words, guint count, i
 {
   for (guint i = 0; i < count; i++)
     if (chance (random, percent)) {
-      KsPrefix one = prefix (words[i]);
+      KsPrefix one = ks_test_prefix (words[i]);
 
       ks_prefix_array_add (out, &one);
     }
@@ -394,9 +379,9 @@ random_tunnel (GRand *random, guint which)
   tunnel->has_ipv4 = chance (random, 90);
   tunnel->has_ipv6 = chance (random, 50);
   if (chance (random, 40))
-    tunnel->gateway4 = prefix ("10.8.0.1");
+    tunnel->gateway4 = ks_test_prefix ("10.8.0.1");
   if (chance (random, 40))
-    tunnel->gateway6 = prefix ("fd00:8::1");
+    tunnel->gateway6 = ks_test_prefix ("fd00:8::1");
   add_chosen (random, prefixes, tunnel_prefixes, G_N_ELEMENTS (tunnel_prefixes), 25);
   for (guint i = 0; i < prefixes->len; i++)
     ks_tunnel_add_prefix (tunnel, &g_array_index (prefixes, KsPrefix, i), NULL);
@@ -495,12 +480,12 @@ policy_of (const Situation *self, const State *state)
 static void
 main_route (GArray *routes, const char *dst, guint8 protocol, guint32 metric, guint ifindex, const char *gateway)
 {
-  KsPrefix to = prefix (dst);
+  KsPrefix to = ks_test_prefix (dst);
   KsPrefix via = KS_PREFIX_UNSET;
   KsRoute route;
 
   if (gateway)
-    via = prefix (gateway);
+    via = ks_test_prefix (gateway);
   route = ks_route_via (RT_TABLE_MAIN, protocol, &to, metric, ifindex, &via);
   route.nexthops[0].onlink = FALSE;
   g_array_append_val (routes, route);
@@ -537,17 +522,17 @@ random_main (GRand *random)
   if (chance (random, 20))
     main_route (routes, "10.8.0.0/24", RTPROT_KERNEL, 50, FIRST_TUNNEL + 1, NULL);
   if (chance (random, 10)) {
-    KsPrefix all = prefix ("0.0.0.0/0");
+    KsPrefix all = ks_test_prefix ("0.0.0.0/0");
     KsRoute both = ks_route_init (RT_TABLE_MAIN, RTPROT_STATIC, &all, 30);
 
     both.n_nexthops = 2;
     both.nexthops[0].ifindex = UPLINK;
-    both.nexthops[0].gateway = prefix ("192.168.1.1");
+    both.nexthops[0].gateway = ks_test_prefix ("192.168.1.1");
     both.nexthops[1].ifindex = chance (random, 50) ? FIRST_TUNNEL + 1 : WIRELESS;
     g_array_append_val (routes, both);
   }
   if (chance (random, 10)) {
-    KsPrefix dst = prefix ("203.0.113.0/24");
+    KsPrefix dst = ks_test_prefix ("203.0.113.0/24");
     KsRoute none = ks_route_init (RT_TABLE_MAIN, RTPROT_STATIC, &dst, 0);
 
     none.type = RTN_UNREACHABLE;
@@ -622,7 +607,7 @@ static void
 add_packet (GArray *packets, const char *dst, const Flow *flow, guint oif)
 {
   Packet packet = {
-    .dst = prefix (dst),
+    .dst = ks_test_prefix (dst),
     .ip_protocol = flow->ip_protocol,
     .sport = flow->sport,
     .dport = flow->dport,
