@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ks-test-policy.h"
+
+#include "ks-test.h"
+
+static void
+policy_tunnel_free (gpointer data)
+{
+  KsPolicyTunnel *tunnel = data;
+
+  g_array_unref (tunnel->addresses);
+  g_free (tunnel);
+}
+
+KsPolicy *
+ks_test_policy_new (const char *lan_prefixes)
+{
+  KsPolicy *self = g_new0 (KsPolicy, 1);
+
+  self->armed = self->guard = TRUE;
+  self->lan = KS_LAN_PRIVATE;
+  self->dns = KS_DNS_TUNNEL;
+  self->rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
+  self->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+  self->transports = g_array_new (FALSE, FALSE, sizeof (KsTransport));
+  self->bootstrap = g_array_new (FALSE, FALSE, sizeof (KsTransport));
+  self->lan_prefixes = ks_test_prefixes (lan_prefixes);
+  self->tunnels = g_ptr_array_new_with_free_func (policy_tunnel_free);
+  return self;
+}
+
+void
+ks_test_policy_add_tunnel (KsPolicy *self, const char *interface, guint ifindex, const char *address)
+{
+  KsPolicyTunnel *tunnel = g_new0 (KsPolicyTunnel, 1);
+  KsPrefix host = ks_test_prefix (address);
+
+  g_strlcpy (tunnel->interface, interface, sizeof tunnel->interface);
+  tunnel->ifindex = ifindex;
+  tunnel->addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  g_array_append_val (tunnel->addresses, host);
+  g_ptr_array_add (self->tunnels, tunnel);
+}
