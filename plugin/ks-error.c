@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ks-error.h"
 
-G_DEFINE_QUARK (ks - error - quark, ks_error)
+/* clang-format off: it is a name */
+G_DEFINE_QUARK (ks-error-quark, ks_error)
+/* clang-format on */
 
 char *
 ks_error_printable (const char *text)

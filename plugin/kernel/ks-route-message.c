@@ -274,7 +274,8 @@ ks_route_message_parse (struct nlmsghdr *header, KsRoute *out)
   g_autoptr (NlRoute) object = NULL;
   const struct rtmsg *route_header;
 
-  if ((header->nlmsg_type != RTM_NEWROUTE && header->nlmsg_type != RTM_DELROUTE) || !nlmsg_valid_hdr (header, sizeof *route_header))
+  if ((header->nlmsg_type != RTM_NEWROUTE && header->nlmsg_type != RTM_DELROUTE)
+      || !nlmsg_valid_hdr (header, sizeof *route_header))
     return FALSE;
   route_header = nlmsg_data (header);
   if (route_header->rtm_family != AF_INET && route_header->rtm_family != AF_INET6)

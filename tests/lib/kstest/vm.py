@@ -317,7 +317,7 @@ class Machine:
     def _command(self):
         command = [
             "qemu-system-x86_64", "-name", self.name, "-machine", "pc", "-accel", ACCEL,
-            "-cpu", _CPU if ACCEL == "tcg" else "host", "-smp", "2", "-m", str(self.memory),
+            "-cpu", _CPU if ACCEL == "tcg" else "host", "-smp", "1", "-m", str(self.memory),
             "-nodefaults", "-no-user-config", "-display", "none",
             "-kernel", self.image.kernel, "-initrd", self.image.initrd,
             "-append", f"{_COMMAND_LINE} {self.append}".strip(),
