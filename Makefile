@@ -156,7 +156,7 @@ sanitized-tests: $(UNIT_TESTS) $(CORPORA_TEST)
 	tests/run-cmocka $(UNIT_TESTS) $(CORPORA_TEST)
 VALGRIND ?= valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
 check-valgrind: $(UNIT_TESTS)
-	TEST_WRAPPER='$(VALGRIND)' tests/run-cmocka $(UNIT_TESTS)
+	KS_ORDER_PAIRS=100 TEST_WRAPPER='$(VALGRIND)' tests/run-cmocka $(UNIT_TESTS)
 check-kernel: $(KERNEL_TESTS) faulty
 	tests/run-cmocka $(KERNEL_TESTS)
 check-nm: all

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ks-error.h"
 
-/* clang-format off: it is a name */
+/* clang-format off */
 G_DEFINE_QUARK (ks-error-quark, ks_error)
 /* clang-format on */
 

@@ -43,13 +43,21 @@ def _clean():
     return _Made.machine, _Made.vpn
 
 
-def _armed():
-    """The package installed, the first profile armed and down."""
+def _installed():
+    """The package installed as a user does it; nothing is armed."""
     def build():
-        machine, vpn = _clean()
+        machine, _ = _clean()
         _Made.before = snapshot(machine)
-        install(machine)
-        arm(machine, vpn)
+        install(machine, "apt-get install --yes")
+    package()
+    _Made.machine.stage("installed", build)
+    return _Made.machine, _Made.vpn
+
+
+def _armed():
+    """The first profile armed and down."""
+    def build():
+        arm(*_installed())
     package()
     _Made.machine.stage("armed", build)
     return _Made.machine, _Made.vpn
@@ -102,11 +110,8 @@ def without_kill_switch_a_fixed_listen_port_works():
 
 @test
 def the_package_installs_and_changes_nothing_by_itself():
-    package()
-    machine, _ = _clean()
-    before = snapshot(machine)
-    install(machine)
-    assert_same(before, snapshot(machine), "installed, not armed")
+    machine, _ = _installed()
+    assert_same(_Made.before, snapshot(machine), "installed, not armed")
     assert_leak(machine, "installed, not armed")
 
 
@@ -119,9 +124,7 @@ def arming_while_down_blocks_at_once():
 
 @test
 def arming_while_up_keeps_the_tunnel():
-    package()
-    machine, vpn = _clean()
-    install(machine)
+    machine, vpn = _installed()
     up(machine, vpn)
     arm(machine, vpn)
     assert_tunnel(machine, "armed while up")
@@ -213,7 +216,7 @@ def disarming_while_up_leaves_a_working_vpn():
 @test
 def purging_while_down_leaves_nothing():
     machine, _ = _armed()
-    purge(machine)
+    purge(machine, "apt-get purge --yes")
     assert_same(_Made.before, snapshot(machine), "purged")
     assert_leak(machine, "purged")
 
