@@ -163,17 +163,25 @@ check-nm: all
 	$(PYTHON) tests/run-suite tests/nm
 check-attacks: all
 	$(PYTHON) tests/run-suite tests/attacks
-# The whole table, the columns that are only measured included: some 20 minutes.
+# The whole table, the columns that are only measured included: some 15 minutes.
 ATTACKS      = $(CURDIR)/$(BUILD)/attacks
-.PHONY: attacks
+.PHONY: attacks attacks-here attacks-vm
 attacks: all deb
 	rm -rf $(ATTACKS)
-	-KS_ATTACKS=$(ATTACKS) $(PYTHON) tests/run-suite tests/attacks
-	-KS_ATTACKS=$(ATTACKS) $(PYTHON) tests/run-suite tests/vm/test_attacks.py
+	-$(MAKE) --no-print-directory --keep-going -j2 attacks-here attacks-vm
 	$(PYTHON) -c 'import sys; sys.path.insert(0, "tests/lib"); from kstest import attack_table; \
 		attack_table.main(["$(ATTACKS)", "docs/attacks.md"])'
+attacks-here:
+	KS_ATTACKS=$(ATTACKS) $(PYTHON) tests/run-suite tests/attacks
+attacks-vm:
+	KS_ATTACKS=$(ATTACKS) $(PYTHON) tests/run-suite tests/vm/test_attacks.py
 check-vm:
 	tests/run-all vm
+
+# Figures, no tests.
+.PHONY: bench-repair
+bench-repair: deb
+	$(PYTHON) tests/bench/repair.py
 
 .PHONY: demo
 demo:
@@ -195,7 +203,7 @@ C_FILES = $(wildcard plugin/*.[ch] plugin/*/*.[ch] dispatcher/*.[ch] tests/*/*.[
 format:
 	$(CLANG_FORMAT) -i $(C_FILES)
 lint:
-	packaging/lint $(C_FILES)
+	@packaging/lint $(C_FILES)
 
 .PHONY: clean
 clean:
@@ -214,6 +222,7 @@ help:
 	@echo 'check-attacks  the cases a kill switch has to withstand (root)'
 	@echo 'attacks        the same cases with other kill switches for comparison; writes docs/attacks.md (root)'
 	@echo 'check-vm       a whole Debian in a virtual machine (root)'
+	@echo 'bench-repair   how fast what others destroy is back (root, systemd-nspawn)'
 	@echo 'fuzz           look for new findings, FUZZ_SECONDS for each parser'
 	@echo 'demo           show the main job on this machine, without touching its network'
 	@echo 'deb            the Debian package, into build/deb/'

@@ -28,16 +28,16 @@ _HEAD = """\
 
 What left the host in each case of the list that the kill switch is built against, seen from the other end of its
 cable: with no kill switch, with the commands of the article that the idea comes from, with wg-quick and the kill
-switch of its manual, and with nm-killswitch. This file is made by `make attacks`; `make check-attacks` runs the
-OpenVPN cases and fails if one packet leaks with nm-killswitch, or if none does without it.
+switch of its manual, and with nm-killswitch. This file is made by `make attacks`; `make check-attacks` and
+`make check-vm` run the same cases, and fail if one packet leaks with nm-killswitch, or if none does without it.
 
 Measured on {date} with {facts}.
 
 A cell is *leaked / sent*: of so many probes, as the unprivileged user nobody and as root, with the VPN up and with the
 VPN lost, so many were seen on the wire. Where a case runs under a flood, or a transfer, it is packets. `+N ARP`
-are requests to the neighbours (ARP, or of IPv6) for addresses outside the LAN, which tell where somebody wants to go. A probe that a
-tunnel which is up carries is no leak, so without a kill switch about half of them are, where a case is not about
-passing by the tunnel.
+are requests to the neighbours (ARP, or of IPv6) for addresses outside the LAN, which tell where somebody wants to go. A
+probe that a tunnel which is up carries is no leak, so without a kill switch about half of them are, where a case is not
+about passing by the tunnel.
 
 The article's commands are run as it has them: for IPv4, for one source port (with NetworkManager, OpenVPN has none
 that is fixed; the server's is taken), while the VPN is up, and again each time it came up. wg-quick's kill switch
