@@ -27,7 +27,7 @@ from kstest.runner import at_exit, check, main, test
 from kstest.vm_image import BUILD
 from kstest.vm_vpn import package
 
-PACKAGES = ("systemd-sysv", "dbus", "iproute2", "nftables", "network-manager", "python3-minimal", "procps",
+PACKAGES = ("systemd-sysv", "dbus", "iproute2", "nftables", "network-manager", "python3", "procps",
             "libnl-3-200", "libnl-route-3-200", "libnftables1", "libnm0", "libglib2.0-bin")
 DAMAGE = {
     "one rule": "ip rule del priority 8380",
