@@ -149,14 +149,17 @@ check: dependencies
 
 check-unit: $(UNIT_TESTS)
 	tests/run-cmocka $(UNIT_TESTS)
-# The same under the sanitizers, and with what fuzzing has found.
+# The same and what talks to the kernel under the sanitizers, and with what fuzzing has found.
+SANITIZED_TESTS = $(UNIT_TESTS) $(filter-out %/test-faults %/test-ks-selftest,$(KERNEL_TESTS)) $(CORPORA_TEST)
 check-sanitizers:
 	$(MAKE) --no-print-directory SANITIZE=address,undefined sanitized-tests
-sanitized-tests: $(UNIT_TESTS) $(CORPORA_TEST)
-	tests/run-cmocka $(UNIT_TESTS) $(CORPORA_TEST)
+sanitized-tests: $(SANITIZED_TESTS)
+	tests/run-cmocka $(SANITIZED_TESTS)
 VALGRIND ?= valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
-check-valgrind: $(UNIT_TESTS)
-	KS_ORDER_PAIRS=100 TEST_WRAPPER='$(VALGRIND)' tests/run-cmocka $(UNIT_TESTS)
+# The codecs as well; libnftables, of Debian 12, sends bytes it has not written, which is not ours to find.
+VALGRIND_TESTS = $(UNIT_TESTS) $(filter %-message,$(KERNEL_TESTS))
+check-valgrind: $(VALGRIND_TESTS)
+	KS_ORDER_PAIRS=100 TEST_WRAPPER='$(VALGRIND)' tests/run-cmocka $(VALGRIND_TESTS)
 check-kernel: $(KERNEL_TESTS) faulty
 	tests/run-cmocka $(KERNEL_TESTS)
 check-nm: all
@@ -216,7 +219,7 @@ help:
 	@echo 'uninstall      remove what install put there'
 	@echo 'check          install what the tests need, then run every suite'
 	@echo 'check-unit     values, parsing, policy, difference: no privileges'
-	@echo 'check-sanitizers, check-valgrind  the same with what finds misuse of memory; and the corpora of the fuzzing'
+	@echo 'check-sanitizers, check-valgrind  with what finds misuse of memory; and the corpora of the fuzzing (root)'
 	@echo 'check-kernel   against the real kernel, in network namespaces (root)'
 	@echo 'check-nm       a real NetworkManager and OpenVPN in namespaces (root)'
 	@echo 'check-attacks  the cases a kill switch has to withstand (root)'
