@@ -291,7 +291,7 @@ DAMAGE = (
     ("table 85", "ip -4 route flush table 85", "85"),
     ("all of nftables", "nft flush ruleset", "guard"),
     ("the guard", "nft delete table inet nm_killswitch", "guard"),
-    ("a chain of the guard", "nft flush chain inet nm_killswitch output", "guard"),
+    ("a chain of the guard", "nft flush chain inet nm_killswitch postrouting", "guard"),
 )
 FOREIGN = ("ip rule add priority 20000 from 10.250.0.1 lookup 250; ip -6 rule add priority 20000 from fd25::1 lookup 250;"
            " ip rule add priority 30 from 10.250.0.1 lookup 250;"

@@ -342,10 +342,12 @@ def install(machine, command="dpkg --force-unsafe-io --install"):
 
 
 def purge(machine, command="dpkg --force-unsafe-io --purge"):
-    """Purge the package with COMMAND and check that none of its files is left."""
+    """Purge the package with COMMAND and check that none of its files and units is left."""
     files = machine.run("dpkg -L nm-killswitch").stdout.splitlines()
     machine.run(f"{command} nm-killswitch", timeout=180)
     left = machine.run(["bash", "-c", 'for f; do [ -e "$f" ] && [ ! -d "$f" ] && echo "$f"; done; true', "sh", *files])
     equal(left.stdout, "", "files left by purge")
     named = machine.run("find / -xdev -not -path '/proc/*' -not -path '/tmp/*' -iname '*killswitch*' -print")
     equal(named.stdout, "", "files named after us left by purge")
+    units = machine.run("systemctl list-units --all --plain --no-legend 'nm-killswitch*'").stdout
+    equal(units, "", "units left by purge")

@@ -16,7 +16,7 @@ TARGETS = ((socket.AF_INET, "198.51.100.1"), (socket.AF_INET6, "2001:db8:1::1"))
 PORT = 9
 DEVICE = b"eth0"
 NOBODY = 65534
-INTERVAL = 1 / 20
+INTERVAL = 1 / 10
 
 
 def probe(family, address, bound, text):
