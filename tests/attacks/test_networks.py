@@ -108,6 +108,8 @@ def localnet(m, proxy):
             with lan_says(m, "--dhcp-range=2001:db8:1::,ra-only,64,2m", address=lan.address):
                 wait_for(lambda: has_route(m, "-6", "2001:db8:1::/64"), 10, "the host took the IPv6 subnet")
                 tally = m.both(public(KINDS), all_seen=True, lan=False)
+                if m.column == NONE and tally.missing:  # the control's new addresses may have been in doubt still
+                    tally = m.both(public(KINDS), all_seen=True, lan=False)
                 lan.router, lan.address = saved
                 m.lab.router.run("ip", "address", "replace", f"{lan.router}/24", "dev", lan.port)
                 return tally
@@ -121,12 +123,10 @@ def row08_tunnelcrack_localnet_proxy_arp_on(m):
     return localnet(m, True)
 
 
-# Not part of `check` yet: under load its control once saw neither the probes nor the requests for their addresses.
-if "KS_ALL_ATTACKS" in os.environ:
-    @attack(COLUMNS)
-    def row08_tunnelcrack_localnet_proxy_arp_off(m):
-        """the same without proxy ARP"""
-        return localnet(m, False)
+@attack(COLUMNS)
+def row08_tunnelcrack_localnet_proxy_arp_off(m):
+    """the same without proxy ARP: what is seen are requests to the neighbours"""
+    return localnet(m, False)
 
 
 @attack(COLUMNS)

@@ -44,6 +44,8 @@ class Tally:
         """As the table shows it."""
         if not self.sent and not self.packets and self.note:
             return self.note
+        if self.note.startswith("packets of "):  # transfers are no probes
+            return f"{self.leaked} {self.note}"
         text = f"{self.leaked}/{self.sent}"
         if self.asked:
             text += f" +{self.asked} ARP"
