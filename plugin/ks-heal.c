@@ -61,8 +61,7 @@ wait_ms (guint repairs)
   return excess > 5 ? MAX_WAIT_MS : MIN (FIRST_WAIT_MS << (excess - 1), MAX_WAIT_MS);
 }
 
-/* Of the routes by a device, those that went just now and are back as they were: the device has been there all along.
- */
+/* Of the routes by a device, those that went just now and are back as they were. */
 static guint
 count_restored (const GArray *followed, const GArray *deleted)
 {

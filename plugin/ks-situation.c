@@ -53,10 +53,10 @@ is_pre_down (const KsEvent *event)
 }
 
 static gboolean
-has_tunnel (const KsNetwork *network, const char *key)
+has_tunnel (const GPtrArray *tunnels, const char *key)
 {
-  for (guint i = 0; i < network->tunnels->len; i++)
-    if (g_strcmp0 (((const KsTunnel *) network->tunnels->pdata[i])->key, key) == 0)
+  for (guint i = 0; i < tunnels->len; i++)
+    if (g_strcmp0 (((const KsTunnel *) tunnels->pdata[i])->key, key) == 0)
       return TRUE;
   return FALSE;
 }
@@ -82,7 +82,8 @@ update_session (KsSituation *self, KsRemembered *remembered, const KsEvent *even
   active = ks_network_active_state (self->network, key);
   if (is_event_of (event, profile) && is_pre_down (event) && !self->network->leaving) {
     remembered->leaving = TRUE;
-  } else if (active == KS_ACTIVE_ACTIVATED || (active == KS_ACTIVE_ACTIVATING && has_tunnel (self->network, key))) {
+  } else if (active == KS_ACTIVE_ACTIVATED
+             || (active == KS_ACTIVE_ACTIVATING && has_tunnel (self->network->tunnels, key))) {
     remembered->leaving = FALSE;
     g_free (remembered->session);
     remembered->session = g_strdup (boot);
@@ -463,15 +464,6 @@ ks_situation_diff_flags (const KsSituation *self)
 }
 
 static gboolean
-is_up (const KsSituation *self, const KsProfile *profile)
-{
-  for (guint i = 0; i < self->tunnels->len; i++)
-    if (g_strcmp0 (((const KsTunnel *) self->tunnels->pdata[i])->key, ks_profile_key (profile)) == 0)
-      return TRUE;
-  return FALSE;
-}
-
-static gboolean
 has_named_server (const KsProfile *profile)
 {
   KsPrefix literal;
@@ -490,7 +482,8 @@ ks_situation_awaits_names (const KsSituation *self)
   for (guint i = 0; i < self->armed->len; i++) {
     const KsProfile *profile = self->armed->pdata[i];
 
-    if (profile->vpn_type != KS_VPN_WIREGUARD && has_named_server (profile) && !is_up (self, profile))
+    if (profile->vpn_type != KS_VPN_WIREGUARD && has_named_server (profile)
+        && !has_tunnel (self->tunnels, ks_profile_key (profile)))
       return TRUE;
   }
   return FALSE;
