@@ -13,13 +13,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from kstest import attack_record, attack_vm
 from kstest.attack_record import ARTICLE, NONE, PRODUCT, WG_QUICK, attack, fact
 
-RELEASE = os.environ.get("KS_VM_RELEASE", "bookworm")
-
 _made = {}
 
 
 def set_up():
-    _made["vm"] = attack_vm.AttackVm(RELEASE)
+    _made["vm"] = attack_vm.AttackVm()
     for name, version in _made["vm"].versions().items():
         fact(name, version)
 

@@ -13,83 +13,23 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 
 # pylint: disable=wrong-import-position
 from kstest.runner import check, equal, main, test, wait_for
-from kstest.vm import PATIENCE, Machine
-from kstest.vm_life import (HEAL, SYNC, all_probes, chase, cpu_ms, cursor, edit_zone, ours, prober,
-                            push_guest_program, quiet, repair_time, set_zone, wait_armed, wait_idle, wait_released, wait_rule,
-                            wait_same)
-from kstest.vm_openvpn import make_openvpn
-from kstest.vm_vpn import (PROFILES, arm, assert_blocked, assert_leak, assert_tunnel,
-                           assert_tunnel_unprotected, down, install, is_active, leaks_during, load_profile,
-                           make_wireguard, package, ping, snapshot, up)
+from kstest.vm import PATIENCE
+from kstest.vm_life import (HEAL, SYNC, all_probes, chase, cpu_ms, edit_zone, now, ours, prober, quiet, repair_time, set_zone,
+                            wait_armed, wait_released, wait_rule, wait_same)
+from kstest.vm_stages import Stages
+from kstest.vm_vpn import (PROFILES, assert_blocked, assert_leak, assert_tunnel, assert_tunnel_unprotected, down, is_active,
+                           leaks_during, load_profile, package, ping, up, wait_idle)
 
-RELEASE = os.environ.get("KS_VM_RELEASE", "bookworm")
 KILL_OPENVPN = "pkill -9 -f 'openvpn .*--remote'"
 SLEEP = "busctl call org.freedesktop.NetworkManager /org/freedesktop/NetworkManager org.freedesktop.NetworkManager Sleep b"
-
-
-class _Made:
-    """What the stages have made, for the tests."""
-
-    machine = vpn = plugin = before = None
-
-
-def set_up():
-    _Made.machine = Machine(f"lifecycle-{RELEASE}", RELEASE)
-    _Made.machine.start()
-    _Made.machine.wait_booted()
-
-
-# The states in which tests begin; each is made once
-
-def _clean():
-    """No package; a WireGuard and an OpenVPN profile, both down."""
-    def build():
-        machine = _Made.machine
-        _Made.vpn = make_wireguard(machine)
-        _Made.plugin = make_openvpn(machine)
-        push_guest_program(machine)
-    _Made.machine.stage("clean", build)
-    return _Made.machine
-
-
-def _installed():
-    """As before, and the package installed; nothing is armed."""
-    def build():
-        machine = _clean()
-        _Made.before = snapshot(machine)
-        install(machine)
-        wait_idle(machine)
-    package()
-    _Made.machine.stage("installed", build)
-    return _Made.machine
-
-
-def _armed():
-    """WireGuard armed and down."""
-    def build():
-        arm(_installed(), _Made.vpn)
-    package()
-    _Made.machine.stage("armed", build)
-    return _Made.machine
-
-
-def _armed_up():
-    """WireGuard armed and up."""
-    def build():
-        machine = _armed()
-        up(machine, _Made.vpn)
-        check(ping(machine, "198.51.100.1"), "the tunnel does not work")
-        wait_idle(machine)
-    package()
-    _Made.machine.stage("armed-up", build)
-    return _Made.machine
+at = Stages("lifecycle")
 
 
 # Controls: without the kill switch the same packets are on the wire
 
 @test
 def without_kill_switch_everything_that_is_sent_is_seen():
-    machine = _clean()
+    machine = at.clean()
     assert_leak(machine, "not installed", lambda: all_probes(machine))
     with prober(machine):
         leaks = leaks_during(machine, lambda: time.sleep(3))
@@ -103,7 +43,7 @@ def without_kill_switch_everything_that_is_sent_is_seen():
 
 @test
 def the_package_enables_and_starts_its_units():
-    machine = _installed()
+    machine = at.installed()
     for unit in ("nm-killswitch-boot.service", "nm-killswitch-sync.path", "nm-killswitch-heal.socket"):
         machine.run(["systemctl", "is-enabled", unit])
     for unit in ("nm-killswitch-sync.path", "nm-killswitch-heal.socket"):
@@ -119,20 +59,20 @@ def the_package_enables_and_starts_its_units():
 
 def _toggle_down_and_up(what, on, off):
     """ON arms and OFF releases, with the VPN down and with it up; both are commands of a person."""
-    machine, vpn = _installed(), _Made.vpn
+    machine, vpn = at.installed(), at.vpns.vpn
     machine.run(on)
     wait_armed(machine, f"{what}, down")
     wait_idle(machine)
-    quiet(_Made.machine, f"{what}, down")
+    quiet(at.machine, f"{what}, down")
     machine.run(off)
     wait_released(machine, f"{what}, down")
-    wait_same(machine, _Made.before, f"{what}, down")
+    wait_same(machine, at.vpns.before, f"{what}, down")
     up(machine, vpn)
     machine.run(on)
     wait_armed(machine, f"{what}, up")
     wait_idle(machine)
     assert_tunnel(machine, f"{what}, up")
-    quiet(_Made.machine, f"{what}, up")
+    quiet(at.machine, f"{what}, up")
     machine.run(off)
     wait_released(machine, f"{what}, up")
     assert_tunnel_unprotected(machine, f"{what}, up, released")
@@ -146,69 +86,69 @@ def modifying_temporarily_takes_effect():
 
 @test
 def an_edited_keyfile_takes_effect():
-    _installed()
+    at.installed()
     reload = "; nmcli connection reload"
-    _toggle_down_and_up("edited", edit_zone(_Made.vpn, "killswitch") + reload, edit_zone(_Made.vpn, "") + reload)
+    _toggle_down_and_up("edited", edit_zone(at.vpns.vpn, "killswitch") + reload, edit_zone(at.vpns.vpn, "") + reload)
 
 
 @test
 def a_loaded_keyfile_takes_effect():
-    machine = _installed()
+    machine = at.installed()
     keyfile = machine.pull(f"{PROFILES}/my-vpn.nmconnection").decode()
     loaded = keyfile.replace("id=my-vpn", "id=loaded\nzone=killswitch").replace("66666666-6666", "66666666-7777")
     load_profile(machine, "loaded", loaded.replace("wg0", "wg7"))
     wait_armed(machine, "loaded")
     wait_idle(machine)
-    quiet(_Made.machine, "loaded")
+    quiet(at.machine, "loaded")
     machine.run(f"rm {PROFILES}/loaded.nmconnection; nmcli connection reload")
     wait_released(machine, "file removed")
-    wait_same(machine, _Made.before, "file removed")
+    wait_same(machine, at.vpns.before, "file removed")
 
 
 @test
 def deleting_the_armed_profile_releases_down_and_up():
-    machine = _armed()
+    machine = at.armed()
     machine.run("nmcli connection delete my-vpn")
     wait_released(machine, "deleted while down")
-    wait_same(machine, _Made.before, "deleted while down")
-    machine = _armed_up()
+    wait_same(machine, at.vpns.before, "deleted while down")
+    machine = at.armed_up()
     machine.run("nmcli connection delete my-vpn")
     wait_released(machine, "deleted while up")
-    wait_same(machine, _Made.before, "deleted while up")
+    wait_same(machine, at.vpns.before, "deleted while up")
     assert_leak(machine, "deleted", lambda: all_probes(machine))
 
 
 @test
 def a_clone_of_an_armed_profile_is_armed_too():
-    machine = _armed()
-    quiet(_Made.machine, "cloned", lambda: machine.run("nmcli connection clone my-vpn copy"))
+    machine = at.armed()
+    quiet(at.machine, "cloned", lambda: machine.run("nmcli connection clone my-vpn copy"))
     machine.run("nmcli connection delete my-vpn")
     wait_idle(machine)
     assert_blocked(machine, "only the clone is left")
     machine.run("nmcli connection delete copy")
-    wait_same(machine, _Made.before, "the clone deleted")
+    wait_same(machine, at.vpns.before, "the clone deleted")
 
 
 @test
 def an_imported_vpn_can_be_armed():
-    machine = _installed()
+    machine = at.installed()
     key = machine.run("wg genkey").stdout.strip()
     machine.push("/tmp/wg9.conf", f"[Interface]\nPrivateKey = {key}\nListenPort = 40009\nAddress = 10.99.0.2/24\n\n"
-                 f"[Peer]\nPublicKey = {_Made.vpn.client_peer}\nEndpoint = 203.0.113.10:51899\n"
+                 f"[Peer]\nPublicKey = {at.vpns.vpn.client_peer}\nEndpoint = 203.0.113.10:51899\n"
                  "AllowedIPs = 0.0.0.0/0\n")
     machine.run("nmcli connection import type wireguard file /tmp/wg9.conf;"
                 " nmcli connection modify wg9 connection.autoconnect no connection.zone killswitch;"
                 " nmcli --wait 20 connection down wg9", check=False)
     wait_armed(machine, "imported")
     wait_rule(machine, "to 203.0.113.10 .*dport 51899", "its server is exempted")
-    quiet(_Made.machine, "imported")
+    quiet(at.machine, "imported")
     machine.run("nmcli connection delete wg9")
-    wait_same(machine, _Made.before, "deleted")
+    wait_same(machine, at.vpns.before, "deleted")
 
 
 @test
 def changed_settings_take_effect():
-    machine = _armed()
+    machine = at.armed()
     config, lan = "/etc/nm-killswitch.conf", "^8330:"
     original = machine.pull(config)
     wait_rule(machine, lan, "the LAN is reachable")
@@ -224,21 +164,21 @@ def changed_settings_take_effect():
     machine.push(config, original)
     wait_armed(machine, "the first zone again")
     wait_idle(machine)
-    quiet(_Made.machine, "settings")
+    quiet(at.machine, "settings")
 
 
 def _burst(count, last):
     """Replace the profile's file COUNT times as fast as can be, with the zone LAST at the end."""
     other = "" if last else "killswitch"
-    odd, even = edit_zone(_Made.vpn, other), edit_zone(_Made.vpn, last)
+    odd, even = edit_zone(at.vpns.vpn, other), edit_zone(at.vpns.vpn, last)
     return f"for i in $(seq {count // 2}); do {odd}; {even}; done"
 
 
 @test
 def of_a_burst_of_changes_the_last_counts():
-    machine = _armed()
+    machine = at.armed()
     for last in ("", "killswitch"):
-        since = cursor(machine)
+        since = now(machine)
         machine.run(_burst(60, last), timeout=120)
         (wait_armed if last else wait_released)(machine, f"60 changes, at the end {last or 'off'}")
         wait_idle(machine)
@@ -246,12 +186,12 @@ def of_a_burst_of_changes_the_last_counts():
         print(f"        60 changes in a row, at the end {last or 'off'}: {runs} runs, {used:.0f} ms of CPU")
         check(runs <= 60, f"{runs} runs")
         (wait_armed if last else wait_released)(machine, "and it stays so")
-    quiet(_Made.machine, "after the burst")
+    quiet(at.machine, "after the burst")
 
 
 @test
 def of_a_burst_by_nmcli_the_last_counts():
-    machine = _armed()
+    machine = at.armed()
     for last in ("", "killswitch"):
         other = "" if last else "killswitch"
         machine.run(f"for i in 1 2 3 4 5; do nmcli connection modify my-vpn connection.zone '{other}';"
@@ -261,7 +201,7 @@ def of_a_burst_by_nmcli_the_last_counts():
 
 @test
 def a_change_at_the_moment_in_which_the_service_ends_is_not_missed():
-    machine, vpn = _armed(), _Made.vpn
+    machine, vpn = at.armed(), at.vpns.vpn
     path = f"{PROFILES}/my-vpn.nmconnection"
     for number in range(4):
         # first released, then armed again at the worst moment; and the other way round
@@ -310,7 +250,7 @@ def _not_ours(lines):
 
 
 def _repaired(machine, what, command, word, until="same"):
-    since = cursor(machine)
+    since = now(machine)
     times = []
     repair = lambda: times.append(repair_time(machine, command, until))  # pylint: disable=unnecessary-lambda-assignment
     if word == "guard":
@@ -345,27 +285,27 @@ def _repair_all(machine):
 
 @test
 def damage_is_repaired_while_down():
-    machine = _armed()
+    machine = at.armed()
     _repair_all(machine)
-    quiet(_Made.machine, "repaired")
+    quiet(at.machine, "repaired")
     assert_blocked(machine, "repaired")
 
 
 @test
 def damage_is_repaired_while_up():
-    machine = _armed_up()
+    machine = at.armed_up()
     _repair_all(machine)
     assert_tunnel(machine, "repaired")
-    quiet(_Made.machine, "repaired")
+    quiet(at.machine, "repaired")
 
 
 @test
 def a_rule_put_in_front_is_jumped_over_and_stays():
-    for build in (_armed, _armed_up):
+    for build in (at.armed, at.armed_up):
         machine = build()
         rule = "priority 1 lookup main"
         _repaired(machine, "a rule at priority 1", f"ip rule add {rule}", "8300", until="jump")
-        quiet(_Made.machine, "a rule at priority 1")
+        quiet(at.machine, "a rule at priority 1")
         check("lookup main" in machine.run("ip rule show priority 1").stdout, "the foreign rule is gone")
         machine.run(f"ip rule del {rule}")
         wait_rule(machine, "goto", "the jump goes with it", present=False)
@@ -374,14 +314,14 @@ def a_rule_put_in_front_is_jumped_over_and_stays():
 
 @test
 def both_layers_at_once_are_repaired():
-    machine = _armed()
+    machine = at.armed()
     command = "ip -4 rule flush protocol 83; ip -6 rule flush protocol 83; nft flush ruleset"
     times = []
     # root took everything away: until the repair nothing can stop a packet
     with prober(machine):
         lost = leaks_during(machine, lambda: times.append(repair_time(machine, command)))
     print(f"        both layers: repaired after {times[0]:.0f} ms, {len(lost)} packets got out meanwhile")
-    quiet(_Made.machine, "both layers, repaired")
+    quiet(at.machine, "both layers, repaired")
     assert_blocked(machine, "both layers, repaired")
     machine.run("systemctl stop nm-killswitch-heal.socket")
     machine.run(command)
@@ -390,12 +330,12 @@ def both_layers_at_once_are_repaired():
 
 @test
 def a_program_that_insists_is_met_more_and_more_slowly():
-    machine = _armed()
-    since = cursor(machine)
+    machine = at.armed()
+    since = now(machine)
     loop = ("end=$((SECONDS + 20)); n=0; while [ $SECONDS -lt $end ]; do"
             " ip -4 rule del priority 8380 2>/dev/null && n=$((n + 1)); sleep 0.05; done; echo $n")
     deleted = []
-    quiet(_Made.machine, "a program insists", lambda: deleted.append(machine.run(loop).stdout.strip()))
+    quiet(at.machine, "a program insists", lambda: deleted.append(machine.run(loop).stdout.strip()))
     wait_rule(machine, "^8380:", "the rule is back in the end")
     wait_idle(machine)
     runs, used = cpu_ms(machine, since, HEAL)
@@ -412,7 +352,7 @@ def a_program_that_insists_is_met_more_and_more_slowly():
 def _session():
     """WireGuard in mode session, up."""
     def build():
-        machine, vpn = _installed(), _Made.vpn
+        machine, vpn = at.installed(), at.vpns.vpn
         set_zone(machine, vpn, "killswitch-auto")
         wait_idle(machine)
         assert_leak(machine, "a session that has not begun", lambda: all_probes(machine))
@@ -421,8 +361,8 @@ def _session():
         check(ping(machine, "198.51.100.1"), "the tunnel does not work")
         wait_idle(machine)
     package()
-    _Made.machine.stage("session", build)
-    return _Made.machine, _Made.vpn
+    at.machine.stage("session", build)
+    return at.machine, at.vpns.vpn
 
 
 def _session_ends(machine, vpn):
@@ -438,17 +378,17 @@ def _session_ends(machine, vpn):
 def a_session_is_armed_by_activation_and_released_by_disconnecting():
     machine, vpn = _session()
     assert_tunnel(machine, "session")
-    quiet(_Made.machine, "session")
+    quiet(at.machine, "session")
     _session_ends(machine, vpn)
-    wait_same(machine, _Made.before, "disconnected")
+    wait_same(machine, at.vpns.before, "disconnected")
     assert_leak(machine, "disconnected", lambda: all_probes(machine))
 
 
 @test
 def a_session_outlives_its_device():
     machine, vpn = _session()
-    quiet(_Made.machine, "device deleted", lambda: machine.run(["ip", "link", "delete", vpn.device]))
-    quiet(_Made.machine, "device deleted")
+    quiet(at.machine, "device deleted", lambda: machine.run(["ip", "link", "delete", vpn.device]))
+    quiet(at.machine, "device deleted")
     assert_blocked(machine, "device deleted")
     _session_ends(machine, vpn)
 
@@ -456,23 +396,23 @@ def a_session_outlives_its_device():
 @test
 def a_session_outlives_networkmanager():
     machine, vpn = _session()
-    quiet(_Made.machine, "NetworkManager killed", lambda: (machine.run("pkill -9 -x NetworkManager"), all_probes(machine)))
+    quiet(at.machine, "NetworkManager killed", lambda: (machine.run("pkill -9 -x NetworkManager"), all_probes(machine)))
     machine.wait_online()
     wait_armed(machine, "NetworkManager killed")
-    quiet(_Made.machine, "NetworkManager is back")
-    quiet(_Made.machine, "NetworkManager restarted", lambda: (machine.run("systemctl restart NetworkManager"), all_probes(machine)))
+    quiet(at.machine, "NetworkManager is back")
+    quiet(at.machine, "NetworkManager restarted", lambda: (machine.run("systemctl restart NetworkManager"), all_probes(machine)))
     machine.wait_online()
     wait_armed(machine, "NetworkManager restarted")
-    quiet(_Made.machine, "NetworkManager is back again")
+    quiet(at.machine, "NetworkManager is back again")
     _session_ends(machine, vpn)
 
 
 @test
 def a_session_outlives_sleep():
     machine, vpn = _session()
-    quiet(_Made.machine, "asleep", lambda: (machine.run(f"{SLEEP} true"), all_probes(machine)))
+    quiet(at.machine, "asleep", lambda: (machine.run(f"{SLEEP} true"), all_probes(machine)))
     wait_armed(machine, "asleep")
-    quiet(_Made.machine, "waking up", lambda: (machine.run(f"{SLEEP} false"), machine.wait_online(), all_probes(machine)))
+    quiet(at.machine, "waking up", lambda: (machine.run(f"{SLEEP} false"), machine.wait_online(), all_probes(machine)))
     wait_armed(machine, "awake")
     assert_blocked(machine, "awake") if not is_active(machine, vpn) else assert_tunnel(machine, "awake")
     _session_ends(machine, vpn)
@@ -480,18 +420,18 @@ def a_session_outlives_sleep():
 
 @test
 def a_session_outlives_its_plugin():
-    machine, plugin = _installed(), _Made.plugin
+    machine, plugin = at.installed(), at.vpns.plugin
     set_zone(machine, plugin, "killswitch-auto")
     up(machine, plugin)
     wait_armed(machine, "activated")
     assert_tunnel(machine, "activated")
-    quiet(_Made.machine, "openvpn killed", lambda: (machine.run(KILL_OPENVPN), all_probes(machine)))
+    quiet(at.machine, "openvpn killed", lambda: (machine.run(KILL_OPENVPN), all_probes(machine)))
     wait_for(lambda: not is_active(machine, plugin), 60, "NetworkManager notices")
     wait_armed(machine, "openvpn killed")
-    quiet(_Made.machine, "openvpn killed")
+    quiet(at.machine, "openvpn killed")
     _session_ends(machine, plugin)
-    wait_same(machine, _Made.before, "disconnected")
+    wait_same(machine, at.vpns.before, "disconnected")
 
 
 if __name__ == "__main__":
-    main(set_up)
+    main(at.set_up)

@@ -15,79 +15,15 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 
 # pylint: disable=wrong-import-position
 from kstest.runner import Skip, check, main, test
-from kstest.vm import Machine
-from kstest.vm_life import (all_probes, edit_zone, quiet, set_zone, wait_armed, wait_idle, wait_released, wait_rule,
-                            wait_same)
-from kstest.vm_openvpn import make_openvpn
-from kstest.vm_vpn import (PUBLIC, arm, assert_blocked, assert_leak, assert_tunnel,
-                           assert_tunnel_unprotected, disarm, down, install, is_active, make_wireguard, package, ping,
-                           purge, snapshot, up)
+from kstest.vm_life import all_probes, edit_zone, quiet, wait_armed, wait_released, wait_rule, wait_same
+from kstest.vm_stages import Stages
+from kstest.vm_vpn import (PUBLIC, assert_blocked, assert_leak, assert_tunnel, assert_tunnel_unprotected, disarm, down,
+                           is_active, package, ping, purge, up, wait_idle)
 
-RELEASE = os.environ.get("KS_VM_RELEASE", "bookworm")
 SLEEP = "busctl call org.freedesktop.NetworkManager /org/freedesktop/NetworkManager org.freedesktop.NetworkManager Sleep b"
 NEWER = "/tmp/nm-killswitch-newer.deb"
 RUNTIME = "/run/nm-killswitch"
-
-
-class _Made:
-    """What the stages have made, for the tests."""
-
-    machine = vpn = plugin = before = None
-
-
-def set_up():
-    _Made.machine = Machine(f"lifecycle-system-{RELEASE}", RELEASE)
-    _Made.machine.start()
-    _Made.machine.wait_booted()
-
-
-# The states in which tests begin; each is made once
-
-def _clean():
-    def build():
-        machine = _Made.machine
-        _Made.vpn = make_wireguard(machine)
-        _Made.plugin = make_openvpn(machine)
-    _Made.machine.stage("clean", build)
-    return _Made.machine
-
-
-def _armed():
-    """The package installed, a newer one at hand, WireGuard armed and down."""
-    def build():
-        machine = _clean()
-        _Made.before = snapshot(machine)
-        install(machine)
-        machine.push(NEWER, _newer_package())
-        arm(machine, _Made.vpn)
-    package()
-    _Made.machine.stage("armed", build)
-    return _Made.machine
-
-
-def _armed_up():
-    def build():
-        up(_armed(), _Made.vpn)
-        check(ping(_Made.machine, PUBLIC), "the tunnel does not work")
-        wait_idle(_Made.machine)
-    package()
-    _Made.machine.stage("armed-up", build)
-    return _Made.machine
-
-
-def _armed_plugin_up():
-    """OpenVPN armed and up; WireGuard is not armed."""
-    def build():
-        machine = _armed()
-        arm(machine, _Made.plugin)
-        set_zone(machine, _Made.vpn, "")
-        wait_idle(machine)
-        up(machine, _Made.plugin)
-        check(ping(machine, PUBLIC), "the tunnel does not work")
-        wait_idle(machine)
-    package()
-    _Made.machine.stage("armed-plugin-up", build)
-    return _Made.machine
+at = Stages("lifecycle-system")
 
 
 def _newer_package():
@@ -107,16 +43,16 @@ def _newer_package():
 
 def _works_again(what):
     """The VPN is up or can be brought up, and protects."""
-    machine = _Made.machine
-    if not is_active(machine, _Made.vpn):
-        up(machine, _Made.vpn)
+    machine = at.machine
+    if not is_active(machine, at.vpns.vpn):
+        up(machine, at.vpns.vpn)
     assert_tunnel(machine, what)
-    quiet(_Made.machine, what)
+    quiet(at.machine, what)
 
 
 @test
 def without_kill_switch_everything_that_is_sent_is_seen():
-    machine = _clean()
+    machine = at.clean()
     assert_leak(machine, "not installed", lambda: all_probes(machine))
 
 
@@ -124,59 +60,59 @@ def without_kill_switch_everything_that_is_sent_is_seen():
 
 @test
 def sleeping_and_waking_leaks_nothing():
-    machine = _armed_up()
-    quiet(_Made.machine, "asleep", lambda: (machine.run(f"{SLEEP} true"), all_probes(machine)))
-    quiet(_Made.machine, "waking up", lambda: (machine.run(f"{SLEEP} false"), machine.wait_online(), all_probes(machine)))
+    machine = at.armed_up()
+    quiet(at.machine, "asleep", lambda: (machine.run(f"{SLEEP} true"), all_probes(machine)))
+    quiet(at.machine, "waking up", lambda: (machine.run(f"{SLEEP} false"), machine.wait_online(), all_probes(machine)))
     _works_again("awake")
 
 
 @test
 def a_killed_networkmanager_leaks_nothing():
-    for build in (_armed, _armed_up):
+    for build in (at.armed, at.armed_up):
         machine = build()
-        quiet(_Made.machine, "killed", lambda: (machine.run("pkill -9 -x NetworkManager"), all_probes(machine)))
+        quiet(at.machine, "killed", lambda: (machine.run("pkill -9 -x NetworkManager"), all_probes(machine)))
         machine.wait_online()
         _works_again("NetworkManager is back")
 
 
 @test
 def a_killed_networkmanager_with_a_plugin_leaks_nothing():
-    machine = _armed_plugin_up()
-    quiet(_Made.machine, "killed", lambda: (machine.run("pkill -9 -x NetworkManager"), all_probes(machine)))
+    machine = at.armed_plugin_up()
+    quiet(at.machine, "killed", lambda: (machine.run("pkill -9 -x NetworkManager"), all_probes(machine)))
     machine.wait_online()
     wait_idle(machine)
-    quiet(_Made.machine, "NetworkManager is back")
-    if not is_active(machine, _Made.plugin):
-        up(machine, _Made.plugin)
+    quiet(at.machine, "NetworkManager is back")
+    if not is_active(machine, at.vpns.plugin):
+        up(machine, at.vpns.plugin)
     assert_tunnel(machine, "up again")
 
 
 @test
 def with_networkmanager_stopped_for_good_the_setting_can_be_turned_off():
-    for build in (_armed, _armed_up):
+    for build in (at.armed, at.armed_up):
         machine = build()
-        quiet(_Made.machine, "stopped", lambda: (machine.run("systemctl stop NetworkManager"), all_probes(machine)))
-        machine.run(edit_zone(_Made.vpn, ""))
+        quiet(at.machine, "stopped", lambda: (machine.run("systemctl stop NetworkManager"), all_probes(machine)))
+        machine.run(edit_zone(at.vpns.vpn, ""))
         wait_released(machine, "turned off while NetworkManager is down")
         check(ping(machine, PUBLIC), "off-line")
-    machine = _armed()
+    machine = at.armed()
     machine.run("systemctl stop NetworkManager")
-    machine.run(edit_zone(_Made.vpn, ""))
-    wait_same(machine, _Made.before, "turned off while NetworkManager is down")
+    machine.run(edit_zone(at.vpns.vpn, ""))
+    wait_same(machine, at.vpns.before, "turned off while NetworkManager is down")
     assert_leak(machine, "turned off while NetworkManager is down", lambda: all_probes(machine))
 
 
 @test
 def without_d_bus_it_blocks_and_can_be_turned_off():
-    machine = _armed()
+    machine = at.armed()
     machine.run("pkill -STOP -x dbus-daemon")
     try:
-        quiet(_Made.machine, "D-Bus hangs", lambda: (machine.run("timeout 60 nm-killswitch sync", timeout=90), all_probes(machine)))
+        quiet(at.machine, "D-Bus hangs", lambda: (machine.run("timeout 60 nm-killswitch sync", timeout=90), all_probes(machine)))
         machine.run("ip rule del priority 8380")
         wait_rule(machine, "^8380:", "repaired while D-Bus hangs")
-        machine.run(edit_zone(_Made.vpn, ""))
+        machine.run(edit_zone(at.vpns.vpn, ""))
         wait_released(machine, "turned off while D-Bus hangs")
-        machine.run(edit_zone(_Made.vpn, "killswitch"))
+        machine.run(edit_zone(at.vpns.vpn, "killswitch"))
         wait_armed(machine, "turned on while D-Bus hangs")
     finally:
         machine.run("pkill -CONT -x dbus-daemon")
@@ -186,13 +122,13 @@ def without_d_bus_it_blocks_and_can_be_turned_off():
 
 @test
 def with_d_bus_stopped_a_tunnel_that_is_up_stays():
-    machine = _armed_up()
-    quiet(_Made.machine, "D-Bus stopped", lambda: (machine.run("systemctl stop dbus.socket dbus", check=False, timeout=90),
+    machine = at.armed_up()
+    quiet(at.machine, "D-Bus stopped", lambda: (machine.run("systemctl stop dbus.socket dbus", check=False, timeout=90),
                                      machine.run("nm-killswitch sync", check=False, timeout=90),
                                      all_probes(machine)), journal=False)
     assert_tunnel(machine, "D-Bus stopped")
-    machine.run(["ip", "link", "delete", _Made.vpn.device])
-    quiet(_Made.machine, "device deleted")
+    machine.run(["ip", "link", "delete", at.vpns.vpn.device])
+    quiet(at.machine, "device deleted")
 
 
 FILL = "fallocate -l $(($(stat -f -c '%a * %S' /var/lib) - 4096)) /var/lib/full 2>/dev/null; " \
@@ -202,19 +138,19 @@ FILL = "fallocate -l $(($(stat -f -c '%a * %S' /var/lib) - 4096)) /var/lib/full 
 
 @test
 def with_full_disks_it_arms_repairs_and_releases():
-    machine = _armed()
+    machine = at.armed()
     machine.run("cp /etc/NetworkManager/system-connections/my-vpn.nmconnection /dev/shm/on;"
                 " sed /^zone=/d /dev/shm/on > /dev/shm/off")
     on, off = (f"cat /dev/shm/{name} > /etc/NetworkManager/system-connections/my-vpn.nmconnection"
                for name in ("on", "off"))  # NetworkManager itself could not write a new file
     free = machine.run(FILL, timeout=120).stdout.split()
     check(int(free[1]) < 64 and int(free[2]) < 64, f"not full: {free}")
-    quiet(_Made.machine, "full", lambda: (machine.run("ip rule del priority 8380"),
+    quiet(at.machine, "full", lambda: (machine.run("ip rule del priority 8380"),
                             wait_rule(machine, "^8380:", "repaired with full disks"), all_probes(machine)),
            journal=False)
-    up(machine, _Made.vpn)
+    up(machine, at.vpns.vpn)
     assert_tunnel(machine, "full")
-    down(machine, _Made.vpn)
+    down(machine, at.vpns.vpn)
     assert_blocked(machine, "full")
     machine.run(off)
     wait_released(machine, "turned off with full disks")
@@ -229,7 +165,7 @@ def with_full_disks_it_arms_repairs_and_releases():
 
 @test
 def a_wiped_runtime_directory_leaks_nothing():
-    for build in (_armed, _armed_up):
+    for build in (at.armed, at.armed_up):
         machine = build()
         machine.run(f"rm -rf {RUNTIME} && nft delete table inet nm_killswitch")
         wait_armed(machine, "repaired")  # until then a socket bound to the uplink is stopped by nothing
@@ -244,37 +180,37 @@ def a_wiped_runtime_directory_leaks_nothing():
 
 @test
 def release_puts_the_machine_on_line_and_resume_arms_again():
-    machine = _armed()
+    machine = at.armed()
     machine.run("nm-killswitch release")
-    wait_same(machine, _Made.before, "released")
+    wait_same(machine, at.vpns.before, "released")
     assert_leak(machine, "released", lambda: all_probes(machine))
     # whatever happens, it stays so
     machine.run("nmcli connection up lan; nmcli connection modify my-vpn connection.autoconnect no;"
                 " systemctl restart NetworkManager")
     machine.wait_online()
-    up(machine, _Made.vpn)
-    down(machine, _Made.vpn)
+    up(machine, at.vpns.vpn)
+    down(machine, at.vpns.vpn)
     wait_idle(machine)
-    wait_same(machine, _Made.before, "still released")
+    wait_same(machine, at.vpns.before, "still released")
     machine.run("nm-killswitch resume")
     wait_armed(machine, "resumed")
     wait_idle(machine)
-    quiet(_Made.machine, "resumed")
+    quiet(at.machine, "resumed")
     _works_again("resumed")
 
 
 @test
 def release_while_up_leaves_a_working_vpn():
-    for build, vpn in ((_armed_up, _Made.vpn), (_armed_plugin_up, _Made.plugin)):
+    for build, vpn in ((at.armed_up, at.vpns.vpn), (at.armed_plugin_up, at.vpns.plugin)):
         machine = build()
-        vpn = vpn or _Made.plugin
+        vpn = vpn or at.vpns.plugin
         machine.run("nm-killswitch release")
         wait_released(machine, "released")
         assert_tunnel_unprotected(machine, "released while up")
         machine.run("nm-killswitch resume")
         wait_armed(machine, "resumed")
         assert_tunnel(machine, "resumed while up")
-        quiet(_Made.machine, "resumed while up")
+        quiet(at.machine, "resumed while up")
 
 
 # The package
@@ -292,10 +228,10 @@ while True:
 
 @test
 def an_upgrade_leaks_nothing_and_keeps_the_tunnel():
-    for build, what in ((_armed, "down"), (_armed_up, "up")):
+    for build, what in ((at.armed, "down"), (at.armed_up, "up")):
         machine = build()
         job = machine.spawn(["python3", "-I", "-c", _GAPS]) if what == "up" else None
-        quiet(_Made.machine, f"upgrade while {what}", lambda: machine.run(["dpkg", "--force-unsafe-io", "--install", NEWER], timeout=180))
+        quiet(at.machine, f"upgrade while {what}", lambda: machine.run(["dpkg", "--force-unsafe-io", "--install", NEWER], timeout=180))
         if job:
             time.sleep(2)
             job.kill()
@@ -306,24 +242,24 @@ def an_upgrade_leaks_nothing_and_keeps_the_tunnel():
         wait_idle(machine)
         for unit in ("nm-killswitch-sync.path", "nm-killswitch-heal.socket"):
             machine.run(["systemctl", "is-active", unit])
-        quiet(_Made.machine, f"upgraded while {what}")
+        quiet(at.machine, f"upgraded while {what}")
         _works_again(f"upgraded while {what}")
-        disarm(machine, _Made.vpn)
-        down(machine, _Made.vpn)
-        wait_same(machine, _Made.before, "upgraded, disarmed")
+        disarm(machine, at.vpns.vpn)
+        down(machine, at.vpns.vpn)
+        wait_same(machine, at.vpns.before, "upgraded, disarmed")
 
 
 @test
 def purging_while_a_plugin_vpn_is_up_restores_every_rule():
     # WireGuard, up and down: test_wireguard.py
-    machine = _armed_plugin_up()
+    machine = at.armed_plugin_up()
     purge(machine)
     assert_tunnel_unprotected(machine, "purged while up")
-    down(machine, _Made.plugin)
+    down(machine, at.vpns.plugin)
     # the host route to its server, which kept it working, goes with the uplink's network
     machine.run("nmcli device disconnect eth0; nmcli connection up lan")
     machine.wait_online()
-    wait_same(machine, _Made.before, "purged")
+    wait_same(machine, at.vpns.before, "purged")
     assert_leak(machine, "purged", lambda: all_probes(machine))
 
 
@@ -345,38 +281,38 @@ def _kill_dpkg(machine, word):
 @test
 def an_upgrade_killed_half_way_can_be_purged():
     for word in ("half-installed", "unpacked"):
-        machine = _armed()
+        machine = at.armed()
         states = []
-        quiet(_Made.machine, f"killed when {word}", lambda: states.append(_kill_dpkg(machine, word)))
+        quiet(at.machine, f"killed when {word}", lambda: states.append(_kill_dpkg(machine, word)))
         print(f"        killed when {word}: {states[0]}")
-        quiet(_Made.machine, f"killed when {word}")
+        quiet(at.machine, f"killed when {word}")
         machine.run("dpkg --purge --force-remove-reinstreq nm-killswitch", timeout=180)
-        wait_same(machine, _Made.before, f"purged after it was killed when {word}")
+        wait_same(machine, at.vpns.before, f"purged after it was killed when {word}")
         assert_leak(machine, "purged", lambda: all_probes(machine))
 
 
 @test
 def an_upgrade_killed_half_way_can_be_repeated():
-    machine = _armed_up()
-    quiet(_Made.machine, "killed", lambda: _kill_dpkg(machine, "half-installed"))
+    machine = at.armed_up()
+    quiet(at.machine, "killed", lambda: _kill_dpkg(machine, "half-installed"))
     assert_tunnel(machine, "half way")
-    quiet(_Made.machine, "repeated", lambda: machine.run(f"dpkg -i {NEWER}", timeout=180))
+    quiet(at.machine, "repeated", lambda: machine.run(f"dpkg -i {NEWER}", timeout=180))
     _works_again("repeated")
-    disarm(machine, _Made.vpn)
-    down(machine, _Made.vpn)
-    wait_same(machine, _Made.before, "disarmed")
+    disarm(machine, at.vpns.vpn)
+    down(machine, at.vpns.vpn)
+    wait_same(machine, at.vpns.before, "disarmed")
 
 
 @test
 def a_killed_removal_leaves_nobody_stuck():
-    machine = _armed()
+    machine = at.armed()
     machine.run("""setsid dpkg --purge nm-killswitch </dev/null >/dev/null 2>&1 & pid=$!; sleep 0.7
         kill -9 -- -$pid; wait $pid; true""")
     wait_idle(machine)
     machine.run("dpkg --configure -a; dpkg --purge --force-remove-reinstreq nm-killswitch", timeout=180)
-    wait_same(machine, _Made.before, "purged at the second attempt")
+    wait_same(machine, at.vpns.before, "purged at the second attempt")
     check(ping(machine, PUBLIC), "off-line")
 
 
 if __name__ == "__main__":
-    main(set_up)
+    main(at.set_up)

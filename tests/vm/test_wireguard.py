@@ -11,85 +11,32 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 
 # pylint: disable=wrong-import-position
 from kstest.runner import check, main, test, wait_for
-from kstest.vm import Machine
 from kstest.vm_router import LAN_GATEWAY
+from kstest.vm_stages import Stages
 from kstest.vm_vpn import (PUBLIC, PUBLIC6, arm, assert_blocked, assert_leak, assert_no_leak, assert_same,
-                           assert_tunnel, assert_tunnel_unprotected, disarm, down, install, make_wireguard, package,
-                           ping, probe, purge, snapshot, up)
+                           assert_tunnel, assert_tunnel_unprotected, disarm, down, install, package, ping, probe,
+                           purge, snapshot, up)
 
-RELEASE = os.environ.get("KS_VM_RELEASE", "bookworm")
-
-
-class _Made:
-    """What the stages have made, for the tests."""
-
-    machine = vpn = second = before = None
-
-
-def set_up():
-    _Made.machine = Machine(f"wireguard-{RELEASE}", RELEASE)
-    _Made.machine.start()
-    _Made.machine.wait_booted()
-
-
-# The states in which tests begin; each is made once
-
-def _clean():
-    """No package, two profiles, both down."""
-    def build():
-        _Made.vpn = make_wireguard(_Made.machine)
-        _Made.second = make_wireguard(_Made.machine, "second-vpn", 1, listen_port=40001)
-    _Made.machine.stage("clean", build)
-    return _Made.machine, _Made.vpn
-
-
-def _installed():
-    """The package installed as a user does it; nothing is armed."""
-    def build():
-        machine, _ = _clean()
-        _Made.before = snapshot(machine)
-        install(machine, "apt-get install --yes")
-    package()
-    _Made.machine.stage("installed", build)
-    return _Made.machine, _Made.vpn
-
-
-def _armed():
-    """The first profile armed and down."""
-    def build():
-        arm(*_installed())
-    package()
-    _Made.machine.stage("armed", build)
-    return _Made.machine, _Made.vpn
-
-
-def _armed_up():
-    """As before, and up."""
-    def build():
-        machine, vpn = _armed()
-        up(machine, vpn)
-    package()
-    _Made.machine.stage("armed-up", build)
-    return _Made.machine, _Made.vpn
+at = Stages("wireguard")
 
 
 @test
 def without_kill_switch_probes_are_seen_on_the_wire():
-    machine, _ = _clean()
+    machine = at.clean()
     assert_leak(machine, "no VPN")
     check(ping(machine, PUBLIC) and ping(machine, PUBLIC6), "the internet does not answer")
 
 
 @test
 def without_kill_switch_bound_sockets_are_seen_on_the_wire():
-    machine, vpn = _clean()
+    machine, vpn = at.clean(), at.vpns.vpn
     up(machine, vpn)
     assert_leak(machine, "bound to the uplink", lambda: probe(machine, device="eth0"), kinds=(6, 17))
 
 
 @test
 def without_kill_switch_the_tunnel_carries_traffic_and_going_down_leaks():
-    machine, vpn = _clean()
+    machine, vpn = at.clean(), at.vpns.vpn
     mark = machine.wire.mark()
     up(machine, vpn)
     assert_tunnel_unprotected(machine, "VPN up")
@@ -101,30 +48,32 @@ def without_kill_switch_the_tunnel_carries_traffic_and_going_down_leaks():
 
 @test
 def without_kill_switch_a_fixed_listen_port_works():
-    machine, _ = _clean()
+    machine = at.clean()
     mark = machine.wire.mark()
-    up(machine, _Made.second)
+    up(machine, at.vpns.second)
     assert_tunnel_unprotected(machine, "fixed port")
     check(all(packet.sport == 40001 for packet in machine.wire.since(mark).transport), "another source port")
 
 
 @test
 def the_package_installs_and_changes_nothing_by_itself():
-    machine, _ = _installed()
-    assert_same(_Made.before, snapshot(machine), "installed, not armed")
+    package()
+    machine = at.clean()
+    install(machine, "apt-get install --yes")
+    assert_same(at.vpns.before, snapshot(machine), "installed, not armed")
     assert_leak(machine, "installed, not armed")
 
 
 @test
 def arming_while_down_blocks_at_once():
-    machine, _ = _armed()
+    machine = at.armed()
     assert_blocked(machine, "armed, never up")
     assert_no_leak(machine, "armed, bound to the uplink", lambda: probe(machine, device="eth0"))
 
 
 @test
 def arming_while_up_keeps_the_tunnel():
-    machine, vpn = _installed()
+    machine, vpn = at.installed(), at.vpns.vpn
     up(machine, vpn)
     arm(machine, vpn)
     assert_tunnel(machine, "armed while up")
@@ -135,7 +84,7 @@ def arming_while_up_keeps_the_tunnel():
 
 @test
 def an_armed_vpn_comes_up_and_nothing_leaks():
-    machine, vpn = _armed()
+    machine, vpn = at.armed(), at.vpns.vpn
     assert_no_leak(machine, "coming up", lambda: up(machine, vpn))
     assert_tunnel(machine, "up")
     assert_no_leak(machine, "up, bound to the uplink", lambda: probe(machine, device="eth0"))
@@ -144,7 +93,7 @@ def an_armed_vpn_comes_up_and_nothing_leaks():
 
 @test
 def going_down_blocks_and_it_comes_up_again():
-    machine, vpn = _armed_up()
+    machine, vpn = at.armed_up(), at.vpns.vpn
     assert_no_leak(machine, "going down", lambda: down(machine, vpn))
     assert_blocked(machine, "down")
     assert_no_leak(machine, "down, bound to the uplink", lambda: probe(machine, device="eth0"))
@@ -154,7 +103,7 @@ def going_down_blocks_and_it_comes_up_again():
 
 @test
 def deleting_the_device_blocks_and_it_comes_up_again():
-    machine, vpn = _armed_up()
+    machine, vpn = at.armed_up(), at.vpns.vpn
     assert_no_leak(machine, "device deleted", lambda: machine.run(["ip", "link", "delete", vpn.device]))
     assert_blocked(machine, "device deleted")
     up(machine, vpn)
@@ -163,7 +112,7 @@ def deleting_the_device_blocks_and_it_comes_up_again():
 
 @test
 def restarting_networkmanager_keeps_the_tunnel():
-    machine, _ = _armed_up()
+    machine = at.armed_up()
     assert_no_leak(machine, "restarting", lambda: (machine.run("systemctl restart NetworkManager"), probe(machine)))
     machine.wait_online()
     wait_for(lambda: ping(machine, PUBLIC), 30, "the tunnel works again")
@@ -172,7 +121,7 @@ def restarting_networkmanager_keeps_the_tunnel():
 
 @test
 def restarting_networkmanager_keeps_the_block():
-    machine, vpn = _armed()
+    machine, vpn = at.armed(), at.vpns.vpn
     assert_no_leak(machine, "restarting", lambda: (machine.run("systemctl restart NetworkManager"), probe(machine)))
     machine.wait_online()
     assert_blocked(machine, "restarted")
@@ -182,8 +131,8 @@ def restarting_networkmanager_keeps_the_block():
 
 @test
 def a_second_armed_profile_takes_over():
-    machine, vpn = _armed_up()
-    second = _Made.second
+    machine, vpn = at.armed_up(), at.vpns.vpn
+    second = at.vpns.second
     arm(machine, second)
     assert_no_leak(machine, "second comes up", lambda: up(machine, second))
     assert_tunnel(machine, "both up")
@@ -197,39 +146,39 @@ def a_second_armed_profile_takes_over():
 
 @test
 def disarming_while_down_restores_everything():
-    machine, vpn = _armed()
+    machine, vpn = at.armed(), at.vpns.vpn
     disarm(machine, vpn)
-    assert_same(_Made.before, snapshot(machine), "disarmed")
+    assert_same(at.vpns.before, snapshot(machine), "disarmed")
     assert_leak(machine, "disarmed")
 
 
 @test
 def disarming_while_up_leaves_a_working_vpn():
-    machine, vpn = _armed_up()
+    machine, vpn = at.armed_up(), at.vpns.vpn
     disarm(machine, vpn)
     assert_tunnel_unprotected(machine, "disarmed while up")
     down(machine, vpn)
-    assert_same(_Made.before, snapshot(machine), "disarmed, down")
+    assert_same(at.vpns.before, snapshot(machine), "disarmed, down")
     assert_leak(machine, "disarmed, down")
 
 
 @test
 def purging_while_down_leaves_nothing():
-    machine, _ = _armed()
+    machine = at.armed()
     purge(machine, "apt-get purge --yes")
-    assert_same(_Made.before, snapshot(machine), "purged")
+    assert_same(at.vpns.before, snapshot(machine), "purged")
     assert_leak(machine, "purged")
 
 
 @test
 def purging_while_up_leaves_a_working_vpn():
-    machine, vpn = _armed_up()
+    machine, vpn = at.armed_up(), at.vpns.vpn
     purge(machine)
     assert_tunnel_unprotected(machine, "purged while up")
     down(machine, vpn)
-    assert_same(_Made.before, snapshot(machine), "purged, down")
+    assert_same(at.vpns.before, snapshot(machine), "purged, down")
     assert_leak(machine, "purged, down")
 
 
 if __name__ == "__main__":
-    main(set_up)
+    main(at.set_up)

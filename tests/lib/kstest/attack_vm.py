@@ -25,9 +25,10 @@ from . import netns
 from .attack_record import ARTICLE, NONE, PRODUCT, WG_QUICK, Numbers, Tally, attribute
 from .probes import NOBODY, Probe
 from .runner import Skip, check, wait_for
-from .vm import PATIENCE, CommandError, Machine
+from .vm import PATIENCE, CommandError
 from .vm_router import DIE_WITH_PARENT, INTERNET, LAN6_GATEWAY, LAN_CLIENT, LAN_GATEWAY
-from .vm_vpn import PUBLIC, PUBLIC6, SERVER, arm, install, make_wireguard, package, ping, wait_settled
+from .vm_stages import Stages
+from .vm_vpn import PUBLIC, PUBLIC6, SERVER, arm, install, package, ping, wait_idle
 
 UP, LOST = "up", "lost"
 PORT = 51820
@@ -92,12 +93,13 @@ nft 'table inet behind { chain postrouting { type nat hook postrouting priority 
 class AttackVm:
     """The one machine; columns are measured one after the other, nm-killswitch last, since it stays installed."""
 
-    def __init__(self, release):
+    def __init__(self):
         package()
-        self.machine = Machine(f"attacks-{release}", release)
-        self.machine.start()
-        self.machine.wait_booted()
-        self.vpn = make_wireguard(self.machine, listen_port=PORT)
+        stages = Stages("attacks")
+        stages.set_up()
+        self.machine, self.vpn = stages.clean(), stages.vpns.vpn
+        self.machine.run(["nmcli", "connection", "modify", self.vpn.name, "wireguard.listen-port", str(PORT)])
+        self.machine.wire.transports = set(self.vpn.transports)
         self.router = self.machine.router
         self._numbers = Numbers(20000)
         self._measured = {}
@@ -120,7 +122,6 @@ class AttackVm:
                 "echo", "udp:7,443", "tcp:7,80,443", PUBLIC, PUBLIC6)),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.machine.run(_BEHIND)
-        self.machine.run("sysctl -qw net.ipv4.ping_group_range='0 2147483647'")  # so that nobody can ping, too
         self.has_iptables = bool(self.machine.run("command -v iptables ip6tables", check=False))
         keyfile = self.machine.run(["cat", "/etc/NetworkManager/system-connections/my-vpn.nmconnection"]).stdout
         private = next(line.partition("=")[2] for line in keyfile.splitlines() if line.startswith("private-key="))
@@ -418,7 +419,7 @@ class AttackVm:
                              ("row17_one_layer_nft_flush", "nft flush ruleset")):
             self._flooded(case, lambda script=script: self._destroy(script))
         self.machine.run("ip link delete wg0")
-        wait_settled(self.machine)  # NetworkManager notices, and the exemption of the device's port goes
+        wait_idle(self.machine)  # NetworkManager notices, and the exemption of the device's port goes
         self._flooded("row17_both_layers_at_once", lambda: self._destroy(
             f"ip rule flush; ip -6 rule flush; {MAIN_RULES}; nft flush ruleset"))
         tally = self._tallies["row17_both_layers_at_once"]

@@ -164,7 +164,7 @@ class Agent:
         with self._changed:
             if "hello" in message:
                 self._boot_id = message["hello"]
-            else:
+            if "id" in message:
                 self._answers[message["id"]] = message
             self._changed.notify_all()
 
@@ -172,14 +172,24 @@ class Agent:
         self._socket.close()
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A disk with checkpoints on it, which Machine.keep() has made."""
+
+    disk: str
+    checkpoints: tuple
+
+
 class Machine:
     """One virtual machine with its router; NAME must be unique within the test program.
 
     eth0 is the uplink (captured as `wire`), eth1 the VPN provider's (`server_wire`),
-    eth2 with uplinks=2 a second uplink (`wire2`).
+    eth2 with uplinks=2 a second uplink (`wire2`). With KEPT the machine has the
+    checkpoints of an earlier one, which had the same network: stage() begins there
+    without a boot.
     """
 
-    def __init__(self, name, release="bookworm", memory=512, uplinks=1):
+    def __init__(self, name, release="bookworm", memory=512, uplinks=1, kept=None):
         if not shutil.which("qemu-system-x86_64") or not shutil.which("qemu-img"):
             raise Skip("qemu-system-x86_64 or qemu-img is not installed")
         self.name, self.memory, self.append = name, memory, ""
@@ -195,27 +205,44 @@ class Machine:
         self._directory = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
         self._overlay = os.path.join(self._directory, "overlay.qcow2")
         self._process = self._agent = None
-        self._starts, self._stages = 0, {}
+        self._starts, self._unplugged = 0, set()
+        self._stages = {checkpoint: None for checkpoint in kept.checkpoints} if kept else {}
         at_exit(self._remove)
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", self.image.disk, self._overlay],
-                       check=True, timeout=30)
+        if kept:
+            shutil.copyfile(kept.disk, self._overlay)
+        else:
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", self.image.disk, self._overlay],
+                           check=True, timeout=30)
 
     # Power
 
-    def start(self):
-        """Switch on, with the disk as it was left. The captures begin before the first instruction."""
+    def start(self, checkpoint=None):
+        """Switch on, with the disk as it was left. The captures begin before the first instruction.
+
+        With CHECKPOINT the machine goes on from there instead of booting.
+        """
         check(self._process is None, f"{self.name} is running")
         self._starts += 1
         for path in (self._path("agent"), self._path("qmp")):
             if os.path.exists(path):
                 os.unlink(path)
         with open(os.path.join(LOGS, f"{self.name}-qemu.log"), "wb") as log:
-            self._process = subprocess.Popen(DIE_WITH_PARENT + self.router.command(*self._command()),
+            self._process = subprocess.Popen(DIE_WITH_PARENT + self.router.command(*self._command(checkpoint)),
                                              stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_for(lambda: os.path.exists(self._path("qmp")) or self._process.poll() is not None, 20 * PATIENCE,
                  "qemu started")
         check(self._process.poll() is None, f"qemu ended at once, see {log.name}")
+        for number in self._unplugged:
+            self.qmp("set_link", name=f"nic{number}", up=False)
         self._agent = Agent(self._path("agent"))
+        if checkpoint:
+            self.ask({"op": "hello"})
+
+    def plug(self, number, plugged=True):
+        """Put the cable of the card ethNUMBER in, or pull it, now or when the machine is switched on."""
+        self._unplugged = self._unplugged - {number} if plugged else self._unplugged | {number}
+        if self._process is not None:
+            self.qmp("set_link", name=f"nic{number}", up=plugged)
 
     def wait_booted(self, timeout=240):
         """Wait until systemd has nothing left to do and the uplink has its addresses."""
@@ -261,8 +288,22 @@ class Machine:
             self._forget_process()
 
     def checkpoint(self, name="clean"):
-        """Keep the whole state of the running machine, memory included; restore() is much quicker than a boot."""
+        """Keep the whole state of the running machine, memory included; restore() is much quicker than a boot.
+
+        The machine's clock goes on while it is in another state, so what systemd has begun must have ended: at
+        restore() it would have timed out.
+        """
+        self.run("until busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.DBus.Peer Ping;"
+                 " do sleep 0.2; done", check=False, timeout=30)
         self._monitor(f"savevm {name}")
+
+    def keep(self, disk):
+        """Switch off and keep the disk with its checkpoints as the file DISK, for another Machine."""
+        self.qmp("quit")
+        self._process.wait(30)
+        self._forget_process()
+        shutil.move(self._overlay, disk)
+        return Kept(disk, tuple(self._stages))
 
     def restore(self, name="clean"):
         """Put the machine back to the checkpoint NAME. Jobs of now are lost; the network outside is as it is."""
@@ -279,12 +320,15 @@ class Machine:
                 build()
                 self.checkpoint(name)
                 self._stages[name] = None
-            except Exception as error:  # pylint: disable=broad-except
-                self._stages[name] = error
-        elif self._stages[name] is None:
+            except Exception as error:
+                self._stages[name] = f"the state {name!r} could not be made: {error}"
+                raise
+        elif self._stages[name] is not None:
+            raise AssertionError(self._stages[name])
+        elif self._process is None:
+            self.start(name)
+        else:
             self.restore(name)
-        if self._stages[name] is not None:
-            raise self._stages[name]
 
     def _monitor(self, line):
         """Give qemu's human monitor a command; what it says is an error."""
@@ -314,7 +358,7 @@ class Machine:
     def _path(self, name):
         return os.path.join(self._directory, name)
 
-    def _command(self):
+    def _command(self, checkpoint):
         command = [
             "qemu-system-x86_64", "-name", self.name, "-machine", "pc", "-accel", ACCEL,
             "-cpu", _CPU if ACCEL == "tcg" else "host", "-smp", "1", "-m", str(self.memory),
@@ -340,7 +384,7 @@ class Machine:
             command += ["-netdev", f"tap,id=net{number},ifname={tap},script=no,downscript=no,vnet_hdr=off",
                         "-device", f"virtio-net-pci,netdev=net{number},id=nic{number},mac={MACS[tap]},romfile=",
                         "-object", f"filter-dump,id=dump{number},netdev=net{number},file={pcap}"]
-        return command
+        return command + (["-loadvm", checkpoint] if checkpoint else [])
 
     def qmp(self, command, **arguments):
         """Give qemu itself a command, for example qmp("set_link", name="nic0", up=False) to pull the cable."""
@@ -375,6 +419,10 @@ class Machine:
             raise CommandError(str(result))
         return result
 
+    def ask(self, request, timeout=60):
+        """Give the agent itself a REQUEST (tests/vm/guest/agent.py) and wait for the answer."""
+        return self._agent.request(request, timeout * PATIENCE)
+
     def server(self, command, **options):
         """Run COMMAND at the VPN provider: in the namespace behind eth1."""
         inner = ["bash", "-c", command] if isinstance(command, str) else list(command)
@@ -384,15 +432,14 @@ class Machine:
         """Write DATA (bytes or text) to the file PATH in the guest."""
         data = data.encode() if isinstance(data, str) else data
         for start in range(0, max(1, len(data)), _CHUNK):
-            self._agent.request({"op": "push", "path": path, "mode": mode, "append": start > 0,
-                                 "data": base64.b64encode(data[start:start + _CHUNK]).decode()}, 60 * PATIENCE)
+            self.ask({"op": "push", "path": path, "mode": mode, "append": start > 0,
+                      "data": base64.b64encode(data[start:start + _CHUNK]).decode()})
 
     def pull(self, path):
         """The bytes of the file PATH in the guest."""
         data = b""
         while True:
-            piece = base64.b64decode(self._agent.request(
-                {"op": "pull", "path": path, "offset": len(data), "size": _CHUNK}, 60 * PATIENCE)["data"])
+            piece = base64.b64decode(self.ask({"op": "pull", "path": path, "offset": len(data), "size": _CHUNK})["data"])
             data += piece
             if len(piece) < _CHUNK:
                 return data

@@ -36,12 +36,16 @@ MASKED = (
     "NetworkManager-wait-online.service", "systemd-networkd-wait-online.service",
     "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
     "e2scrub_reap.service", "fstrim.timer", "getty@.service", "serial-getty@.service",
-    "systemd-firstboot.service", "systemd-update-utmp.service", "ModemManager.service",
+    "systemd-firstboot.service", "systemd-update-utmp.service", "ModemManager.service", "systemd-binfmt.service",
+    "dev-hugepages.mount", "dev-mqueue.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "modprobe@.service",
     "wpa_supplicant.service", "openvpn.service", "systemd-pcrphase-sysinit.service",
 )
 # where each file of GUEST goes, and its mode
 FILES = {
     "agent.py": ("/usr/local/lib/ks-test/agent.py", 0o644),
+    "kernel.py": ("/usr/local/lib/ks-test/kernel.py", 0o644),
+    "life.py": ("/usr/local/lib/ks-test/life.py", 0o644),
+    "probes.py": ("/usr/local/lib/ks-test/probes.py", 0o644),
     "prober.py": ("/usr/local/lib/ks-test/prober.py", 0o644),
     "server.sh": ("/usr/local/lib/ks-test/server.sh", 0o755),
     "ks-agent.service": ("/etc/systemd/system/ks-agent.service", 0o644),
@@ -65,6 +69,12 @@ class Image:
     disk: str
     kernel: str
     initrd: str
+
+
+def recipe(image):
+    """What IMAGE was made by: when this changes, so does all that was made from it."""
+    with open(os.path.join(os.path.dirname(image.disk), "stamp"), encoding="ascii") as file:
+        return f"{file.read().strip()} {os.stat(file.name).st_mtime}"
 
 
 def ensure_image(release="bookworm"):
@@ -150,6 +160,8 @@ def _customise(root, output):
     _write(root + "/etc/fstab", "")
     # a machine that has its id is not "booted for the first time", which costs seconds
     _write(root + "/etc/machine-id", "77" * 16 + "\n")
+    # everybody may ping, as in other distributions: one more way out to try
+    _write(root + "/etc/sysctl.d/50-ks-test.conf", "net.ipv4.ping_group_range = 0 2147483647\n")
     _write(root + "/etc/apt/sources.list", "")  # offline: asking would only wait for a timeout
     resolv_conf = root + "/etc/resolv.conf"     # NetworkManager writes it; the host's must not be in the image
     if os.path.lexists(resolv_conf):

@@ -5,49 +5,34 @@ Nothing here asks the product to do anything: the tests want to see what it does
 
 import contextlib
 import json
-import os
 
 from .runner import check, wait_for
 from .vm import PATIENCE
-from .vm_vpn import PROFILES, assert_no_leak, probe, snapshot
+from .vm_vpn import PROFILES, assert_no_leak, probe, snapshot, wait_idle, wait_state
 
 SYNC, SETTLE, HEAL = (f"nm-killswitch-{name}.service" for name in ("sync", "settle", "heal"))
-_PROBER = "/sys/fs/cgroup/system.slice/ks-prober.service/cgroup.procs"
 _GUEST = "/usr/local/lib/ks-test/life.py"
-_ARMED = ("ip -4 rule | grep -q ^8390: && ip -6 rule | grep -q ^8390: && "
-          "nft list table inet nm_killswitch >/dev/null 2>&1")
-_RELEASED = ("! ip -4 rule | grep -q '^83..:' && ! ip -6 rule | grep -q '^83..:' && "
-             "! nft list table inet nm_killswitch >/dev/null 2>&1")
 
 
 # What the product does by itself
 
 def wait_armed(machine, what, timeout=60):
     """Until rules of both families and the guard are there; who does not come in time has missed the change."""
-    _wait(machine, _ARMED, f"{what}: armed", timeout)
+    wait_state(machine, "armed", f"{what}: armed", timeout)
 
 
 def wait_released(machine, what, timeout=60):
     """Until nothing of ours is there."""
-    _wait(machine, _RELEASED, f"{what}: released", timeout)
-
-
-def _wait(machine, condition, what, timeout):
-    limit = round(timeout * PATIENCE)
-    script = f"until {condition}; do [ $SECONDS -lt {limit} ] || exit 1; sleep 0.1; done"
-    check(machine.run(script, check=False, timeout=timeout + 30), f"not within {timeout} s: {what}")
+    wait_state(machine, "released", f"{what}: released", timeout)
 
 
 def wait_rule(machine, pattern, what, present=True, family=4, timeout=60):
     """Until a rule of ours matches PATTERN (of grep -E), or none does any more."""
-    _wait(machine, f"{'' if present else '!'} ip -{family} -N rule | grep -Eq '{pattern}'",
-          f"{what}: {'a' if present else 'no'} rule {pattern}", timeout)
-
-
-def wait_idle(machine, timeout=60):
-    """Until no unit or program of ours is at work: what is there now stays if nothing happens."""
-    _wait(machine, f"! systemctl is-active -q {SYNC} {SETTLE} {HEAL} && ! pgrep -x 'nm-killswitch|10-killswitch' >/dev/null",
-          "nothing of ours runs", timeout)
+    limit = round(timeout * PATIENCE)
+    script = (f"until {'' if present else '!'} ip -{family} -N rule | grep -Eq '{pattern}';"
+              f" do [ $SECONDS -lt {limit} ] || exit 1; sleep 0.1; done")
+    check(machine.run(script, check=False, timeout=timeout + 30),
+          f"not within {limit} s: {what}: {'a' if present else 'no'} rule {pattern}")
 
 
 def wait_same(machine, before, what, timeout=60):
@@ -77,19 +62,18 @@ def all_probes(machine):
 @contextlib.contextmanager
 def prober(machine):
     """The prober sends meanwhile. Otherwise it stands still: it takes a good part of an emulated processor."""
-    machine.run(f"[ -s {_PROBER} ] || systemctl start ks-prober; kill -CONT $(cat {_PROBER})")
+    answer = machine.ask({"op": "prober", "runs": True})
     try:
-        yield
+        yield answer["now"]
     finally:
-        machine.run(f"kill -STOP $(cat {_PROBER})", check=False)
+        machine.ask({"op": "prober", "runs": False})
 
 
 def quiet(machine, what, action=None, journal=True):
     """ACTION (or the probes) passes, nothing leaks, the prober was at it, and no unit of ours complained."""
-    since = cursor(machine) if journal else None
-    with prober(machine):
+    with prober(machine) as since:
         assert_no_leak(machine, what, action or (lambda: all_probes(machine)))
-        check(machine.run(f"cat {_PROBER}").stdout.strip(), "the prober has ended")
+        check(machine.ask({"op": "prober", "runs": True})["pids"], "the prober has ended")
     found = complaints(machine, since) if journal else []
     check(not found, f"{what}: in the journal: {found[:5]}")
 
@@ -108,18 +92,14 @@ def set_zone(machine, vpn, zone):
 
 # The journal
 
-def cursor(machine):
-    """A place in the journal, for messages()."""
-    return machine.run("journalctl -n1 --show-cursor -o cat").stdout.rpartition("cursor: ")[2].strip()
+def now(machine):
+    """The machine's time, for messages()."""
+    return machine.ask({"op": "now"})["now"]
 
 
 def messages(machine, since):
-    """The journal's entries after the place SINCE as dictionaries.
-
-    All of them: of a selection systemd 252 leaves out the first if the one at the place is not of the selection.
-    """
-    machine.run("journalctl --sync")
-    text = machine.run(["journalctl", "--no-pager", "--all", "--after-cursor", since, "--output=json"]).stdout
+    """The journal's entries of the time SINCE and later as dictionaries."""
+    text = machine.run(f"journalctl --sync; exec journalctl --no-pager --all --since=@{since:.6f} --output=json").stdout
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
@@ -147,15 +127,10 @@ def complaints(machine, since):
 
 # Repairs and races
 
-def push_guest_program(machine):
-    with open(os.path.join(os.path.dirname(__file__), "vm_life_guest.py"), encoding="utf-8") as file:
-        machine.push(_GUEST, file.read())
-
-
 def repair_time(machine, command, until="same", limit=60):
     """Run COMMAND, which damages what is ours; returns the milliseconds from the damage to the end of the repair."""
     wait_idle(machine)
-    output = machine.run(["python3", "-I", _GUEST, "repair", str(limit * PATIENCE), until, command],
+    output = machine.run(["python3", _GUEST, "repair", str(limit * PATIENCE), until, command],
                          timeout=limit + 30).stdout
     times = json.loads(output.splitlines()[-1])
     check(times["broken"] is not None, f"{command!r}: nothing of ours was seen to change: {times}")
@@ -165,4 +140,4 @@ def repair_time(machine, command, until="same", limit=60):
 
 def chase(machine, vpn, other, unit=SYNC):
     """Replace the profile's file by OTHER, and put the first version back at the moment in which UNIT ends."""
-    machine.run(["python3", "-I", _GUEST, "chase", f"{PROFILES}/{vpn.name}.nmconnection", unit, other])
+    machine.run(["python3", _GUEST, "chase", f"{PROFILES}/{vpn.name}.nmconnection", unit, other])

@@ -9,7 +9,6 @@ them (a router with proxy ARP), since that is the network in which a leak gets f
 Everything is in the namespace, sysctls included: the host's own network is not touched.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -27,6 +26,8 @@ INTERNET6 = tuple(f"2001:db8:1::{n}" for n in range(1, 5))
 
 # of the guest's cards
 MACS = {"tap0": "52:54:00:77:00:02", "tap1": "52:54:00:71:00:0a", "tap2": "52:54:00:78:00:02"}
+# of the router's: a machine that is put back to an earlier state knows them from another run
+_ROUTER_MACS = {"tap0": "52:54:00:77:00:01", "tap1": "52:54:00:71:00:01", "tap2": "52:54:00:78:00:01"}
 _TAPS = {
     "tap0": (LAN_GATEWAY + "/24", LAN6_GATEWAY + "/64"),
     "tap1": (SERVER_NET_GATEWAY + "/24", SERVER6_NET_GATEWAY + "/64"),
@@ -100,10 +101,10 @@ class Router:
         """KEY with slashes, since an interface name may have a dot."""
         self.run("sh", "-c", 'echo "$2" > "/proc/sys/net/$1"', "sh", key, str(value))
 
-    def mac(self, tap="tap0"):
+    @staticmethod
+    def mac(tap="tap0"):
         """The router's own address on a wire: what comes from there did not come from the guest."""
-        links = json.loads(self.run("ip", "-json", "link", "show", "dev", tap).stdout)
-        return links[0]["address"]
+        return _ROUTER_MACS[tap]
 
     def _set_up(self):
         for key, value in (("ipv4/ip_forward", 1), ("ipv6/conf/all/forwarding", 1),
@@ -117,6 +118,7 @@ class Router:
             self.run("ip", "address", "add", address + "/128", "dev", "lo")
         for tap in self.taps:
             self.run("ip", "tuntap", "add", tap, "mode", "tap")
+            self.run("ip", "link", "set", tap, "address", _ROUTER_MACS[tap])
             for address in _TAPS[tap]:
                 self.run("ip", "address", "add", address, "dev", tap)
             self.run("ip", "link", "set", tap, "up")

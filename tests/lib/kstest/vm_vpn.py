@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from .packets import ICMP, ICMPV6, TCP, UDP
 from .runner import Skip, at_exit, check, equal, wait_for
-from .vm import NOBODY, PATIENCE
+from .vm import PATIENCE
 from .vm_image import ROOT
 from .vm_router import LAN6_GATEWAY, LAN_GATEWAY, PREFIX
 from .vm_wire import Transport
@@ -49,39 +49,6 @@ address1=10.{net}.0.2/24
 method=manual
 address1=fd{net}::2/64
 """
-
-_AS_NOBODY = f"setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups "
-# one probe of each kind as root and as nobody, side by side; every error is what a kill switch may cause
-_PROBES = """
-import os, socket, sys, time
-sockets = []
-child = os.fork()
-if child == 0:
-    os.setgroups([])
-    os.setgid(65534)
-    os.setuid(65534)
-def attempt(family, kind, address, port, device=None):
-    s = socket.socket(family, kind)
-    s.setblocking(False)
-    sockets.append(s)
-    try:
-        if device:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
-        s.connect((address, port))
-        s.send(b"ks-probe")
-    except OSError:
-        pass
-v4, v6, device = sys.argv[1], sys.argv[2], sys.argv[3].encode()
-for family, address in ((socket.AF_INET, v4), (socket.AF_INET6, v6)):
-    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-        for bound in (None, device) if device else (None,):
-            for port in (9, 443):
-                attempt(family, kind, address, port, bound)
-time.sleep(0.3)
-if child:
-    os.wait()
-"""
-
 
 @dataclass
 class WireGuard:
@@ -137,9 +104,11 @@ def _serve_wireguard(machine, vpn):
         ip link add {vpn.server_device} type wireguard
         echo {vpn.server_key} | wg set {vpn.server_device} listen-port {vpn.port} private-key /dev/stdin \\
             peer {vpn.client_peer} allowed-ips 10.{vpn.net}.0.2/32,fd{vpn.net}::2/128
-        ip address add 10.{vpn.net}.0.1/24 dev {vpn.server_device}
-        ip address add fd{vpn.net}::1/64 dev {vpn.server_device} nodad
-        ip link set {vpn.server_device} up""")
+        ip -batch - <<END
+address add 10.{vpn.net}.0.1/24 dev {vpn.server_device}
+address add fd{vpn.net}::1/64 dev {vpn.server_device} nodad
+link set {vpn.server_device} up
+END""")
 
 
 def provide(machine, name, script):
@@ -185,33 +154,28 @@ def is_active(machine, vpn):
 def arm(machine, vpn, zone="killswitch"):
     """Turn the kill switch on as a user does, and wait until the product has taken notice."""
     machine.run(["nmcli", "connection", "modify", vpn.name, "connection.zone", zone])
-    wait_for(lambda: rules_of_ours(machine), 30 * PATIENCE, f"there are rules once {vpn.name} is armed", 0.3)
-    wait_settled(machine)
+    wait_state(machine, "rules", f"there are rules once {vpn.name} is armed")
+    wait_idle(machine)
 
 
 def disarm(machine, vpn, all_of_them=True):
     """Turn it off. ALL_OF_THEM: no other profile is armed, so no rule may be left."""
     machine.run(["nmcli", "connection", "modify", vpn.name, "connection.zone", ""])
     if all_of_them:
-        wait_for(lambda: not rules_of_ours(machine), 30 * PATIENCE, f"no rule is left once {vpn.name} is disarmed", 0.3)
-    wait_settled(machine)
+        wait_state(machine, "no rules", f"no rule is left once {vpn.name} is disarmed")
+    wait_idle(machine)
 
 
-def wait_settled(machine):
-    """Wait until two looks at the rules, half a second apart, see the same: the first rule is not the last."""
-    seen = [None]
-
-    def same_as_before():
-        before, seen[0] = seen[0], snapshot(machine)
-        return before == seen[0]
-
-    wait_for(same_as_before, 30 * PATIENCE, "rules, routes and nftables have settled", 0.5)
+def wait_state(machine, condition, what, timeout=60):
+    """Until CONDITION, one of those the agent in the machine knows."""
+    limit = timeout * PATIENCE
+    answer = machine.ask({"op": "wait", "condition": condition, "timeout": limit}, timeout + 30)
+    check(answer["held"], f"not within {limit:.0f} s: {what}")
 
 
-def rules_of_ours(machine):
-    """The rules in our range of priorities."""
-    output = machine.run("ip -4 rule; ip -6 rule").stdout
-    return [line for line in output.splitlines() if line.startswith("83") and line[4] == ":"]
+def wait_idle(machine, timeout=60):
+    """Until no unit or program of ours is at work: what is there now stays if nothing happens."""
+    wait_state(machine, "idle", "nothing of ours runs", timeout)
 
 
 # Probes
@@ -222,10 +186,9 @@ def ping(machine, address, uid=None, device=None, timeout=15):
     It is tried again for so long, also after an error: the first packet may be lost, a handshake may be due, and
     the program may still be about to be told of the new tunnel. When no answer is expected, ask briefly.
     """
-    bind = f"-I {device}" if device else ""
-    limit = round(timeout * PATIENCE)
-    script = f"until ping -n -c1 -W1 {bind} {address}; do [ $SECONDS -lt {limit} ] || exit 1; sleep 0.2; done"
-    return bool(machine.run(script, check=False, uid=uid, timeout=timeout + 20))
+    answer = machine.ask({"op": "ping", "address": address, "uid": uid, "device": device, "timeout": timeout * PATIENCE},
+                         timeout + 30)
+    return answer["rc"] == 0
 
 
 def probe(machine, v4=PUBLIC, v6=PUBLIC6, device=None):
@@ -233,9 +196,7 @@ def probe(machine, v4=PUBLIC, v6=PUBLIC6, device=None):
 
     With DEVICE also from sockets bound to it.
     """
-    machine.run(["python3", "-I", "-c", _PROBES, v4, v6, device or ""], timeout=90)
-    pings = "".join(f"{who}ping -n -c2 -i0.2 -W1 {address} & " for address in (v4, v6) for who in ("", _AS_NOBODY))
-    machine.run(f"{pings}wait", check=False)
+    equal(machine.ask({"op": "probe", "to": [v4, v6], "device": device})["rc"], 0, "the probes' exit status")
 
 
 def leaks_during(machine, action=None, settle=1.0):
@@ -299,14 +260,19 @@ def assert_blocked(machine, what):
 
 def snapshot(machine):
     """Rules, routes and nftables as comparable lists, without what changes by itself."""
+    commands = {"rules": "ip -4 -N -json rule", "rules6": "ip -6 -N -json rule",
+                "routes": "ip -4 -N -json route show table all", "routes6": "ip -6 -N -json route show table all",
+                "nftables": "nft list ruleset"}
     lists = {}
-    for what, command in (("rules", "rule"), ("rules6", "-6 rule"),
-                          ("routes", "route show table all"), ("routes6", "-6 route show table all")):
-        entries = json.loads(machine.run(f"ip -N -json {command}").stdout or "[]")
+    outputs = machine.run("; echo; echo ==; ".join(commands.values())).stdout.split("\n==\n")
+    for what, text in zip(commands, outputs):
+        if what == "nftables":
+            lists[what] = text.splitlines()
+            continue
+        entries = json.loads(text.strip() or "[]")
         for entry in entries:
             entry.pop("expires", None)
         lists[what] = sorted(json.dumps(entry, sort_keys=True) for entry in entries)
-    lists["nftables"] = machine.run("nft list ruleset").stdout.splitlines()
     return lists
 
 

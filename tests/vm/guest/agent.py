@@ -2,9 +2,11 @@
 
 It speaks JSON lines over a virtio serial port, so that the tests can look at and
 change the guest while the kill switch blocks all of its network. One request is
-{"id": N, "op": "run" | "push" | "pull" | "kill", ...}; the answer carries the same id.
+{"id": N, "op": one of OPERATIONS, ...}; the answer carries the same id.
 Every request has a thread of its own: a flood can run while other commands do.
-On start it says {"hello": BOOT-ID}, by which the host notices a reboot.
+On start it says {"hello": BOOT-ID}, by which the host notices a reboot. What the
+tests do all the time (probes, pings, looking at the kernel) it does itself: in an
+emulated machine, to start a program takes longer than what the program does.
 """
 
 import base64
@@ -17,9 +19,16 @@ import sys
 import threading
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # -I leaves it out
+
+# pylint: disable=wrong-import-position
+import kernel
+import probes
+
 PORT_NAME = "ks.agent"
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8",
                "PAGER": "cat", "SYSTEMD_COLORS": "0", "DEBIAN_FRONTEND": "noninteractive"}
+SERVICES = "/sys/fs/cgroup/system.slice"
 
 running = {}
 output_lock = threading.Lock()
@@ -34,6 +43,11 @@ def find_port():
                 if file.read().strip() == PORT_NAME:
                     return "/dev/" + path.split("/")[-2]
         time.sleep(0.05)
+
+
+def boot_id():
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
 
 
 def run(request):
@@ -97,7 +111,87 @@ def pull(request):
         return {"data": base64.b64encode(file.read(request["size"])).decode()}
 
 
-OPERATIONS = {"run": run, "push": push, "pull": pull, "kill": kill}
+def hello(_request):
+    """Who is this? Asked after the machine was put back to a state in which it had said hello long ago."""
+    return {"hello": boot_id()}
+
+
+def now(_request):
+    """The time of the journal's entries, in seconds."""
+    return {"now": time.time()}
+
+
+def probe(request):
+    """Each kind of packet by root and by nobody, side by side."""
+    children = [probes.in_child(lambda: probes.all_kinds(request["to"], request["device"]), uid)
+                for uid in (0, probes.NOBODY)]
+    return {"rc": max([probes.wait(child) for child in children])}
+
+
+def ping(request):
+    child = probes.in_child(lambda: probes.ping(request["address"], request["timeout"], request["device"]), request["uid"])
+    return {"rc": probes.wait(child)}
+
+
+def members(unit):
+    """The processes of a service."""
+    try:
+        with open(f"{SERVICES}/{unit}/cgroup.procs", encoding="ascii") as file:
+            return [int(line) for line in file]
+    except OSError:
+        return []
+
+
+def prober(request):
+    """Let the prober go on, or stand still: it takes a good part of an emulated processor."""
+    if request["runs"] and not members("ks-prober.service"):
+        subprocess.run(["systemctl", "start", "ks-prober"], check=True, env=ENVIRONMENT)
+    pids = members("ks-prober.service")
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT if request["runs"] else signal.SIGSTOP)
+    return {"pids": pids, "now": time.time()}
+
+
+def at_work():
+    """Whether a unit or program of ours is at work."""
+    if any(os.path.exists(f"{SERVICES}/nm-killswitch-{name}.service") for name in ("sync", "settle", "heal")):
+        return True
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+                if file.read().strip() in ("nm-killswitch", "10-killswitch"):
+                    return True
+        except OSError:
+            pass
+    return False
+
+
+class Idle:
+    """Nothing of ours is at work in three looks in a row: between two of our units there is a moment without any."""
+
+    def __init__(self):
+        self.looks = 0
+
+    def __call__(self):
+        self.looks = 0 if at_work() else self.looks + 1
+        return self.looks >= 3
+
+
+CONDITIONS = {"armed": lambda: kernel.is_armed, "released": lambda: kernel.is_released, "rules": lambda: kernel.has_rules,
+              "no rules": lambda: lambda: not kernel.has_rules(), "idle": Idle}
+
+
+def wait(request):
+    """Until the condition is there. It is looked at ten times a second: more would slow down what is waited for."""
+    holds = CONDITIONS[request["condition"]]()
+    end = time.monotonic() + request["timeout"]
+    while not (held := holds()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return {"held": held}
+
+
+OPERATIONS = {"run": run, "push": push, "pull": pull, "kill": kill, "hello": hello, "now": now, "probe": probe, "ping": ping,
+              "prober": prober, "wait": wait}
 
 
 def send(port, message):
@@ -121,8 +215,7 @@ def serve(port, line):
 
 def main():
     port = os.open(find_port(), os.O_RDWR)
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        send(port, {"hello": file.read().strip()})
+    send(port, {"hello": boot_id()})
     rest = b""
     while True:
         data = os.read(port, 1 << 16)

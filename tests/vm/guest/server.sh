@@ -16,21 +16,21 @@ done
 
 ip netns add server
 ip link set $CARD netns server
-in_server() { ip netns exec server "$@"; }
-
-in_server sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 \
+ip netns exec server sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 \
 	net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
-in_server ip link set lo up
 # The "internet" as it is behind the VPN: the same addresses as the router's.
-in_server ip address add 198.51.100.1/32 dev lo
-in_server ip address add 2001:db8:1::1/128 dev lo
-in_server ip link set $CARD up
-in_server ip address add 203.0.113.10/24 dev $CARD
-in_server ip address add 2001:db8:203::10/64 dev $CARD nodad
-in_server ip route add default via 203.0.113.1
-in_server ip -6 route add default via 2001:db8:203::1
+ip -netns server -batch - <<END
+link set lo up
+address add 198.51.100.1/32 dev lo
+address add 2001:db8:1::1/128 dev lo
+link set $CARD up
+address add 203.0.113.10/24 dev $CARD
+address add 2001:db8:203::10/64 dev $CARD nodad
+route add default via 203.0.113.1
+route add default via 2001:db8:203::1
+END
 
 # What the tests have put up there; so it is back after a reboot.
 for script in /etc/ks-server.d/*.sh; do
-	[ ! -e "$script" ] || in_server /bin/sh "$script" || echo "$script failed" >&2
+	[ ! -e "$script" ] || ip netns exec server /bin/sh "$script" || echo "$script failed" >&2
 done

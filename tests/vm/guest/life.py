@@ -1,12 +1,11 @@
 """Runs in the guest: how fast are our rules, routes and the guard back after a command has changed them?
 
-usage: python3 -I vm_life_guest.py repair SECONDS same|jump COMMAND
-       python3 -I vm_life_guest.py chase FILE UNIT SECOND-FILE
+usage: python3 life.py repair SECONDS same|jump COMMAND
+       python3 life.py chase FILE UNIT SECOND-FILE
 
 `repair` runs COMMAND in a shell and prints, as one line of JSON, the milliseconds
 from its start to the first difference seen and to the moment in which all of
-ours is as it was before ("jump": is in force again behind a jump). It asks the
-kernel over netlink: a process for each look would take longer than the repair.
+ours is as it was before ("jump": is in force again behind a jump).
 
 `chase` replaces the profile FILE by its other version at the very moment in
 which the service UNIT that the first change has started ends: the worst moment
@@ -16,79 +15,11 @@ for a unit that watches the file.
 import json
 import os
 import select
-import socket
-import struct
 import subprocess
 import sys
 import time
 
-NETLINK_ROUTE, NETLINK_NETFILTER = 0, 12
-NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
-NLMSG_ERROR, NLMSG_DONE = 2, 3
-RTM_GETROUTE, RTM_GETRULE = 26, 34
-NFT_GETTABLE, NFT_GETCHAIN, NFT_GETRULE = (10 << 8) | 1, (10 << 8) | 4, (10 << 8) | 7
-OURS = 83
-RTA_CACHEINFO, FRA_PROTOCOL, RTA_TABLE = 12, 21, 15
-FR_ACT_GOTO = 2
-
-
-def dump(protocol, kind, body):
-    """The bodies of all messages that answer a dump."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as link:
-        link.send(struct.pack("=IHHII", 16 + len(body), kind, NLM_F_REQUEST | NLM_F_DUMP, 1, 0) + body)
-        bodies = []
-        while True:
-            data = link.recv(1 << 18)
-            while len(data) >= 16:
-                length, what = struct.unpack_from("=IH", data)
-                if what in (NLMSG_DONE, NLMSG_ERROR):
-                    return bodies
-                bodies.append(data[16:length])
-                data = data[(length + 3) & ~3:]
-
-
-def attributes(data):
-    while len(data) >= 4:
-        length, kind = struct.unpack_from("=HH", data)
-        if length < 4:
-            return
-        yield kind, data[4:length]
-        data = data[(length + 3) & ~3:]
-
-
-def our_rules():
-    rules = set()
-    for family in (socket.AF_INET, socket.AF_INET6):
-        for body in dump(NETLINK_ROUTE, RTM_GETRULE, struct.pack("B11x", family)):
-            if dict(attributes(body[12:])).get(FRA_PROTOCOL) == bytes([OURS]):
-                rules.add(body)
-    return rules
-
-
-def our_routes():
-    routes = set()
-    for family in (socket.AF_INET, socket.AF_INET6):
-        for body in dump(NETLINK_ROUTE, RTM_GETROUTE, struct.pack("B11x", family)):
-            if body[5] == OURS:
-                routes.add((body[:8], *((kind, value) for kind, value in attributes(body[12:])
-                                        if kind != RTA_CACHEINFO)))
-    return routes
-
-
-def guard():
-    """How many tables, chains and rules the guard has: it comes and goes as a whole."""
-    name = b"nm_killswitch\0"
-    return tuple(sum(any(value == name for _, value in attributes(body[4:]))
-                     for body in dump(NETLINK_NETFILTER, kind, struct.pack("BBH", 1, 0, 0)))
-                 for kind in (NFT_GETTABLE, NFT_GETCHAIN, NFT_GETRULE))
-
-
-def look():
-    return our_rules(), our_routes(), guard()
-
-
-def has_jump():
-    return any(body[7] == FR_ACT_GOTO for body in our_rules())
+from kernel import has_jump, look
 
 
 def repair(limit, until, command):
