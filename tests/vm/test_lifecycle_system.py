@@ -4,6 +4,7 @@ In between nothing gets out; at the end the machine is armed and its VPN works,
 or the machine is as if the kill switch had never been there.
 """
 
+import functools
 import os
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ RUNTIME = "/run/nm-killswitch"
 at = Stages("lifecycle-system")
 
 
+@functools.cache
 def _newer_package():
     """The package under test with a higher version."""
     if not shutil.which("dpkg-deb"):
@@ -39,6 +41,12 @@ def _newer_package():
                        stdout=subprocess.DEVNULL)
         with open(path, "rb") as file:
             return file.read()
+
+
+def _with_newer(machine):
+    """MACHINE, with the newer package at hand."""
+    machine.push(NEWER, _newer_package())
+    return machine
 
 
 def _works_again(what):
@@ -229,7 +237,7 @@ while True:
 @test
 def an_upgrade_leaks_nothing_and_keeps_the_tunnel():
     for build, what in ((at.armed, "down"), (at.armed_up, "up")):
-        machine = build()
+        machine = _with_newer(build())
         job = machine.spawn(["python3", "-I", "-c", _GAPS]) if what == "up" else None
         quiet(at.machine, f"upgrade while {what}", lambda: machine.run(["dpkg", "--force-unsafe-io", "--install", NEWER], timeout=180))
         if job:
@@ -281,7 +289,7 @@ def _kill_dpkg(machine, word):
 @test
 def an_upgrade_killed_half_way_can_be_purged():
     for word in ("half-installed", "unpacked"):
-        machine = at.armed()
+        machine = _with_newer(at.armed())
         states = []
         quiet(at.machine, f"killed when {word}", lambda: states.append(_kill_dpkg(machine, word)))
         print(f"        killed when {word}: {states[0]}")
@@ -293,7 +301,7 @@ def an_upgrade_killed_half_way_can_be_purged():
 
 @test
 def an_upgrade_killed_half_way_can_be_repeated():
-    machine = at.armed_up()
+    machine = _with_newer(at.armed_up())
     quiet(at.machine, "killed", lambda: _kill_dpkg(machine, "half-installed"))
     assert_tunnel(machine, "half way")
     quiet(at.machine, "repeated", lambda: machine.run(f"dpkg -i {NEWER}", timeout=180))

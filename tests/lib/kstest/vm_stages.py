@@ -18,7 +18,7 @@ import pickle
 from dataclasses import dataclass
 
 from .runner import Skip, check
-from .vm import Kept, Machine
+from .vm import Machine
 from .vm_image import BUILD, ensure_image, recipe
 from .vm_openvpn import OpenVPN, make_openvpn
 from .vm_vpn import (PUBLIC, SERVER, SERVER6, WireGuard, arm, install, make_wireguard, package, ping, snapshot, up,

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 
 from .packets import ICMP, ICMPV6, TCP, UDP
-from .runner import Skip, at_exit, check, equal, wait_for
+from .runner import Skip, at_exit, check, equal
 from .vm import PATIENCE
 from .vm_image import ROOT
 from .vm_router import LAN6_GATEWAY, LAN_GATEWAY, PREFIX
