@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "input/ks-config-read.h"
 #include "kernel/ks-monitor.h"
 
 #define HISTORY_NAME "healed"

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <glib/gstdio.h>
 
+#include "input/ks-config-read.h"
+#include "input/ks-profile-read.h"
 #include "ks-error.h"
 
 const KsPaths ks_paths_default = {

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "input/ks-profile.h"
+#include "input/ks-profile-read.h"
 
 typedef struct {
   const char *config;

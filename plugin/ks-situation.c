@@ -3,6 +3,9 @@
 
 #include <pwd.h>
 
+#include "input/ks-config-read.h"
+#include "input/ks-profile-read.h"
+
 /* For the whole conversation with NetworkManager, which may be stopping and waiting for us. */
 #define NETWORK_TIMEOUT_MS 2000
 

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "policy/ks-prefix.h"
+#include "value/ks-prefix.h"
 
 typedef enum {
   KS_ACTION_UNKNOWN, /* not an error: newer versions of NetworkManager have more */

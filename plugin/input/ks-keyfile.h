@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "input/ks-profile.h"
+#include "input/ks-profile-read.h"
 
 typedef struct {
   char *path;

@@ -8,8 +8,8 @@
  */
 #pragma once
 
-#include "input/ks-profile.h"
-#include "input/ks-tunnel.h"
+#include "value/ks-profile.h"
+#include "value/ks-tunnel.h"
 
 /* NMActiveConnectionState (nm-dbus-interface.h), as far as it matters. */
 typedef enum {

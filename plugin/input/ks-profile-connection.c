@@ -4,6 +4,7 @@
 #include <NetworkManager.h>
 #include <pwd.h>
 
+#include "input/ks-endpoint-parse.h"
 #include "input/ks-event.h"
 #include "ks-error.h"
 

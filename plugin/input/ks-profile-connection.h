@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "input/ks-profile.h"
+#include "value/ks-profile.h"
 
 /*
  * Fills in @profile, whose path, id and vpn_type are known, from its @file.

@@ -3,6 +3,8 @@
  * From keyfiles to profiles: which ask for the kill switch, and how. Only those
  * go through libnm.
  */
+#include "input/ks-profile-read.h"
+
 #include <string.h>
 
 #include "input/ks-event.h"

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "input/ks-profile.h"
+#include "value/ks-profile.h"
 
 /* Answers kept for one host name, the newest first. */
 #define KS_STATE_MAX_ANSWERS 32

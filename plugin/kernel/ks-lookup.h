@@ -6,7 +6,7 @@
 #pragma once
 
 #include "kernel/ks-netlink.h"
-#include "policy/ks-prefix.h"
+#include "value/ks-prefix.h"
 
 typedef struct {
   KsPrefix to; /* a host */

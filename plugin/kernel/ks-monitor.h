@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "input/ks-config.h"
+#include "value/ks-config.h"
 
 typedef enum {
   KS_NOTICE_NONE, /* nothing was waiting */

@@ -12,9 +12,9 @@
  */
 #pragma once
 
-#include "input/ks-config.h"
 #include "policy/ks-route.h"
 #include "policy/ks-rule.h"
+#include "value/ks-config.h"
 
 /*
  * Appends to @out (KsRoute) the host routes that main needs for the servers of

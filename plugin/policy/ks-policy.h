@@ -5,12 +5,12 @@
  */
 #pragma once
 
-#include "input/ks-config.h"
-#include "input/ks-profile.h"
-#include "input/ks-tunnel.h"
 #include "policy/ks-route.h"
 #include "policy/ks-rule.h"
 #include "policy/ks-transport.h"
+#include "value/ks-config.h"
+#include "value/ks-profile.h"
+#include "value/ks-tunnel.h"
 
 /* Offsets from KsConfig.priority. */
 enum {

@@ -6,7 +6,7 @@
 
 #include <linux/rtnetlink.h>
 
-#include "policy/ks-prefix.h"
+#include "value/ks-prefix.h"
 
 /* More next hops than this in one route are not copied to the uplink table. */
 #define KS_ROUTE_MAX_NEXTHOPS 16

@@ -11,7 +11,7 @@
 #include <linux/fib_rules.h>
 #include <net/if.h>
 
-#include "policy/ks-prefix.h"
+#include "value/ks-prefix.h"
 
 typedef struct {
   guint16 first; /* 0 for "not set" */

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "kernel/ks-netlink.h"
-#include "policy/ks-prefix.h"
+#include "value/ks-prefix.h"
 
 /* A veth pair: @name here, @peer in the namespace that the file descriptor @peer_namespace stands for. */
 gboolean

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "policy/ks-prefix.h"
+#include "value/ks-prefix.h"
 
 /* The ethertype of the frames that mark the end of what was sent before (IEEE 802 local experiments). */
 #define KS_SELFTEST_MARKER 0x88b5

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "policy/ks-prefix.h"
+#include "value/ks-prefix.h"
 
 /* What the program does to its socket; none takes a privilege. */
 typedef enum {

@@ -2,7 +2,7 @@
 /* Input: nm-killswitch.conf. */
 #include "fuzz.h"
 
-#include "input/ks-config.h"
+#include "input/ks-config-read.h"
 
 void
 fuzz_configuration (const uint8_t *data, size_t size)

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "input/ks-endpoint.h"
+#include "input/ks-endpoint-parse.h"
 
 static const char *
 lookup (gconstpointer data, const char *key)

@@ -3,7 +3,7 @@
 #include "fuzz.h"
 
 #include "input/ks-event.h"
-#include "input/ks-profile.h"
+#include "input/ks-profile-read.h"
 
 static void
 check (const KsProfile *profile)

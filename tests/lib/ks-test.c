@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "input/ks-profile-read.h"
 #include "ks-test.h"
 
 #include <errno.h>

@@ -14,7 +14,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "input/ks-profile.h"
+#include "input/ks-profile-read.h"
 #include "ks-paths.h"
 
 /* --- values --- */

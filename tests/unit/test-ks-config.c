@@ -4,7 +4,7 @@
 #include <glib/gstdio.h>
 #include <unistd.h>
 
-#include "input/ks-config.h"
+#include "input/ks-config-read.h"
 #include "ks-error.h"
 
 /* Reads @text as the file "conf"; messages go to *@errors_text with the file's directory taken away. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ks-test.h"
 
-#include "input/ks-endpoint.h"
+#include "input/ks-endpoint-parse.h"
 #include "ks-error.h"
 
 #define OPENVPN "org.freedesktop.NetworkManager.openvpn"

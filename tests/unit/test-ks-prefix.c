@@ -2,7 +2,7 @@
 #include "ks-test.h"
 
 #include "ks-error.h"
-#include "policy/ks-prefix.h"
+#include "value/ks-prefix.h"
 
 static void
 prefix_keeps_what_it_parsed (void **state G_GNUC_UNUSED)

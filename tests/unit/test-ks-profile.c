@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "input/ks-profile-read.h"
 #include "ks-error.h"
 
 #define STRICT "zone=killswitch\n"

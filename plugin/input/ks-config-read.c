@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "input/ks-config.h"
+#include "input/ks-config-read.h"
 
-#include <linux/rtnetlink.h>
 #include <string.h>
 
 #include "ks-error.h"
 
 #define GROUP "main"
-
-static const char *const default_lan_prefixes[] = {
-  "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10",
-};
 
 /* What a malformed file is read into: the path for messages, and where these go. */
 typedef struct {
@@ -18,109 +13,6 @@ typedef struct {
   GKeyFile *file;
   GPtrArray *errors;
 } Reader;
-
-KsConfig *
-ks_config_new (void)
-{
-  static const char *const zones[] = { "killswitch", NULL };
-  static const char *const session_zones[] = { "killswitch-auto", NULL };
-  KsConfig *self = g_new0 (KsConfig, 1);
-
-  self->table = 83;
-  self->tunnel_table = 84;
-  self->uplink_table = 85;
-  self->protocol = 83;
-  self->priority = 8300;
-  self->tunnel_metric = 100;
-  self->blackhole_metric = 200;
-  self->zones = g_strdupv ((char **) (gpointer) zones);
-  self->session_zones = g_strdupv ((char **) (gpointer) session_zones);
-  self->lan = KS_LAN_PRIVATE;
-  self->lan_prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
-  for (guint i = 0; i < G_N_ELEMENTS (default_lan_prefixes); i++) {
-    KsPrefix prefix;
-
-    ks_prefix_parse (default_lan_prefixes[i], &prefix, NULL);
-    g_array_append_val (self->lan_prefixes, prefix);
-  }
-  self->dns = KS_DNS_TUNNEL;
-  self->guard = TRUE;
-  return self;
-}
-
-void
-ks_config_free (KsConfig *self)
-{
-  g_strfreev (self->zones);
-  g_strfreev (self->session_zones);
-  g_array_unref (self->lan_prefixes);
-  g_free (self);
-}
-
-static gboolean
-is_own_table (guint32 table)
-{
-  return table != 0 && (table < 253 || table > 255);
-}
-
-gboolean
-ks_config_numbers_are_valid (const KsConfig *self)
-{
-  return is_own_table (self->table) && is_own_table (self->tunnel_table) && is_own_table (self->uplink_table)
-         && self->table != self->tunnel_table && self->table != self->uplink_table
-         && self->tunnel_table != self->uplink_table && self->protocol > RTPROT_STATIC && self->priority > 0;
-}
-
-gboolean
-ks_config_has_same_numbers (const KsConfig *a, const KsConfig *b)
-{
-  return a->table == b->table && a->tunnel_table == b->tunnel_table && a->uplink_table == b->uplink_table
-         && a->protocol == b->protocol && a->priority == b->priority;
-}
-
-static const char *const lan_words[] = { "private", "routes", "off" };
-static const char *const dns_words[] = { "tunnel", "lan" };
-
-int
-ks_config_find_word (const char *const *words, guint n_words, const char *text)
-{
-  for (guint i = 0; i < n_words; i++)
-    if (strcmp (text, words[i]) == 0)
-      return (int) i;
-  return -1;
-}
-
-gboolean
-ks_lan_parse (const char *text, KsLan *out)
-{
-  int word = ks_config_find_word (lan_words, G_N_ELEMENTS (lan_words), text);
-
-  if (word >= 0)
-    *out = word;
-  return word >= 0;
-}
-
-const char *
-ks_lan_format (KsLan lan)
-{
-  return lan >= 0 && lan < (int) G_N_ELEMENTS (lan_words) ? lan_words[lan] : "unset";
-}
-
-gboolean
-ks_dns_parse (const char *text, KsDns *out)
-{
-  int word = ks_config_find_word (dns_words, G_N_ELEMENTS (dns_words), text);
-
-  if (word >= 0)
-    *out = word;
-  return word >= 0;
-}
-
-const char *
-ks_dns_format (KsDns dns)
-{
-  return dns >= 0 && dns < (int) G_N_ELEMENTS (dns_words) ? dns_words[dns] : "unset";
-}
 
 static void
 report (Reader *r, const char *key, const char *value, const char *what)

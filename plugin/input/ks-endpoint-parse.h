@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Endpoints: where a VPN's transport goes, as its profile spells it. Each
- * plugin of NetworkManager has keys of its own for it (vpn.data); a plugin's
- * server address is exported nowhere else.
+ * Endpoints as profiles spell them. Each plugin of NetworkManager has keys of
+ * its own for it (vpn.data); a plugin's server address is exported nowhere
+ * else.
  */
 #pragma once
 
-#include <glib.h>
-
-typedef struct {
-  char *host; /* an address or a host name, as written, without brackets */
-  guint16 port; /* 0 for any */
-  guint8 ip_protocol; /* 0 for any */
-} KsEndpoint;
-
-KsEndpoint *ks_endpoint_new (const char *host, guint16 port, guint8 ip_protocol);
-void ks_endpoint_free (KsEndpoint *self);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsEndpoint, ks_endpoint_free)
-gboolean ks_endpoint_equal (const KsEndpoint *a, const KsEndpoint *b);
+#include "value/ks-endpoint.h"
 
 /*
  * "HOST:PORT", "[IPV6]:PORT", as in wg(8). The host is an address or a name

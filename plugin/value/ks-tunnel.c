@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "input/ks-tunnel.h"
+#include "value/ks-tunnel.h"
 
 KsTunnel *
 ks_tunnel_new (const char *key, const char *interface)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "input/ks-profile.h"
+#include "value/ks-profile.h"
 
 KsProfile *
 ks_profile_new (void)

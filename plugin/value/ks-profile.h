@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * NetworkManager's connection profiles, read from disk: which are armed, in
- * which mode and why, and what they say about their transports.
- *
- * From disk, not over D-Bus: that works before NetworkManager runs and while
- * it is blocked waiting for us.
+ * NetworkManager's connection profiles: which are armed, in which mode and
+ * why, and what they say about their transports.
  */
 #pragma once
 
-#include "input/ks-config.h"
-#include "input/ks-endpoint.h"
+#include "value/ks-config.h"
+#include "value/ks-endpoint.h"
 
 typedef enum {
   KS_MODE_OFF,
@@ -78,23 +75,5 @@ typedef struct {
 void ks_profile_set_free (KsProfileSet *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsProfileSet, ks_profile_set_free)
 
-/* A directory of keyfiles. */
-typedef struct {
-  const char *path;
-  gboolean any_name; /* files need no ".nmconnection" at the end of their name */
-  gboolean tombstones; /* UUID.nmmeta files that hide a profile count */
-} KsProfileDirectory;
-
-/*
- * Reads the profiles in @directories, highest precedence first, an entry with
- * a NULL path at the end, with NetworkManager's precedence and tombstones.
- * Never fails: each malformed file appends a GError* to @errors that names
- * file, key and value; one that is no profile at all is in "unreadable".
- */
-KsProfileSet *ks_profile_set_read (const KsProfileDirectory *directories, const KsConfig *config, GPtrArray *errors);
-
 /* The profile with @key; NULL when there is none (transfer none). */
 const KsProfile *ks_profile_set_find (const KsProfileSet *self, const char *key);
-
-/* NetworkManager's own directories, highest precedence first. */
-extern const KsProfileDirectory ks_profile_directories[];

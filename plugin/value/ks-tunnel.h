@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "policy/ks-prefix.h"
+#include "value/ks-prefix.h"
 
 typedef struct {
   char *key; /* ks_profile_key() of its profile */

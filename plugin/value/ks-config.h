@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Settings: nm-killswitch.conf(5). Every setting has a safe default; a
- * malformed value is reported with file, key and value, and its default used.
- */
+/* Settings: nm-killswitch.conf(5). Every setting has a safe default. */
 #pragma once
 
-#include "policy/ks-prefix.h"
+#include "value/ks-prefix.h"
 
 typedef enum {
   KS_LAN_UNSET = -1, /* a profile without an opinion */
@@ -40,18 +37,9 @@ typedef struct {
 /* Rule priorities @priority .. @priority + KS_PRIORITY_WINDOW - 1 are ours. */
 #define KS_PRIORITY_WINDOW 100
 
-#define KS_CONFIG_PATH KS_SYSCONFDIR "/nm-killswitch.conf"
-
 KsConfig *ks_config_new (void);
 void ks_config_free (KsConfig *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsConfig, ks_config_free)
-
-/*
- * Reads @path; a file that does not exist is the defaults. Never fails: what
- * is malformed keeps its default, and a GError* (KS_ERROR_INVALID or
- * KS_ERROR_IO) that names file, key and value is appended to @errors.
- */
-KsConfig *ks_config_read (const char *path, GPtrArray *errors);
 
 /* Whether the numbers of @self may be ours: no table and no protocol of the system's, three different tables. */
 gboolean ks_config_numbers_are_valid (const KsConfig *self);

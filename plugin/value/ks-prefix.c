@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "policy/ks-prefix.h"
+#include "value/ks-prefix.h"
 
 #include <arpa/inet.h>
 #include <string.h>
