@@ -3,11 +3,21 @@
 
 #include "policy/ks-policy.h"
 
+/* Before NetworkManager's own host route, whose metric is that of the VPN's device (50). */
+#define METRIC 1
+
 gboolean
 ks_bypass_is_route (const KsConfig *config, const KsRoute *route)
 {
   return route->table == RT_TABLE_MAIN && route->protocol == config->protocol && route->type == RTN_UNICAST
          && ks_prefix_is_host (&route->dst);
+}
+
+static gboolean
+is_better (const KsRoute *route, const KsRoute *best)
+{
+  return !best || route->dst.length > best->dst.length
+         || (route->dst.length == best->dst.length && route->metric < best->metric);
 }
 
 /* The route of @table that the kernel takes for @server, our own bypass routes left out; NULL for none that carries. */
@@ -19,14 +29,47 @@ best_route (const KsConfig *config, const GArray *routes, guint32 table, const K
   for (guint i = 0; i < routes->len; i++) {
     const KsRoute *route = &g_array_index (routes, KsRoute, i);
 
-    if (route->table != table || route->tos != 0 || ks_bypass_is_route (config, route)
-        || !ks_prefix_contains (&route->dst, server))
-      continue;
-    if (!best || route->dst.length > best->dst.length
-        || (route->dst.length == best->dst.length && route->metric < best->metric))
+    if (route->table == table && route->tos == 0 && !ks_bypass_is_route (config, route)
+        && ks_prefix_contains (&route->dst, server) && is_better (route, best))
       best = route;
   }
   return best && best->type == RTN_UNICAST && best->n_nexthops > 0 ? best : NULL;
+}
+
+/* Whether @route says that its one host is a neighbour. */
+static gboolean
+is_neighbour (const KsRoute *route)
+{
+  return route->type == RTN_UNICAST && ks_prefix_is_host (&route->dst) && route->n_nexthops == 1
+         && !ks_prefix_is_set (&route->nexthops[0].gateway);
+}
+
+gboolean
+ks_bypass_is_mistaken (const KsConfig *config, const KsRoute *route, const GArray *routes)
+{
+  const KsRoute *best = NULL;
+
+  if (route->table != RT_TABLE_MAIN || route->protocol != RTPROT_STATIC || !is_neighbour (route))
+    return FALSE;
+  for (guint i = 0; i < routes->len; i++) {
+    const KsRoute *other = &g_array_index (routes, KsRoute, i);
+
+    if (other->table == RT_TABLE_MAIN && other->tos == 0 && !ks_bypass_is_route (config, other)
+        && !ks_prefix_equal (&other->dst, &route->dst) && ks_prefix_contains (&other->dst, &route->dst)
+        && ks_route_uses (other, route->nexthops[0].ifindex) && is_better (other, best))
+      best = other;
+  }
+  return best && ks_prefix_is_set (&best->nexthops[0].gateway);
+}
+
+/* Whether main, whose best route is @main_route, would not bring a packet for a host to the uplink's next hop @hop. */
+static gboolean
+is_needed (const KsRoute *main_route, const KsNexthop *hop)
+{
+  if (!main_route)
+    return FALSE;
+  return !ks_route_uses (main_route, hop->ifindex)
+         || (is_neighbour (main_route) && ks_prefix_is_set (&hop->gateway));
 }
 
 static void
@@ -38,7 +81,7 @@ add (GArray *out, const KsRoute *route)
   g_array_append_val (out, *route);
 }
 
-/* A server that main would send by another device than its uplink. */
+/* A server that main would send by another way than its uplink. */
 static void
 consider_server (const KsConfig *config, const GArray *routes, const KsPrefix *server, GArray *out)
 {
@@ -46,9 +89,9 @@ consider_server (const KsConfig *config, const GArray *routes, const KsPrefix *s
   const KsRoute *main_route = best_route (config, routes, RT_TABLE_MAIN, server);
   KsRoute bypass;
 
-  if (!uplink || !main_route || ks_route_uses (main_route, uplink->nexthops[0].ifindex))
+  if (!uplink || !is_needed (main_route, &uplink->nexthops[0]))
     return;
-  bypass = ks_route_via (RT_TABLE_MAIN, config->protocol, server, config->tunnel_metric, uplink->nexthops[0].ifindex,
+  bypass = ks_route_via (RT_TABLE_MAIN, config->protocol, server, METRIC, uplink->nexthops[0].ifindex,
                          &uplink->nexthops[0].gateway);
   add (out, &bypass);
 }
@@ -70,7 +113,7 @@ ks_bypass_compute (const KsConfig *config, const GArray *rules, const GArray *ro
     if (!ks_bypass_is_route (config, route) || route->n_nexthops == 0)
       continue;
     main_route = best_route (config, routes, RT_TABLE_MAIN, &route->dst);
-    if (main_route && !ks_route_uses (main_route, route->nexthops[0].ifindex))
+    if (is_needed (main_route, &route->nexthops[0]))
       add (out, route);
   }
 }

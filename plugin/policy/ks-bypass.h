@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * After disarming: host routes that keep a running VPN's transport out of its
- * own tunnel.
+ * What NetworkManager does not know of a plugin VPN's server while armed, and
+ * what follows from it.
  *
- * NetworkManager gives a plugin VPN's server a host route by the uplink, but
- * not while our rules are there (it asks the kernel, which says "on link").
- * A VPN that connected while armed relies on table 85; when that goes, its
- * transport would follow main's default route into the tunnel, and the host
- * would be off-line. So the route NetworkManager would have made is made, with
- * our protocol number, and taken away once main needs it no more.
+ * NetworkManager gives a plugin VPN's server a host route by the uplink, and
+ * asks the kernel for the gateway first. While our rules are there the kernel
+ * says "on link" (IPv4: ip_route_output_key_hash_rcu(), net/ipv4/route.c).
+ * NetworkManager takes that for true when the server has a private address, and
+ * makes no route otherwise (_parent_device_l3cd_add_gateway_route(),
+ * nm-vpn-connection.c).
+ *
+ * While armed: a route that takes the server for a neighbour is not followed
+ * (table 85 is without it), or the VPN would be cut off from its server.
+ *
+ * After disarming: a VPN that connected while armed relied on table 85; with
+ * that gone, its transport would follow main's default route into the tunnel,
+ * or ask the LAN for the server, and the host would be off-line. So the route
+ * NetworkManager would have made is made, with our protocol number, and taken
+ * away once main needs it no more.
  */
 #pragma once
 
@@ -22,5 +31,11 @@
  * @rules and @routes are what the kernel holds.
  */
 void ks_bypass_compute (const KsConfig *config, const GArray *rules, const GArray *routes, GArray *out);
-/* Whether @route is such a route. */
+/* Whether @route is such a host route of ours. */
 gboolean ks_bypass_is_route (const KsConfig *config, const KsRoute *route);
+/*
+ * Whether @route, one of @routes, is NetworkManager's mistake: a host of main
+ * taken for a neighbour although the other routes by that device know a gateway
+ * to it. Says nothing of whether the host is a VPN's server.
+ */
+gboolean ks_bypass_is_mistaken (const KsConfig *config, const KsRoute *route, const GArray *routes);

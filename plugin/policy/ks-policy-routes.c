@@ -228,6 +228,15 @@ uplink_route (const KsPolicyBuilder *b, const KsRoute *route)
 }
 
 static gboolean
+is_server (const KsPolicyBuilder *b, const KsPrefix *host)
+{
+  for (guint i = 0; i < b->policy->transports->len; i++)
+    if (ks_prefix_equal (&g_array_index (b->policy->transports, KsTransport, i).to, host))
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
 is_uplink_route (const KsPolicyBuilder *b, const KsRoute *route)
 {
   switch (route->type) {
@@ -242,6 +251,8 @@ is_uplink_route (const KsPolicyBuilder *b, const KsRoute *route)
   if (route->table != RT_TABLE_MAIN || ks_bypass_is_route (b->config, route) || leaves_by_tunnel_only (b, route))
     return FALSE;
   if (route->type == RTN_UNICAST && route->n_nexthops == 0)
+    return FALSE;
+  if (is_server (b, &route->dst) && ks_bypass_is_mistaken (b->config, route, b->in->main_routes))
     return FALSE;
   /* Each device has its own fe80::/64 and ff00::/8; no transport is routed by them. */
   return !(route->family == AF_INET6

@@ -64,7 +64,7 @@
  *   84   PREFIX dev TUNNEL [via GATEWAY] metric 100+n    the tunnel's subnets and its DNS servers
  *        blackhole PREFIX metric 200                     also while the tunnel is down, unless an uplink
  *                                                        is directly in a subnet that overlaps
- *   85   every route of main that does not leave by a tunnel
+ *   85   every route of main that does not leave by a tunnel, but for what ks-bypass.h tells
  *        unreachable default metric 4294967295           a transport without an uplink ends here, and is
  *                                                        not sent into its own tunnel
  *

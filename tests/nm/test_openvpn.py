@@ -15,7 +15,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 # pylint: disable=wrong-import-position
-from kstest import runner
+from kstest import netns, runner
 from kstest.machine import VPN, Machine
 from kstest.runner import check, equal, test, wait_for
 
@@ -172,6 +172,40 @@ def session_mode_blocks_after_a_loss_and_releases_when_the_user_disconnects():
     m.wait_released()
     m.check_leaks()
     m.nm.modify(VPN, "connection.zone", "")
+
+
+@test
+def without_killswitch_a_private_server_behind_the_router_is_reached():
+    m = Machine(False, address=netns.PRIVATE_SERVER)
+    m.up()
+    m.check_tunnel_carries()
+    m.disconnect()
+    m.check_leaks()
+
+
+@test
+def a_private_server_behind_the_router_is_reached_while_blocked_and_after_disarming():
+    # NetworkManager asks the kernel for the gateway to the server, is told "on link", and believes it of a private one
+    m = Machine(True, address=netns.PRIVATE_SERVER)
+    m.nm.modify(VPN, "connection.zone", "killswitch")
+    m.check_blocked()
+    m.up()
+    m.check_tunnel_carries()
+    m.nm.modify(VPN, "connection.zone", "")
+    m.wait_released()
+    m.check_tunnel_carries()
+    m.nm.modify(VPN, "connection.zone", "killswitch")
+    m.check_tunnel_carries()
+    mark = m.mark()
+    m.kill_openvpn()
+    m.check_blocked()
+    m.up()
+    m.check_tunnel_carries()
+    m.assert_no_leak(mark)
+    m.disconnect()
+    m.nm.modify(VPN, "connection.zone", "")
+    wait_for(lambda: not m.host.has_device("tun0"), 5, "the tunnel's device is gone")
+    equal(m.host.routing(), m.untouched, "rules, routes and nftables")
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ assert_bypass (const Kernel *self, const char *expected)
   assert_string_equal (out->str, expected);
 }
 
-#define ROUTE SERVER " via 192.168.1.1 dev if2 onlink table 254 protocol 83 metric 100\n"
+#define ROUTE SERVER " via 192.168.1.1 dev if2 onlink table 254 protocol 83 metric 1\n"
 
 static void
 bypass_keeps_a_transport_out_of_its_own_tunnel (void **state G_GNUC_UNUSED)
@@ -139,11 +139,65 @@ bypass_stays_while_it_is_needed_and_no_longer (void **state G_GNUC_UNUSED)
 
   /* disarmed: the exemptions are gone, the route is there */
   add_tunnel_up (up);
-  add_route (up, RT_TABLE_MAIN, 83, SERVER, "192.168.1.1", 2, 100);
+  add_route (up, RT_TABLE_MAIN, 83, SERVER, "192.168.1.1", 2, 1);
   assert_bypass (up, ROUTE);
   add_route (over, RT_TABLE_MAIN, RTPROT_DHCP, "0.0.0.0/0", "192.168.1.1", 2, 100);
-  add_route (over, RT_TABLE_MAIN, 83, SERVER, "192.168.1.1", 2, 100);
+  add_route (over, RT_TABLE_MAIN, 83, SERVER, "192.168.1.1", 2, 1);
   assert_bypass (over, "");
+}
+
+#define PRIVATE "10.200.0.10"
+#define PRIVATE_ROUTE PRIVATE " via 192.168.1.1 dev if2 onlink table 254 protocol 83 metric 1\n"
+
+/* NetworkManager takes a private server for a neighbour when it connects while armed. */
+static void
+bypass_corrects_networkmanagers_route_to_a_private_server (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Kernel) kernel = kernel_new (), disarmed = kernel_new (), over = kernel_new (), onlink = kernel_new ();
+
+  add_exemption (kernel, PRIVATE);
+  add_tunnel_up (kernel);
+  add_route (kernel, RT_TABLE_MAIN, RTPROT_STATIC, PRIVATE, "", 2, 50);
+  assert_bypass (kernel, PRIVATE_ROUTE);
+  add_tunnel_up (disarmed);
+  add_route (disarmed, RT_TABLE_MAIN, RTPROT_STATIC, PRIVATE, "", 2, 50);
+  add_route (disarmed, RT_TABLE_MAIN, 83, PRIVATE, "192.168.1.1", 2, 1);
+  assert_bypass (disarmed, PRIVATE_ROUTE);
+  add_route (over, RT_TABLE_MAIN, RTPROT_DHCP, "0.0.0.0/0", "192.168.1.1", 2, 100);
+  add_route (over, RT_TABLE_MAIN, 83, PRIVATE, "192.168.1.1", 2, 1);
+  assert_bypass (over, "");
+  /* a server that is a neighbour */
+  add_exemption (onlink, PRIVATE);
+  add_tunnel_up (onlink);
+  add_route (onlink, RT_TABLE_MAIN, RTPROT_KERNEL, "10.200.0.0/24", "", 2, 100);
+  add_route (onlink, 85, 83, "10.200.0.0/24", "", 2, 100);
+  add_route (onlink, RT_TABLE_MAIN, RTPROT_STATIC, PRIVATE, "", 2, 50);
+  assert_bypass (onlink, "");
+}
+
+static void
+assert_mistaken (const char *dst, guint8 protocol, const char *gateway, guint ifindex, gboolean expected)
+{
+  g_autoptr (Kernel) kernel = kernel_new ();
+
+  add_tunnel_up (kernel);
+  add_route (kernel, RT_TABLE_MAIN, RTPROT_KERNEL, "192.168.1.0/24", "", 2, 100);
+  add_route (kernel, RT_TABLE_MAIN, protocol, dst, gateway, ifindex, 50);
+  assert_int_equal (ks_bypass_is_mistaken (kernel->config,
+                                           &g_array_index (kernel->routes, KsRoute, kernel->routes->len - 1),
+                                           kernel->routes),
+                    expected);
+}
+
+static void
+bypass_knows_the_mistake (void **state G_GNUC_UNUSED)
+{
+  assert_mistaken (PRIVATE, RTPROT_STATIC, "", 2, TRUE);
+  assert_mistaken (PRIVATE, RTPROT_STATIC, "192.168.1.1", 2, FALSE);
+  assert_mistaken (PRIVATE, RTPROT_DHCP, "", 2, FALSE);
+  assert_mistaken ("10.200.0.0/24", RTPROT_STATIC, "", 2, FALSE);
+  assert_mistaken ("192.168.1.77", RTPROT_STATIC, "", 2, FALSE); /* a neighbour indeed */
+  assert_mistaken (PRIVATE, RTPROT_STATIC, "", 3, FALSE); /* a device whose routes know nothing better */
 }
 
 static void
@@ -155,7 +209,7 @@ bypass_for_ipv6 (void **state G_GNUC_UNUSED)
   add_route (kernel, RT_TABLE_MAIN, RTPROT_STATIC, "::/0", "", 8, 50);
   add_route (kernel, RT_TABLE_MAIN, RTPROT_RA, "::/0", "fe80::1", 2, 100);
   add_route (kernel, 85, 83, "::/0", "fe80::1", 2, 100);
-  assert_bypass (kernel, "2001:db8:ffff::10 via fe80::1 dev if2 onlink table 254 protocol 83 metric 100\n");
+  assert_bypass (kernel, "2001:db8:ffff::10 via fe80::1 dev if2 onlink table 254 protocol 83 metric 1\n");
 }
 
 static void
@@ -182,6 +236,8 @@ main (void)
     cmocka_unit_test (bypass_is_not_needed_where_main_has_the_way),
     cmocka_unit_test (bypass_needs_an_uplink_and_an_exemption_of_ours),
     cmocka_unit_test (bypass_stays_while_it_is_needed_and_no_longer),
+    cmocka_unit_test (bypass_corrects_networkmanagers_route_to_a_private_server),
+    cmocka_unit_test (bypass_knows_the_mistake),
     cmocka_unit_test (bypass_for_ipv6),
     cmocka_unit_test (bypass_routes_are_hosts_of_our_protocol_in_main),
   };

@@ -41,6 +41,7 @@ ROOT = os.path.dirname(os.path.dirname(LIB))
 
 SERVER = "203.0.113.10"
 SERVER6 = "2001:db8:113::10"
+PRIVATE_SERVER = "10.200.0.10"  # the same host; not of the LAN, behind the router like the others
 TARGET = "198.51.100.1"
 TARGET6 = "2001:db8:1::1"
 
@@ -364,12 +365,14 @@ class Lab:
             address add 2001:db8:113::1/64 dev wan nodad
             route add {TARGET} via {SERVER}
             route add {TARGET6} via {SERVER6}
+            route add {PRIVATE_SERVER} via {SERVER}
         """)
         self.internet.ip(f"""
             link set eth0 up
             address add {SERVER}/24 dev eth0
             address add {SERVER6}/64 dev eth0 nodad
             address add {TARGET}/32 dev lo
+            address add {PRIVATE_SERVER}/32 dev lo
             address add {TARGET6}/128 dev lo nodad
             route add default via 203.0.113.1
             route add ::/0 via 2001:db8:113::1
