@@ -22,9 +22,8 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 
 # pylint: disable=wrong-import-position
-from kstest import vm_life_guest
 from kstest.runner import at_exit, check, main, test
-from kstest.vm_image import BUILD
+from kstest.vm_image import BUILD, GUEST
 from kstest.vm_vpn import package
 
 PACKAGES = ("systemd-sysv", "dbus", "iproute2", "nftables", "network-manager", "python3", "procps",
@@ -55,7 +54,7 @@ until nm-killswitch check; do sleep 0.5; done
 sleep 3
 while read -r command; do
     rm -f /run/nm-killswitch/healed
-    python3 -I /root/life.py repair 20 same "$command" | sed 's/^/RESULT /'
+    python3 /root/life.py repair 20 same "$command" | sed 's/^/RESULT /'
     sleep 1
 done </root/damage
 poweroff -ff
@@ -94,7 +93,8 @@ def make_root(rounds):
     subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm", root],
                    check=True)
     shutil.copy(package(), os.path.join(root, "root", "nm-killswitch.deb"))
-    shutil.copy(vm_life_guest.__file__, os.path.join(root, "root", "life.py"))
+    for name in ("life.py", "kernel.py"):
+        shutil.copy(os.path.join(GUEST, name), os.path.join(root, "root", name))
     for name, text in (("root/bench.sh", SCRIPT), ("root/vpn.nmconnection", PROFILE), ("etc/systemd/system/bench.service", UNIT),
                        ("root/damage", "".join(f"{command}\n" for _ in range(rounds) for command in DAMAGE.values()))):
         with open(os.path.join(root, name), "w", encoding="utf-8") as file:

@@ -15,7 +15,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 
 # pylint: disable=wrong-import-position
-from kstest.runner import Skip, check, main, test
+from kstest.runner import Skip, check, main, test, wait_for
 from kstest.vm_life import all_probes, edit_zone, quiet, wait_armed, wait_released, wait_rule, wait_same
 from kstest.vm_stages import Stages
 from kstest.vm_vpn import (PUBLIC, assert_blocked, assert_leak, assert_tunnel, assert_tunnel_unprotected, disarm, down,
@@ -263,11 +263,11 @@ def purging_while_a_plugin_vpn_is_up_restores_every_rule():
     machine = at.armed_plugin_up()
     purge(machine)
     assert_tunnel_unprotected(machine, "purged while up")
+    check("203.0.113.10" in machine.run("ip route show table main protocol 83").stdout, "no host route kept it working")
     down(machine, at.vpns.plugin)
-    # the host route to its server, which kept it working, goes with the uplink's network
-    machine.run("nmcli device disconnect eth0; nmcli connection up lan")
-    machine.wait_online()
-    wait_same(machine, at.vpns.before, "purged")
+    wait_same(machine, at.vpns.before, "purged, and the VPN ended")
+    wait_for(lambda: not machine.run("systemctl list-units --all --plain --no-legend 'vpn-host-route*'").stdout, 20,
+             "the unit that took the host route away is gone")
     assert_leak(machine, "purged", lambda: all_probes(machine))
 
 
