@@ -68,8 +68,7 @@ is_needed (const KsRoute *main_route, const KsNexthop *hop)
 {
   if (!main_route)
     return FALSE;
-  return !ks_route_uses (main_route, hop->ifindex)
-         || (is_neighbour (main_route) && ks_prefix_is_set (&hop->gateway));
+  return !ks_route_uses (main_route, hop->ifindex) || (is_neighbour (main_route) && ks_prefix_is_set (&hop->gateway));
 }
 
 static void

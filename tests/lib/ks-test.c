@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "input/ks-profile-read.h"
 #include "ks-test.h"
+#include "input/ks-profile-read.h"
 
 #include <errno.h>
 #include <fcntl.h>
