@@ -7,7 +7,7 @@
  *
  *   +0   anchor              nop
  *   +0   transports          from all [to SERVER] ipproto P [sport|dport N] [fwmark M] uidrange U-U lookup 85
- *   +5   bootstrap DNS       to RESOLVER ipproto udp|tcp dport 53 uidrange U-U lookup 85
+ *   +5   bootstrap DNS       to RESOLVER ipproto udp|tcp dport 53 uidrange U-U lookup 85   (no tunnel is up)
  *   +7   DHCP renewal        ipproto udp sport 68 dport 67 uidrange 0-0 lookup 85   (IPv6: 546, 547)
  *   +10  DNS                 ipproto udp|tcp dport 53|853 lookup 83
  *   +20  the tunnel's own    lookup 84
@@ -253,19 +253,20 @@ add_wireguard_transports (KsPolicyBuilder *b, const KsProfile *profile)
   }
 }
 
-/* A resolver inside another tunnel that is up: asking it by the uplink would show the questions to the LAN. */
+/* Whether packets have a way out: a query for a name can go there, like all else. */
 static gboolean
-is_tunnel_nameserver (const KsPolicyBuilder *b, const KsPrefix *address)
+is_any_tunnel_up (const KsPolicyBuilder *b)
 {
   for (guint i = 0; i < b->in->tunnels->len; i++)
-    if (ks_prefix_array_contains (((const KsTunnel *) b->in->tunnels->pdata[i])->nameservers, address))
+    if (((const KsTunnel *) b->in->tunnels->pdata[i])->ifindex)
       return TRUE;
   return FALSE;
 }
 
 /*
- * While an armed profile is down whose server is a name, root and the system's
- * resolver may ask the resolvers that the uplinks were given.
+ * While no tunnel is up and the server of an armed profile is a name, root and
+ * the system's resolver may ask the resolvers that the uplinks were given. Not
+ * while another VPN is up: the system's resolver asks for everybody.
  */
 static void
 add_bootstrap (KsPolicyBuilder *b)
@@ -278,8 +279,6 @@ add_bootstrap (KsPolicyBuilder *b)
   for (guint i = 0; i < b->in->armed->len; i++) {
     const KsProfile *profile = b->in->armed->pdata[i];
 
-    if (tunnel_of (b, profile))
-      continue;
     for (guint j = 0; j < profile->endpoints->len; j++) {
       const KsEndpoint *endpoint = profile->endpoints->pdata[j];
       KsPrefix literal;
@@ -287,7 +286,7 @@ add_bootstrap (KsPolicyBuilder *b)
       needed = needed || !ks_prefix_parse (endpoint->host, &literal, NULL);
     }
   }
-  if (!needed || !b->in->resolvers)
+  if (!needed || is_any_tunnel_up (b) || !b->in->resolvers)
     return;
 
   g_array_append_val (uids, root);
@@ -306,7 +305,7 @@ add_bootstrap (KsPolicyBuilder *b)
           .uid = g_array_index (uids, guint32, k),
         };
 
-        if (!ks_prefix_is_loopback (&to) && !is_tunnel_nameserver (b, &to))
+        if (!ks_prefix_is_loopback (&to))
           add_transport (b->policy->bootstrap, &transport);
       }
 }

@@ -17,7 +17,7 @@ from kstest.packets import TCP, UDP
 from kstest.runner import check, main, test, wait_for
 from kstest.vm import NOBODY
 from kstest.vm_life import all_probes, quiet, set_zone, wait_armed, wait_released, wait_rule
-from kstest.vm_router import INTERNET, INTERNET6
+from kstest.vm_router import INTERNET, INTERNET6, LAN_GATEWAY
 from kstest.vm_stages import ALIASES, Stages
 from kstest.vm_vpn import (arm, assert_blocked, assert_leak, assert_tunnel, disarm, down, is_active, leaks_during, package,
                            ping, probe, up, wait_idle)
@@ -165,6 +165,23 @@ def without_any_resolver_the_last_answers_hold():
         # somebody else knows the name as well, for instance a cache
         machine.run(f"echo {ALIASES[0]} changing.example >> /etc/hosts")
         _comes_up(at.vpns.changing, "DNS is down")
+
+
+@test
+def while_one_vpn_is_up_nobody_asks_the_lan_for_the_server_of_another():
+    machine = at.armed()
+    arm(machine, at.vpns.named)
+    wait_rule(machine, "^8305:.*dport 53", "while both are down the name may be asked for")
+    up(machine, at.vpns.vpn)
+    assert_tunnel(machine, "one is up")
+    wait_rule(machine, "^8305:", "one is up", present=False)
+    wait_idle(machine)
+    mark = machine.wire.mark()
+    machine.run(f"exec 3<>/dev/udp/{LAN_GATEWAY}/53; echo private >&3; {ASK}", check=False)
+    asked = machine.wire.since(mark).dns
+    check(not asked, f"{len(asked)} queries by root, such as {asked[:2]}")
+    quiet(machine, "down", lambda: down(machine, at.vpns.vpn))
+    _comes_up(at.vpns.named, "the other, by name")
 
 
 # At boot
