@@ -14,6 +14,9 @@ typedef enum {
   KS_RECONCILE_QUICK = 1 << 1, /* NetworkManager waits for us: do not resolve host names */
 } KsReconcileFlags;
 
+/* Of a list of steps: as many as a person reads. */
+#define KS_REPORT_MAX_STEPS 12
+
 typedef struct {
   KsSituation *situation;
   KsPolicy *policy;

@@ -106,18 +106,6 @@ delete_route_phase (const KsConfig *config, const KsRoute *route)
   return route->type == RTN_UNICAST ? PHASE_DELETE_ROUTE : PHASE_DELETE_BLOCKING_ROUTE;
 }
 
-static int
-compare_rules (gconstpointer a, gconstpointer b)
-{
-  return ks_rule_compare (a, b);
-}
-
-static int
-compare_routes (gconstpointer a, gconstpointer b)
-{
-  return ks_route_compare (a, b);
-}
-
 /* Which route of a table wins comes first: the longer destination, then the lower metric. */
 static int
 compare_precedence (const KsRoute *a, const KsRoute *b)
@@ -253,7 +241,7 @@ own_rules (const KsConfig *config, const GArray *rules)
   for (guint i = 0; i < rules->len; i++)
     if (ks_policy_owns_rule (config, &g_array_index (rules, KsRule, i)))
       g_array_append_val (own, g_array_index (rules, KsRule, i));
-  g_array_sort (own, compare_rules);
+  g_array_sort (own, ks_rule_compare);
   return own;
 }
 
@@ -265,7 +253,7 @@ own_routes (const KsConfig *config, const GArray *routes)
   for (guint i = 0; i < routes->len; i++)
     if (ks_policy_owns_route (config, &g_array_index (routes, KsRoute, i)))
       g_array_append_val (own, g_array_index (routes, KsRoute, i));
-  g_array_sort (own, compare_routes);
+  g_array_sort (own, ks_route_compare);
   /* the kernel has each once; a dump of IPv6 routes that somebody changes meanwhile may show one twice */
   for (guint i = own->len; i-- > 1;)
     if (ks_route_equal (&g_array_index (own, KsRoute, i), &g_array_index (own, KsRoute, i - 1)))
@@ -287,7 +275,7 @@ static void
 diff_rules (GArray *plan, const KsConfig *config, const GArray *rules, const KsPolicy *policy)
 {
   g_autoptr (GArray) have = own_rules (config, rules);
-  g_autoptr (GArray) want = sorted_copy (policy->rules, sizeof (KsRule), compare_rules);
+  g_autoptr (GArray) want = sorted_copy (policy->rules, sizeof (KsRule), ks_rule_compare);
   guint i = 0, j = 0;
 
   while (i < have->len || j < want->len) {
@@ -310,7 +298,7 @@ static void
 diff_routes (GArray *plan, const KsConfig *config, const GArray *routes, const KsPolicy *policy)
 {
   g_autoptr (GArray) have = own_routes (config, routes);
-  g_autoptr (GArray) want = sorted_copy (policy->routes, sizeof (KsRoute), compare_routes);
+  g_autoptr (GArray) want = sorted_copy (policy->routes, sizeof (KsRoute), ks_route_compare);
   guint i = 0, j = 0;
 
   while (i < have->len || j < want->len) {

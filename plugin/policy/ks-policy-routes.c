@@ -22,19 +22,13 @@ add_route (KsPolicyBuilder *b, const KsRoute *route)
   g_array_append_val (b->policy->routes, *route);
 }
 
-static int
-compare_routes (gconstpointer a, gconstpointer b)
-{
-  return ks_route_compare (a, b);
-}
-
 /* Puts the routes in order, each once: main may be long, so not while adding. */
 void
 ks_policy_sort_routes (GArray *routes)
 {
   guint kept = 0;
 
-  g_array_sort (routes, compare_routes);
+  g_array_sort (routes, ks_route_compare);
   for (guint i = 0; i < routes->len; i++) {
     const KsRoute *route = &g_array_index (routes, KsRoute, i);
 

@@ -78,8 +78,9 @@ nexthop_compare (const KsNexthop *a, const KsNexthop *b)
 }
 
 int
-ks_route_compare (const KsRoute *a, const KsRoute *b)
+ks_route_compare (gconstpointer first, gconstpointer second)
 {
+  const KsRoute *a = first, *b = second;
   int order;
 
   COMPARE (family);

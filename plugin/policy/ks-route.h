@@ -45,7 +45,8 @@ gboolean ks_route_is_default (const KsRoute *self);
 /* Whether a next hop leaves by @ifindex. */
 gboolean ks_route_uses (const KsRoute *self, guint ifindex);
 gboolean ks_route_equal (const KsRoute *a, const KsRoute *b);
-int ks_route_compare (const KsRoute *a, const KsRoute *b);
+/* A GCompareFunc of KsRoute. */
+int ks_route_compare (gconstpointer a, gconstpointer b);
 
 /* The words after `ip [-6] route add`, with ifN for interface index N (transfer full). */
 char *ks_route_format (const KsRoute *self);

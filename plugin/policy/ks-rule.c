@@ -33,8 +33,9 @@ ks_rule_lookup (int family, guint32 priority, guint8 protocol, guint32 table)
   return a->field < b->field ? -1 : 1
 
 int
-ks_rule_compare (const KsRule *a, const KsRule *b)
+ks_rule_compare (gconstpointer first, gconstpointer second)
 {
+  const KsRule *a = first, *b = second;
   int order;
 
   COMPARE (family);

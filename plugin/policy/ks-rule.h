@@ -54,7 +54,8 @@ KsRule ks_rule_lookup (int family, guint32 priority, guint8 protocol, guint32 ta
 
 gboolean ks_rule_equal (const KsRule *a, const KsRule *b);
 /* A total order: family, priority, then every other field. */
-int ks_rule_compare (const KsRule *a, const KsRule *b);
+/* A GCompareFunc of KsRule. */
+int ks_rule_compare (gconstpointer a, gconstpointer b);
 
 /*
  * Whether the kernel, asked to delete @key, may delete @self: what @key does not

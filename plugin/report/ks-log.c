@@ -61,9 +61,6 @@ ks_log_report (const KsReport *report, const char *what)
                 changes);
 }
 
-/* As many steps as a person reads in one message. */
-#define MAX_STEPS 12
-
 void
 ks_log_healed (const KsReport *report, gboolean insists)
 {
@@ -74,10 +71,10 @@ ks_log_healed (const KsReport *report, gboolean insists)
     ks_log_error (report->errors->pdata[i]);
   if (report->repairs == 0)
     return; /* a route of the uplink, followed: nothing to say */
-  for (guint i = 0; i < report->done->len && i < MAX_STEPS; i++)
+  for (guint i = 0; i < report->done->len && i < KS_REPORT_MAX_STEPS; i++)
     g_string_append_printf (text, "%s %s", i ? ";" : "", (const char *) report->done->pdata[i]);
-  if (report->done->len > MAX_STEPS)
-    g_string_append_printf (text, "; and %u more", report->done->len - MAX_STEPS);
+  if (report->done->len > KS_REPORT_MAX_STEPS)
+    g_string_append_printf (text, "; and %u more", report->done->len - KS_REPORT_MAX_STEPS);
   if (insists)
     g_string_append (text, "; it keeps happening: the next repairs will wait");
   send_message (G_LOG_LEVEL_WARNING, KS_MESSAGE_HEALED, text->str, "1", changes);

@@ -4,9 +4,6 @@
 #include "ks-error.h"
 #include "report/ks-json.h"
 
-/* As many as a person reads. */
-#define MAX_STEPS 12
-
 /* Steps that `sync` would take now: none when the kernel holds what it should (transfer full; of KsStep). */
 static GArray *
 plan_steps (const KsStatus *self)
@@ -338,13 +335,13 @@ ks_status_format_check (const KsStatus *self)
   format_guard (self->report, out);
   if (plan->len > 0)
     g_string_append (out, "Rules or routes are not as they should be; `nm-killswitch sync` would\n");
-  for (guint i = 0; i < plan->len && i < MAX_STEPS; i++) {
+  for (guint i = 0; i < plan->len && i < KS_REPORT_MAX_STEPS; i++) {
     g_autofree char *step = ks_step_format (&g_array_index (plan, KsStep, i));
 
     g_string_append_printf (out, "  %s\n", step);
   }
-  if (plan->len > MAX_STEPS)
-    g_string_append_printf (out, "  and %u more\n", plan->len - MAX_STEPS);
+  if (plan->len > KS_REPORT_MAX_STEPS)
+    g_string_append_printf (out, "  and %u more\n", plan->len - KS_REPORT_MAX_STEPS);
   if (ks_status_is_tight (self))
     g_string_append (out, "Nothing escapes\n");
   return g_string_free (out, FALSE);

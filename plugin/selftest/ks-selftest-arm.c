@@ -243,26 +243,14 @@ ks_selftest_arm_dump (KsSelftestArm *self, GError **error)
   return ks_kernel_dump (self->kernel, self->config, error);
 }
 
-static int
-compare_rules (gconstpointer a, gconstpointer b)
-{
-  return ks_rule_compare (a, b);
-}
-
-static int
-compare_routes (gconstpointer a, gconstpointer b)
-{
-  return ks_route_compare (a, b);
-}
-
 /* One text for all of it, in an order of its own (transfer full; of char*). */
 static GPtrArray *
 format_snapshot (const KsSnapshot *snapshot)
 {
   GPtrArray *lines = g_ptr_array_new_with_free_func (g_free);
 
-  g_array_sort (snapshot->rules, compare_rules);
-  g_array_sort (snapshot->routes, compare_routes);
+  g_array_sort (snapshot->rules, ks_rule_compare);
+  g_array_sort (snapshot->routes, ks_route_compare);
   for (guint i = 0; i < snapshot->rules->len; i++) {
     const KsRule *rule = &g_array_index (snapshot->rules, KsRule, i);
     g_autofree char *text = ks_rule_format (rule);

@@ -925,18 +925,6 @@ run_failing (const Pair *pair, guint failing, gboolean careless, guint *states)
 
 /* --- what is wanted --- */
 
-static int
-compare_rules (gconstpointer a, gconstpointer b)
-{
-  return ks_rule_compare (a, b);
-}
-
-static int
-compare_routes (gconstpointer a, gconstpointer b)
-{
-  return ks_route_compare (a, b);
-}
-
 /* Whether @state holds of ours exactly the rules and routes of @policy. */
 static gboolean
 is_policy (const Situation *situation, const State *state, const KsPolicy *policy)
@@ -950,16 +938,16 @@ is_policy (const Situation *situation, const State *state, const KsPolicy *polic
   for (guint i = 0; i < state->routes->len; i++)
     if (ks_policy_owns_route (situation->config, &g_array_index (state->routes, KsRoute, i)))
       g_array_append_val (routes, g_array_index (state->routes, KsRoute, i));
-  g_array_sort (rules, compare_rules);
-  g_array_sort (routes, compare_routes);
+  g_array_sort (rules, ks_rule_compare);
+  g_array_sort (routes, ks_route_compare);
   if (rules->len != policy->rules->len || routes->len != policy->routes->len)
     return FALSE;
   {
     g_autoptr (GArray) want_rules = g_array_copy (policy->rules);
     g_autoptr (GArray) want_routes = g_array_copy (policy->routes);
 
-    g_array_sort (want_rules, compare_rules);
-    g_array_sort (want_routes, compare_routes);
+    g_array_sort (want_rules, ks_rule_compare);
+    g_array_sort (want_routes, ks_route_compare);
     for (guint i = 0; i < rules->len; i++)
       if (!ks_rule_equal (&g_array_index (rules, KsRule, i), &g_array_index (want_rules, KsRule, i)))
         return FALSE;
