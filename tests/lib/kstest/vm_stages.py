@@ -2,8 +2,8 @@
 
     clean        booted, all VPNs of Vpns made and down, no package
     installed    the package installed, nothing armed
-    armed        the WireGuard profile "my-vpn" armed and down
-    armed_up     the same, up
+    armed        the WireGuard profile "my-vpn" armed and down; armed_up: up
+    armed_plugin the OpenVPN profile "my-openvpn" instead; armed_plugin_up: up
 
 The first two are kept on disk beside the machine's image, memory included, so that a test program begins in seconds and
 not with a boot and the making of keys; they are made again when what they are made from changes: image, package, or this
@@ -51,8 +51,8 @@ class Vpns:
             if isinstance(vpn, (WireGuard, OpenVPN)):
                 watch(machine, vpn)
         for wire in (machine.wire, machine.wire2):
-            wire.transports |= {Transport(server, int(port)) for server in (SERVER, _NOBODY_THERE, *ALIASES)
-                                for vpn in (self.many, self.changing) for port in (vpn.port,)}
+            wire.transports |= {Transport(server, vpn.port) for server in (SERVER, _NOBODY_THERE, *ALIASES)
+                                for vpn in (self.many, self.changing)}
 
 
 def _make_vpns(machine):
@@ -95,6 +95,8 @@ def _kept(name, key, build):
         made = pickle.load(file)
         if made[0] == key and os.path.exists(path):
             return made[1:]
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{path}.made")   # what it tells of is about to be replaced
     machine, vpns = build()
     result = (machine.keep(path), vpns)
     with open(f"{path}.made.new", "wb") as file:
@@ -132,18 +134,15 @@ def _has_package():
         return False
 
 
-def _kept_machine():
-    """(Kept, Vpns) with the furthest state that can be made."""
-    image = ensure_image(RELEASE)
-    with open(os.path.join(BUILD, RELEASE, "stages.lock"), "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        key = _hash(recipe(image))
-        clean, vpns = _kept("clean", key, _boot)
-        if not _has_package():
-            return clean, vpns
-        with open(package(), "rb") as file:
-            key = _hash(key, hashlib.sha256(file.read()).hexdigest())
-        return _kept("installed", key, lambda: _install(clean, vpns))
+def _furthest():
+    """(Kept, Vpns) with as many states as can be made."""
+    key = _hash(recipe(ensure_image(RELEASE)))
+    clean, vpns = _kept("clean", key, _boot)
+    if not _has_package():
+        return clean, vpns
+    with open(package(), "rb") as file:
+        key = _hash(key, hashlib.sha256(file.read()).hexdigest())
+    return _kept("installed", key, lambda: _install(clean, vpns))
 
 
 class Stages:
@@ -154,8 +153,13 @@ class Stages:
         self.machine = self.vpns = None
 
     def set_up(self):
-        kept, self.vpns = _kept_machine()
-        self.machine = Machine(f"{self._name}-{RELEASE}", RELEASE, uplinks=2, kept=kept)
+        directory = os.path.join(BUILD, RELEASE)
+        os.makedirs(directory, exist_ok=True)
+        # until the machine has its copy: another program may have another package
+        with open(os.path.join(directory, "stages.lock"), "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            kept, self.vpns = _furthest()
+            self.machine = Machine(f"{self._name}-{RELEASE}", RELEASE, uplinks=2, kept=kept)
         self.machine.plug(2, False)
         self.vpns.watch(self.machine)
 
