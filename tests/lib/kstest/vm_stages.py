@@ -178,13 +178,7 @@ class Stages:
         return self.machine
 
     def armed_up(self):
-        def build():
-            up(self.armed(), self.vpns.vpn)
-            check(ping(self.machine, PUBLIC), "the tunnel does not work")
-            wait_idle(self.machine)
-        package()
-        self.machine.stage("armed-up", build)
-        return self.machine
+        return self._up("armed-up", self.armed, self.vpns.vpn)
 
     def armed_plugin(self):
         """OpenVPN armed and down; WireGuard is not armed."""
@@ -194,10 +188,13 @@ class Stages:
 
     def armed_plugin_up(self):
         """OpenVPN armed and up; WireGuard is not armed."""
+        return self._up("armed-plugin-up", self.armed_plugin, self.vpns.plugin)
+
+    def _up(self, name, armed, vpn):
         def build():
-            up(self.armed_plugin(), self.vpns.plugin)
+            up(armed(), vpn)
             check(ping(self.machine, PUBLIC), "the tunnel does not work")
             wait_idle(self.machine)
         package()
-        self.machine.stage("armed-plugin-up", build)
+        self.machine.stage(name, build)
         return self.machine
