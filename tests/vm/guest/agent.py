@@ -28,7 +28,6 @@ import probes
 PORT_NAME = "ks.agent"
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8",
                "PAGER": "cat", "SYSTEMD_COLORS": "0", "DEBIAN_FRONTEND": "noninteractive"}
-SERVICES = "/sys/fs/cgroup/system.slice"
 
 running = {}
 output_lock = threading.Lock()
@@ -133,20 +132,11 @@ def ping(request):
     return {"rc": probes.wait(child)}
 
 
-def members(unit):
-    """The processes of a service."""
-    try:
-        with open(f"{SERVICES}/{unit}/cgroup.procs", encoding="ascii") as file:
-            return [int(line) for line in file]
-    except OSError:
-        return []
-
-
 def prober(request):
     """Let the prober go on, or stand still: it takes a good part of an emulated processor."""
-    if request["runs"] and not members("ks-prober.service"):
+    if request["runs"] and not kernel.members("ks-prober.service"):
         subprocess.run(["systemctl", "start", "ks-prober"], check=True, env=ENVIRONMENT)
-    pids = members("ks-prober.service")
+    pids = kernel.members("ks-prober.service")
     for pid in pids:
         os.kill(pid, signal.SIGCONT if request["runs"] else signal.SIGSTOP)
     return {"pids": pids, "now": time.time()}
@@ -154,7 +144,7 @@ def prober(request):
 
 def at_work():
     """Whether a unit or program of ours is at work."""
-    if any(os.path.exists(f"{SERVICES}/nm-killswitch-{name}.service") for name in ("sync", "settle", "heal")):
+    if any(os.path.exists(f"{kernel.SERVICES}/nm-killswitch-{name}.service") for name in ("sync", "settle", "heal")):
         return True
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:

@@ -1,6 +1,6 @@
-"""What the kernel has of ours, asked over netlink: a process for each look would take longer than what is looked for.
+"""What the kernel has of ours, asked directly: a process for each look would take longer than what is looked for.
 
-Rules and routes are known by their protocol, the guard by the name of its table.
+Rules and routes are known by their protocol, the guard by the name of its table, a service by its control group.
 """
 
 import socket
@@ -15,6 +15,7 @@ FAMILIES = (socket.AF_INET, socket.AF_INET6)
 OURS = 83
 RTA_CACHEINFO, FRA_PRIORITY, FRA_PROTOCOL = 12, 6, 21
 FR_ACT_GOTO = 2
+SERVICES = "/sys/fs/cgroup/system.slice"
 
 
 def dump(protocol, kind, body):
@@ -97,3 +98,12 @@ def is_armed():
 
 def is_released():
     return not has_rules() and guard((NFT_GETTABLE,)) == (0,)
+
+
+def members(unit):
+    """The processes of a service: quicker to read here than systemd is to ask."""
+    try:
+        with open(f"{SERVICES}/{unit}/cgroup.procs", encoding="ascii") as file:
+            return [int(line) for line in file]
+    except OSError:
+        return []
