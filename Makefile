@@ -5,6 +5,7 @@ SYSCONFDIR  ?= /etc
 LOCALSTATEDIR ?= /var
 RUNSTATEDIR ?= /run
 BINDIR      ?= $(PREFIX)/bin
+LIBEXECDIR  ?= $(PREFIX)/libexec
 # NetworkManager and systemd look nowhere else, whatever PREFIX says
 NMLIBDIR    ?= /usr/lib/NetworkManager
 UNITDIR     ?= /usr/lib/systemd/system
@@ -32,7 +33,7 @@ COVERAGE    ?= 0
 
 BUILD       ?= build$(if $(SANITIZE),/sanitize)$(if $(filter 1,$(FAULTS)),/faults)$(if $(filter 1,$(COVERAGE)),/coverage)
 
-PACKAGES     = libnm glib-2.0 gio-2.0 gio-unix-2.0 libnl-3.0 libnl-route-3.0 libnftables
+PACKAGES     = libnm glib-2.0 gio-2.0 gio-unix-2.0 libnl-3.0 libnl-route-3.0 libnftables libsystemd
 CFLAGS      ?= -O2 -g
 WARNINGS     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
                -Wpointer-arith -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wimplicit-fallthrough -Wno-missing-field-initializers
@@ -40,7 +41,7 @@ HARDENING   ?= -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
 
 ALL_CPPFLAGS = -Iplugin -D_GNU_SOURCE -DG_LOG_DOMAIN='"nm-killswitch"' -DKS_VERSION='"$(VERSION)"' \
                -DKS_SYSCONFDIR='"$(SYSCONFDIR)"' -DKS_RUNSTATEDIR='"$(RUNSTATEDIR)"' \
-               -DKS_LOCALSTATEDIR='"$(LOCALSTATEDIR)"' \
+               -DKS_LOCALSTATEDIR='"$(LOCALSTATEDIR)"' -DKS_LIBEXECDIR='"$(LIBEXECDIR)"' \
                $(if $(filter 1,$(FAULTS)),-DKS_FAULTS) $(PACKAGE_CFLAGS) $(CPPFLAGS)
 ALL_CFLAGS   = -std=gnu11 $(WARNINGS) $(if $(filter 1,$(WERROR)),-Werror) \
                $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fPIE -fno-sanitize-recover=all,$(HARDENING)) \
@@ -53,10 +54,12 @@ PACKAGE_LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 Q            = $(if $(filter 1,$(V)),,@)
 say          = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' '$(1)' '$(2)';)
 
-PLUGIN_SOURCES  = $(wildcard plugin/*.c plugin/*/*.c)
+PLUGIN_SOURCES  = $(filter-out plugin/selftest/%,$(wildcard plugin/*/*.c))
 PLUGIN_OBJECTS  = $(PLUGIN_SOURCES:%.c=$(BUILD)/%.o)
 PLUGIN          = $(BUILD)/libkillswitch.a
-PROGRAMS        = $(BUILD)/10-killswitch $(BUILD)/nm-killswitch
+SELFTEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(wildcard plugin/selftest/*.c))
+SELFTEST        = $(BUILD)/libselftest.a
+PROGRAMS        = $(BUILD)/10-killswitch $(BUILD)/nm-killswitch $(BUILD)/nm-killswitch-selftest
 
 .PHONY: all
 all: $(PROGRAMS)
@@ -66,14 +69,14 @@ $(BUILD)/%.o: %.c
 	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(PLUGIN): $(PLUGIN_OBJECTS)
+$(SELFTEST): $(SELFTEST_OBJECTS)
+$(BUILD)/%.a:
 	@rm -f $@
 	$(call say,AR,$@)$(AR) rcs $@ $^
 
-$(BUILD)/10-killswitch: $(BUILD)/dispatcher/10-killswitch.o $(PLUGIN)
-	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
-
-$(BUILD)/nm-killswitch: $(BUILD)/dispatcher/nm-killswitch.o $(PLUGIN)
-	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
+$(BUILD)/nm-killswitch-selftest: $(SELFTEST)
+$(PROGRAMS): $(BUILD)/%: $(BUILD)/dispatcher/%.o $(PLUGIN)
+	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %selftest.a,$^) $(PLUGIN) $(PACKAGE_LIBS)
 
 # kept: a test's object is no intermediate file to be made again each time
 .SECONDARY:
@@ -90,6 +93,7 @@ install: all
 	ln -sf ../no-wait.d/10-killswitch $(DESTDIR)$(DISPATCHER)/pre-up.d/10-killswitch
 	ln -sf ../no-wait.d/10-killswitch $(DESTDIR)$(DISPATCHER)/pre-down.d/10-killswitch
 	$(INSTALL) -D -m 0755 $(BUILD)/nm-killswitch $(DESTDIR)$(BINDIR)/nm-killswitch
+	$(INSTALL) -D -m 0755 $(BUILD)/nm-killswitch-selftest $(DESTDIR)$(LIBEXECDIR)/nm-killswitch-selftest
 	$(INSTALL) -D -m 0644 nm-conf/nm-killswitch.conf $(DESTDIR)$(SYSCONFDIR)/nm-killswitch.conf
 	$(INSTALL) -D -m 0644 nm-conf/rt_tables.conf $(DESTDIR)$(SYSCONFDIR)/iproute2/rt_tables.d/nm-killswitch.conf
 	$(INSTALL) -D -m 0644 nm-conf/rt_protos.conf $(DESTDIR)$(SYSCONFDIR)/iproute2/rt_protos.d/nm-killswitch.conf
@@ -106,7 +110,8 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(DISPATCHER)/10-killswitch $(DESTDIR)$(DISPATCHER)/no-wait.d/10-killswitch \
 		$(DESTDIR)$(DISPATCHER)/pre-up.d/10-killswitch $(DESTDIR)$(DISPATCHER)/pre-down.d/10-killswitch \
-		$(DESTDIR)$(BINDIR)/nm-killswitch $(DESTDIR)$(SYSCONFDIR)/nm-killswitch.conf \
+		$(DESTDIR)$(BINDIR)/nm-killswitch $(DESTDIR)$(LIBEXECDIR)/nm-killswitch-selftest \
+		$(DESTDIR)$(SYSCONFDIR)/nm-killswitch.conf \
 		$(DESTDIR)$(SYSCONFDIR)/iproute2/rt_tables.d/nm-killswitch.conf \
 		$(DESTDIR)$(SYSCONFDIR)/iproute2/rt_protos.d/nm-killswitch.conf \
 		$(DESTDIR)$(NMLIBDIR)/conf.d/10-nm-killswitch.conf \
@@ -122,7 +127,7 @@ KERNEL_TESTS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/kernel/test-*.c))
 TEST_LIBS    = $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 TEST_SUPPORT = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
 
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_SUPPORT) $(PLUGIN)
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_SUPPORT) $(SELFTEST) $(PLUGIN)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PACKAGE_LIBS) $(TEST_LIBS)
 $(BUILD)/tests/%.o: ALL_CPPFLAGS += -Itests/lib -DKS_TESTS='"$(CURDIR)/tests"'
 
@@ -200,7 +205,7 @@ deb:
 
 # --- upkeep ---
 
-C_FILES = $(wildcard plugin/*.[ch] plugin/*/*.[ch] dispatcher/*.[ch] tests/*/*.[ch])
+C_FILES = $(wildcard plugin/*/*.[ch] dispatcher/*.[ch] tests/*/*.[ch])
 
 .PHONY: format lint
 format:
@@ -233,4 +238,4 @@ help:
 	@echo 'clean          remove build/ but the cached machine images'
 	@echo 'Variables: PREFIX DESTDIR SYSCONFDIR CC CFLAGS V=1 WERROR=1 SANITIZE=address,undefined FAULTS=1'
 
--include $(wildcard $(BUILD)/plugin/*.d $(BUILD)/plugin/*/*.d $(BUILD)/dispatcher/*.d $(BUILD)/tests/*/*.d)
+-include $(wildcard $(BUILD)/plugin/*/*.d $(BUILD)/dispatcher/*.d $(BUILD)/tests/*/*.d)

@@ -7,8 +7,9 @@
  */
 #include <unistd.h>
 
-#include "ks-reconcile.h"
+#include "base/ks-error.h"
 #include "report/ks-log.h"
+#include "run/ks-reconcile.h"
 
 /* Whether NetworkManager holds an activation or deactivation back until this program ends. */
 static gboolean
@@ -28,11 +29,16 @@ is_awaited (KsAction action)
 static char *
 describe (const KsEvent *event)
 {
+  g_autofree char *id = NULL;
+
   if (!event)
     return g_strdup ("malformed event");
   if (!event->interface)
     return g_strdup_printf ("event %s", ks_action_format (event->action));
-  return g_strdup_printf ("event %s of %s", ks_action_format (event->action), event->interface);
+  if (!event->id)
+    return g_strdup_printf ("event %s of %s", ks_action_format (event->action), event->interface);
+  id = ks_error_printable (event->id);
+  return g_strdup_printf ("event %s of %s (%s)", ks_action_format (event->action), event->interface, id);
 }
 
 int

@@ -2,16 +2,20 @@
 /*
  * The command: for people, and for the systemd units.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "ks-follow.h"
-#include "ks-heal.h"
-#include "ks-reconcile.h"
 #include "report/ks-log.h"
 #include "report/ks-status.h"
-#include "selftest/ks-selftest.h"
+#include "run/ks-follow.h"
+#include "run/ks-heal.h"
+#include "run/ks-reconcile.h"
+#include "run/ks-release.h"
+
+#define SELFTEST_NAME "nm-killswitch-selftest"
 
 enum { EXIT_OK = 0, EXIT_ERROR = 1, EXIT_USAGE = 2 };
 
@@ -171,34 +175,21 @@ run_sync (int argc, char **argv)
   return finish (report, option == 0 ? "boot" : "sync");
 }
 
-/* The sockets systemd passes are the file descriptors from 3 on (sd_listen_fds(3)). */
-static guint
-passed_sockets (int *sockets, guint max)
-{
-  const char *pid = g_getenv ("LISTEN_PID");
-  const char *count = g_getenv ("LISTEN_FDS");
-  guint64 number;
-
-  if (!pid || !count || g_ascii_strtoull (pid, NULL, 10) != (guint64) getpid ()
-      || !g_ascii_string_to_unsigned (count, 10, 0, max, &number, NULL))
-    return 0;
-  for (guint i = 0; i < number; i++)
-    sockets[i] = 3 + (int) i;
-  return (guint) number;
-}
-
 static int
 run_heal (int argc, char **argv)
 {
   int sockets[8];
-  guint count = passed_sockets (sockets, G_N_ELEMENTS (sockets));
+  int count = MIN (sd_listen_fds (0), (int) G_N_ELEMENTS (sockets));
   g_autoptr (KsReport) report = NULL;
   gboolean insists;
   int option;
 
   if (!parse_option (argc, argv, NULL, &option))
     return usage_error ("heal takes no argument, got '%s'", argv[1]);
-  report = ks_heal (&ks_paths_default, sockets, count, &insists);
+  count = MAX (count, 0); /* an error: systemd passed none that could be used */
+  for (int i = 0; i < count; i++)
+    sockets[i] = SD_LISTEN_FDS_START + i;
+  report = ks_heal (&ks_paths_default, sockets, (guint) count, &insists);
   if (!report)
     return EXIT_OK;
   ks_log_healed (report, insists);
@@ -229,27 +220,18 @@ run_resume (int argc, char **argv)
   return finish (report, "resume");
 }
 
+/* The self-test is a program of its own: what runs for the units and for NetworkManager contains nothing of it. */
 static int
-run_selftest (int argc, char **argv)
+run_selftest (int argc G_GNUC_UNUSED, char **argv)
 {
-  static const char *const names[] = { "--verbose", NULL };
-  KsSelftestOptions options = { 0 };
-  g_autoptr (KsSelftestReport) report = NULL;
-  g_autoptr (GError) error = NULL;
-  g_autofree char *text = NULL;
-  int option;
+  g_autofree char *self = g_file_read_link ("/proc/self/exe", NULL);
+  g_autofree char *directory = g_path_get_dirname (self ? self : "");
+  g_autofree char *beside = g_build_filename (directory, SELFTEST_NAME, NULL);
 
-  if (!parse_option (argc, argv, names, &option))
-    return usage_error ("selftest takes --verbose and nothing else");
-  options.verbose = option == 0;
-  report = ks_selftest_run (&options, &error);
-  if (!report) {
-    fprintf (stderr, "nm-killswitch: %s\n", error->message);
-    return EXIT_ERROR;
-  }
-  text = ks_selftest_format (report);
-  fputs (text, stdout);
-  return ks_selftest_is_good (report) ? EXIT_OK : EXIT_ERROR;
+  execv (beside, argv); /* in the build directory */
+  execv (KS_LIBEXECDIR "/" SELFTEST_NAME, argv);
+  fprintf (stderr, "nm-killswitch: cannot run %s/%s: %s\n", KS_LIBEXECDIR, SELFTEST_NAME, g_strerror (errno));
+  return EXIT_ERROR;
 }
 
 static int

@@ -4,8 +4,8 @@
 #include <gio/gio.h>
 #include <string.h>
 
+#include "base/ks-error.h"
 #include "input/ks-wait.h"
-#include "ks-error.h"
 
 #define BUS_NAME "org.freedesktop.NetworkManager"
 

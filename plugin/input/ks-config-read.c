@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "ks-error.h"
+#include "base/ks-error.h"
 
 #define GROUP "main"
 

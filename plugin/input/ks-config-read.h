@@ -7,8 +7,6 @@
 
 #include "value/ks-config.h"
 
-#define KS_CONFIG_PATH KS_SYSCONFDIR "/nm-killswitch.conf"
-
 /*
  * Reads @path; a file that does not exist is the defaults. Never fails: what
  * is malformed keeps its default, and a GError* (KS_ERROR_INVALID or

@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "ks-error.h"
+#include "base/ks-error.h"
 
 #define SERVICE_PREFIX "org.freedesktop.NetworkManager."
 #define OPENVPN_PORT 1194

@@ -4,7 +4,8 @@
 #include <net/if.h>
 #include <string.h>
 
-#include "ks-error.h"
+#include "base/ks-error.h"
+#include "value/ks-interface.h"
 
 static const struct {
   const char *word;
@@ -52,18 +53,18 @@ ks_event_is_down (const KsEvent *self)
   return self->action == KS_ACTION_DOWN || self->action == KS_ACTION_VPN_DOWN;
 }
 
-/* What the kernel accepts (dev_valid_name(), net/core/dev.c), less what no name should hold. */
 gboolean
-ks_interface_name_is_valid (const char *name)
+ks_event_is_of (const KsEvent *self, const KsProfile *profile)
 {
-  gsize length = strlen (name);
-
-  if (length == 0 || length >= IFNAMSIZ || strcmp (name, ".") == 0 || strcmp (name, "..") == 0)
+  if (!self)
     return FALSE;
-  for (const char *p = name; *p; p++)
-    if (*p == '/' || *p == ':' || g_ascii_isspace (*p) || g_ascii_iscntrl (*p))
-      return FALSE;
-  return TRUE;
+  return profile->uuid ? g_strcmp0 (self->uuid, profile->uuid) == 0 : g_strcmp0 (self->path, profile->path) == 0;
+}
+
+gboolean
+ks_event_is_pre_down (const KsEvent *self)
+{
+  return self->action == KS_ACTION_PRE_DOWN || self->action == KS_ACTION_VPN_PRE_DOWN;
 }
 
 /* The value of @name in the environment; NULL when it is not set or empty. */

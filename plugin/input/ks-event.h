@@ -7,6 +7,7 @@
 #pragma once
 
 #include "value/ks-prefix.h"
+#include "value/ks-profile.h"
 
 typedef enum {
   KS_ACTION_UNKNOWN, /* not an error: newer versions of NetworkManager have more */
@@ -54,5 +55,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsEvent, ks_event_free)
 const char *ks_action_format (KsAction action);
 /* Whether the connection of the event is on its way out: down, vpn-down. */
 gboolean ks_event_is_down (const KsEvent *self);
-/* Whether a name may be an interface: 1 to 15 bytes without '/', white space, ':' or control characters. */
-gboolean ks_interface_name_is_valid (const char *name);
+/* Whether it is about @profile; FALSE without an event. */
+gboolean ks_event_is_of (const KsEvent *self, const KsProfile *profile);
+/* pre-down, vpn-pre-down: somebody asked to disconnect, and NetworkManager waits for us. */
+gboolean ks_event_is_pre_down (const KsEvent *self);

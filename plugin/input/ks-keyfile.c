@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ks-error.h"
+#include "base/ks-error.h"
 
 typedef struct {
   KsKeyfile *keyfile; /* of a tombstone, without a file */

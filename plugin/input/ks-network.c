@@ -10,9 +10,9 @@
 
 #include <string.h>
 
+#include "base/ks-error.h"
 #include "input/ks-bus.h"
-#include "input/ks-event.h"
-#include "ks-error.h"
+#include "value/ks-interface.h"
 
 #define PATH "/org/freedesktop/NetworkManager"
 #define MAIN_INTERFACE "org.freedesktop.NetworkManager"
@@ -289,17 +289,9 @@ needs_filename (const Reader *r)
 static gboolean
 wants_resolvers (const Reader *r)
 {
-  for (guint i = 0; i < r->profiles->len; i++) {
-    const KsProfile *profile = r->profiles->pdata[i];
-
-    for (guint j = 0; j < profile->endpoints->len; j++) {
-      const KsEndpoint *endpoint = profile->endpoints->pdata[j];
-      KsPrefix literal;
-
-      if (!ks_prefix_parse (endpoint->host, &literal, NULL))
-        return TRUE;
-    }
-  }
+  for (guint i = 0; i < r->profiles->len; i++)
+    if (ks_endpoint_has_name (((const KsProfile *) r->profiles->pdata[i])->endpoints))
+      return TRUE;
   return FALSE;
 }
 

@@ -4,9 +4,9 @@
 #include <NetworkManager.h>
 #include <pwd.h>
 
+#include "base/ks-error.h"
 #include "input/ks-endpoint-parse.h"
-#include "input/ks-event.h"
-#include "ks-error.h"
+#include "value/ks-interface.h"
 
 static void
 add_prefix (GArray *prefixes, int family, const char *address, guint length)

@@ -7,21 +7,14 @@
 
 #include <string.h>
 
-#include "input/ks-event.h"
+#include "base/ks-error.h"
 #include "input/ks-keyfile.h"
 #include "input/ks-profile-connection.h"
-#include "ks-error.h"
+#include "value/ks-interface.h"
 
 #define MODE_KEY "nm-killswitch.mode"
 #define LAN_KEY "nm-killswitch.lan"
 #define DNS_KEY "nm-killswitch.dns"
-
-const KsProfileDirectory ks_profile_directories[] = {
-  { "/run/NetworkManager/system-connections", FALSE, TRUE },
-  { KS_SYSCONFDIR "/NetworkManager/system-connections", TRUE, TRUE },
-  { "/usr/lib/NetworkManager/system-connections", FALSE, FALSE },
-  { NULL, FALSE, FALSE },
-};
 
 typedef struct {
   const KsConfig *config;

@@ -5,14 +5,8 @@
  */
 #pragma once
 
+#include "base/ks-paths.h"
 #include "value/ks-profile.h"
-
-/* A directory of keyfiles. */
-typedef struct {
-  const char *path;
-  gboolean any_name; /* files need no ".nmconnection" at the end of their name */
-  gboolean tombstones; /* UUID.nmmeta files that hide a profile count */
-} KsProfileDirectory;
 
 /*
  * Reads the profiles in @directories, highest precedence first, an entry with
@@ -21,6 +15,3 @@ typedef struct {
  * file, key and value; one that is no profile at all is in "unreadable".
  */
 KsProfileSet *ks_profile_set_read (const KsProfileDirectory *directories, const KsConfig *config, GPtrArray *errors);
-
-/* NetworkManager's own directories, highest precedence first. */
-extern const KsProfileDirectory ks_profile_directories[];

@@ -4,9 +4,11 @@
 #include <gio/gio.h>
 
 #include "input/ks-wait.h"
+#include "value/ks-answers.h"
+#include "value/ks-prefix.h"
 
 typedef struct {
-  KsState *state;
+  GHashTable *answers;
   GMainLoop *loop;
   guint pending;
   gboolean is_news;
@@ -33,7 +35,7 @@ on_answer (GObject *source, GAsyncResult *result, gpointer user_data)
     ks_prefix_array_add (addresses, &address);
   }
   g_resolver_free_addresses (answers);
-  if (addresses->len > 0 && ks_state_add_answers (resolving->state, query->host, addresses))
+  if (addresses->len > 0 && ks_answers_add (resolving->answers, query->host, addresses))
     resolving->is_news = TRUE;
   g_free (query->host);
   g_free (query);
@@ -42,10 +44,10 @@ on_answer (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 gboolean
-ks_resolve_hosts (const GPtrArray *hosts, guint timeout_ms, KsState *state)
+ks_resolve_hosts (const GPtrArray *hosts, guint timeout_ms, GHashTable *answers)
 {
   g_autoptr (GResolver) resolver = NULL;
-  Resolving resolving = { .state = state };
+  Resolving resolving = { .answers = answers };
   KsWait wait;
 
   if (hosts->len == 0)

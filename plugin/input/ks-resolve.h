@@ -5,11 +5,11 @@
  */
 #pragma once
 
-#include "input/ks-state.h"
+#include <glib.h>
 
 /*
  * Resolves @hosts (of char*) side by side within @timeout_ms milliseconds and
- * adds the answers to @state. Returns whether any answer is news. A name
+ * adds them to @answers (ks-answers.h). Returns whether any answer is news. A name
  * without an answer is not an error: the last good answers stay.
  */
-gboolean ks_resolve_hosts (const GPtrArray *hosts, guint timeout_ms, KsState *state);
+gboolean ks_resolve_hosts (const GPtrArray *hosts, guint timeout_ms, GHashTable *answers);

@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include "base/ks-error.h"
 #include "kernel/ks-netlink.h"
-#include "ks-error.h"
 
 #define TIMEOUT_SECONDS 5
 /* Every nftables transaction on the host interrupts a dump. */

@@ -19,9 +19,9 @@
 #include <nftables/libnftables.h>
 #include <string.h>
 
+#include "base/ks-error.h"
 #include "kernel/ks-fault.h"
 #include "kernel/ks-guard-readback.h"
-#include "ks-error.h"
 
 typedef struct nft_ctx NftContext;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NftContext, nft_ctx_free)

@@ -1,26 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The guard: the nftables table `inet nm_killswitch`, which stops what routing
- * cannot see. Derived from the policy and nothing else; ks-guard-format.c opens
- * with its specification. The only module that uses libnftables.
+ * The guard in the kernel: the nftables table `inet nm_killswitch`, which stops
+ * what routing cannot see. policy/ks-guard-format.c opens with its
+ * specification. The only module that uses libnftables.
  */
 #pragma once
 
-#include "policy/ks-policy.h"
-
-#define KS_GUARD_TABLE "nm_killswitch"
-
-typedef struct {
-  guint64 packets;
-  guint64 bytes;
-} KsGuardCounter;
-
-/* What the guard has dropped; kept when the guard is replaced, lost when it is removed. */
-typedef struct {
-  KsGuardCounter output; /* on its way out: the host's own, and forwarded packets another table let through */
-  KsGuardCounter forward; /* forwarded */
-  KsGuardCounter input; /* for a tunnel's address, arriving elsewhere */
-} KsGuardCounters;
+#include "policy/ks-guard-format.h"
 
 typedef enum {
   KS_GUARD_UNKNOWN, /* could not tell; the error says why */
@@ -29,13 +15,6 @@ typedef enum {
   KS_GUARD_DIFFERS, /* there is a table, and it is another one */
   KS_GUARD_UNSUPPORTED, /* the kernel has no nf_tables */
 } KsGuardState;
-
-/*
- * The transaction that installs the guard, for libnftables; NULL when @policy
- * wants none. Pure: the same policy gives the same bytes. @counters, nullable,
- * is what the counters start from (transfer full).
- */
-char *ks_guard_format (const KsPolicy *policy, const KsGuardCounters *counters);
 
 /*
  * Puts the guard of @policy in place, or removes it when @policy wants none;

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/ks-error.h"
 #include "kernel/ks-netlink.h"
 #include "kernel/ks-route-message.h"
 #include "kernel/ks-rule-message.h"
-#include "ks-error.h"
 
 /* A dump that is interrupted this often will not be better the next time: fail closed. */
 #define DUMP_TRIES 8
@@ -301,12 +301,4 @@ ks_kernel_link_index (KsKernel *self, const char *interface)
   guint index = find_link (self, interface, &flags);
 
   return flags & IFF_UP ? index : 0;
-}
-
-gboolean
-ks_kernel_link_exists (KsKernel *self, const char *interface)
-{
-  guint flags = 0;
-
-  return find_link (self, interface, &flags) != 0;
 }

@@ -35,5 +35,3 @@ gboolean ks_kernel_apply (KsKernel *self, const GArray *plan, guint *changes, GE
 
 /* The index of a device that exists and is up; 0 otherwise. */
 guint ks_kernel_link_index (KsKernel *self, const char *interface);
-/* Whether a device exists, up or not. */
-gboolean ks_kernel_link_exists (KsKernel *self, const char *interface);

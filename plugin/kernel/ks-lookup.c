@@ -5,7 +5,7 @@
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
 
-#include "ks-error.h"
+#include "base/ks-error.h"
 
 typedef struct {
   KsLookupResult result;

@@ -11,7 +11,7 @@
 
 #include "kernel/ks-guard.h"
 #include "kernel/ks-route-message.h"
-#include "policy/ks-policy.h"
+#include "policy/ks-owner.h"
 
 #define BUFFER_SIZE (64 * 1024)
 /* Messages of every nf_tables object name their table in an attribute of this number (NFTA_*_TABLE). */
@@ -66,7 +66,7 @@ take_deleted (struct nlmsghdr *header, const KsConfig *config, GArray *deleted)
   KsRoute route;
 
   if (header->nlmsg_type == RTM_DELROUTE && ks_route_message_parse (header, &route)
-      && ks_policy_owns_route (config, &route) && (route.table == config->table || route.table == config->tunnel_table))
+      && ks_owner_has_route (config, &route) && (route.table == config->table || route.table == config->tunnel_table))
     g_array_append_val (deleted, route);
 }
 

@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include "base/ks-error.h"
 #include "kernel/ks-fault.h"
-#include "ks-error.h"
 
 /* The kernel answers at once; a socket that does not is broken. */
 #define TIMEOUT_SECONDS 5

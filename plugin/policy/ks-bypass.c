@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "policy/ks-bypass.h"
 
-#include "policy/ks-policy.h"
+#include "policy/ks-owner.h"
 
 /* Before NetworkManager's own host route, whose metric is that of the VPN's device (50). */
 #define METRIC 1
-
-gboolean
-ks_bypass_is_route (const KsConfig *config, const KsRoute *route)
-{
-  return route->table == RT_TABLE_MAIN && route->protocol == config->protocol && route->type == RTN_UNICAST
-         && ks_prefix_is_host (&route->dst);
-}
 
 static gboolean
 is_better (const KsRoute *route, const KsRoute *best)
@@ -29,7 +22,7 @@ best_route (const KsConfig *config, const GArray *routes, guint32 table, const K
   for (guint i = 0; i < routes->len; i++) {
     const KsRoute *route = &g_array_index (routes, KsRoute, i);
 
-    if (route->table == table && route->tos == 0 && !ks_bypass_is_route (config, route)
+    if (route->table == table && route->tos == 0 && !ks_owner_has_bypass (config, route)
         && ks_prefix_contains (&route->dst, server) && is_better (route, best))
       best = route;
   }
@@ -54,7 +47,7 @@ ks_bypass_is_mistaken (const KsConfig *config, const KsRoute *route, const GArra
   for (guint i = 0; i < routes->len; i++) {
     const KsRoute *other = &g_array_index (routes, KsRoute, i);
 
-    if (other->table == RT_TABLE_MAIN && other->tos == 0 && !ks_bypass_is_route (config, other)
+    if (other->table == RT_TABLE_MAIN && other->tos == 0 && !ks_owner_has_bypass (config, other)
         && !ks_prefix_equal (&other->dst, &route->dst) && ks_prefix_contains (&other->dst, &route->dst)
         && ks_route_uses (other, route->nexthops[0].ifindex) && is_better (other, best))
       best = other;
@@ -101,7 +94,7 @@ ks_bypass_compute (const KsConfig *config, const GArray *rules, const GArray *ro
   for (guint i = 0; rules && i < rules->len; i++) {
     const KsRule *rule = &g_array_index (rules, KsRule, i);
 
-    if (ks_policy_owns_rule (config, rule) && rule->priority == config->priority + KS_PRIORITY_TRANSPORT
+    if (ks_owner_has_rule (config, rule) && rule->priority == config->priority + KS_PRIORITY_TRANSPORT
         && ks_prefix_is_set (&rule->to) && ks_prefix_is_host (&rule->to))
       consider_server (config, routes, &rule->to, out);
   }
@@ -109,7 +102,7 @@ ks_bypass_compute (const KsConfig *config, const GArray *rules, const GArray *ro
     const KsRoute *route = &g_array_index (routes, KsRoute, i);
     const KsRoute *main_route;
 
-    if (!ks_bypass_is_route (config, route) || route->n_nexthops == 0)
+    if (!ks_owner_has_bypass (config, route) || route->n_nexthops == 0)
       continue;
     main_route = best_route (config, routes, RT_TABLE_MAIN, &route->dst);
     if (is_needed (main_route, &route->nexthops[0]))

@@ -31,8 +31,6 @@
  * @rules and @routes are what the kernel holds.
  */
 void ks_bypass_compute (const KsConfig *config, const GArray *rules, const GArray *routes, GArray *out);
-/* Whether @route is such a host route of ours. */
-gboolean ks_bypass_is_route (const KsConfig *config, const KsRoute *route);
 /*
  * Whether @route, one of @routes, is NetworkManager's mistake: a host of main
  * taken for a neighbour although the other routes by that device know a gateway

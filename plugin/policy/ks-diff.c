@@ -99,6 +99,12 @@ delete_rule_phase (const KsConfig *config, const KsRule *rule)
 }
 
 static guint
+add_route_phase (const KsConfig *config, const KsRoute *route)
+{
+  return route_blocks (config, route) ? PHASE_ADD_BLOCKING_ROUTE : PHASE_ADD_ROUTE;
+}
+
+static guint
 delete_route_phase (const KsConfig *config, const KsRoute *route)
 {
   if (route->table == config->uplink_table)
@@ -239,7 +245,7 @@ own_rules (const KsConfig *config, const GArray *rules)
   GArray *own = g_array_new (FALSE, FALSE, sizeof (KsRule));
 
   for (guint i = 0; i < rules->len; i++)
-    if (ks_policy_owns_rule (config, &g_array_index (rules, KsRule, i)))
+    if (ks_owner_has_rule (config, &g_array_index (rules, KsRule, i)))
       g_array_append_val (own, g_array_index (rules, KsRule, i));
   g_array_sort (own, ks_rule_compare);
   return own;
@@ -251,7 +257,7 @@ own_routes (const KsConfig *config, const GArray *routes)
   GArray *own = g_array_new (FALSE, FALSE, sizeof (KsRoute));
 
   for (guint i = 0; i < routes->len; i++)
-    if (ks_policy_owns_route (config, &g_array_index (routes, KsRoute, i)))
+    if (ks_owner_has_route (config, &g_array_index (routes, KsRoute, i)))
       g_array_append_val (own, g_array_index (routes, KsRoute, i));
   g_array_sort (own, ks_route_compare);
   /* the kernel has each once; a dump of IPv6 routes that somebody changes meanwhile may show one twice */
@@ -271,49 +277,45 @@ sorted_copy (const GArray *array, guint size, GCompareFunc compare)
   return copy;
 }
 
-static void
-diff_rules (GArray *plan, const KsConfig *config, const GArray *rules, const KsPolicy *policy)
+/* The step that adds or deletes the object at @item. */
+typedef KsStep (*StepFunc) (const KsConfig *config, const void *item, gboolean is_addition);
+
+static KsStep
+rule_step (const KsConfig *config, const void *item, gboolean is_addition)
 {
-  g_autoptr (GArray) have = own_rules (config, rules);
-  g_autoptr (GArray) want = sorted_copy (policy->rules, sizeof (KsRule), ks_rule_compare);
-  guint i = 0, j = 0;
+  const KsRule *rule = item;
 
-  while (i < have->len || j < want->len) {
-    const KsRule *old = i < have->len ? &g_array_index (have, KsRule, i) : NULL;
-    const KsRule *new = j < want->len ? &g_array_index (want, KsRule, j) : NULL;
-    int order = !old ? 1 : !new ? -1 : ks_rule_compare (old, new);
-
-    if (order < 0)
-      push (plan, config, policy,
-            (KsStep){ .kind = KS_STEP_DELETE_RULE, .phase = delete_rule_phase (config, old), .rule = *old });
-    if (order > 0)
-      push (plan, config, policy,
-            (KsStep){ .kind = KS_STEP_ADD_RULE, .phase = add_rule_phase (config, new), .rule = *new });
-    i += order <= 0;
-    j += order >= 0;
-  }
+  return (KsStep){ .kind = is_addition ? KS_STEP_ADD_RULE : KS_STEP_DELETE_RULE,
+                   .phase = is_addition ? add_rule_phase (config, rule) : delete_rule_phase (config, rule),
+                   .rule = *rule };
 }
 
-static void
-diff_routes (GArray *plan, const KsConfig *config, const GArray *routes, const KsPolicy *policy)
+static KsStep
+route_step (const KsConfig *config, const void *item, gboolean is_addition)
 {
-  g_autoptr (GArray) have = own_routes (config, routes);
-  g_autoptr (GArray) want = sorted_copy (policy->routes, sizeof (KsRoute), ks_route_compare);
+  const KsRoute *route = item;
+
+  return (KsStep){ .kind = is_addition ? KS_STEP_ADD_ROUTE : KS_STEP_DELETE_ROUTE,
+                   .phase = is_addition ? add_route_phase (config, route) : delete_route_phase (config, route),
+                   .route = *route };
+}
+
+/* Adds to @plan what turns @have into @want, arrays of objects of @size that @compare has sorted. */
+static void
+diff_sorted (GArray *plan, const KsConfig *config, const KsPolicy *policy, const GArray *have, const GArray *want,
+             gsize size, GCompareFunc compare, StepFunc step)
+{
   guint i = 0, j = 0;
 
   while (i < have->len || j < want->len) {
-    const KsRoute *old = i < have->len ? &g_array_index (have, KsRoute, i) : NULL;
-    const KsRoute *new = j < want->len ? &g_array_index (want, KsRoute, j) : NULL;
-    int order = !old ? 1 : !new ? -1 : ks_route_compare (old, new);
+    const void *old = i < have->len ? have->data + i * size : NULL;
+    const void *new = j < want->len ? want->data + j *size : NULL;
+    int order = !old ? 1 : !new ? -1 : compare (old, new);
 
     if (order < 0)
-      push (plan, config, policy,
-            (KsStep){ .kind = KS_STEP_DELETE_ROUTE, .phase = delete_route_phase (config, old), .route = *old });
+      push (plan, config, policy, step (config, old, FALSE));
     if (order > 0)
-      push (plan, config, policy,
-            (KsStep){ .kind = KS_STEP_ADD_ROUTE,
-                      .phase = route_blocks (config, new) ? PHASE_ADD_BLOCKING_ROUTE : PHASE_ADD_ROUTE,
-                      .route = *new });
+      push (plan, config, policy, step (config, new, TRUE));
     i += order <= 0;
     j += order >= 0;
   }
@@ -364,7 +366,7 @@ make_exact (const KsConfig *config, const GArray *rules, const GArray *plan)
   g_autoptr (GArray) list = g_array_new (FALSE, FALSE, sizeof (KsRule));
 
   for (guint i = 0; i < rules->len; i++)
-    if (ks_policy_owns_rule (config, &g_array_index (rules, KsRule, i)))
+    if (ks_owner_has_rule (config, &g_array_index (rules, KsRule, i)))
       g_array_append_val (list, g_array_index (rules, KsRule, i));
 
   for (guint i = 0; i < plan->len; i++) {
@@ -397,12 +399,18 @@ ks_diff_compute (const KsConfig *config, const GArray *rules, const GArray *rout
                  KsDiffFlags flags)
 {
   g_autoptr (GArray) plan = g_array_new (FALSE, FALSE, sizeof (KsStep));
+  g_autoptr (GArray) have_rules = NULL, want_rules = NULL;
+  g_autoptr (GArray) have_routes = NULL, want_routes = NULL;
 
   if (!policy->armed && (flags & KS_DIFF_HOLD))
     return g_steal_pointer (&plan);
 
-  diff_rules (plan, config, rules, policy);
-  diff_routes (plan, config, routes, policy);
+  have_rules = own_rules (config, rules);
+  want_rules = sorted_copy (policy->rules, sizeof (KsRule), ks_rule_compare);
+  diff_sorted (plan, config, policy, have_rules, want_rules, sizeof (KsRule), ks_rule_compare, rule_step);
+  have_routes = own_routes (config, routes);
+  want_routes = sorted_copy (policy->routes, sizeof (KsRoute), ks_route_compare);
+  diff_sorted (plan, config, policy, have_routes, want_routes, sizeof (KsRoute), ks_route_compare, route_step);
   for (guint i = plan->len; policy->armed && i-- > 0;)
     if (is_held (config, &g_array_index (plan, KsStep, i), flags))
       g_array_remove_index (plan, i);

@@ -242,7 +242,7 @@ is_uplink_route (const KsPolicyBuilder *b, const KsRoute *route)
   default:
     return FALSE;
   }
-  if (route->table != RT_TABLE_MAIN || ks_bypass_is_route (b->config, route) || leaves_by_tunnel_only (b, route))
+  if (route->table != RT_TABLE_MAIN || ks_owner_has_bypass (b->config, route) || leaves_by_tunnel_only (b, route))
     return FALSE;
   if (route->type == RTN_UNICAST && route->n_nexthops == 0)
     return FALSE;

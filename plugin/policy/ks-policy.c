@@ -166,31 +166,19 @@ add_transport (GArray *transports, const KsTransport *transport)
   g_array_append_val (transports, *transport);
 }
 
-/* The addresses of @host: itself, or what its name was resolved to (transfer full). */
+/* The addresses of @endpoint: itself, or what its name was resolved to (transfer full). */
 static GArray *
-endpoint_addresses (const KsPolicyBuilder *b, const char *host)
+endpoint_addresses (const KsPolicyBuilder *b, const KsEndpoint *endpoint)
 {
   GArray *addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
-  const GArray *answers = b->in->resolved ? g_hash_table_lookup (b->in->resolved, host) : NULL;
+  const GArray *answers = b->in->resolved ? g_hash_table_lookup (b->in->resolved, endpoint->host) : NULL;
   KsPrefix literal;
 
-  if (ks_prefix_parse (host, &literal, NULL))
+  if (ks_endpoint_get_address (endpoint, &literal))
     g_array_append_val (addresses, literal);
   else if (answers)
     g_array_append_vals (addresses, answers->data, answers->len);
   return addresses;
-}
-
-static const KsTunnel *
-tunnel_of (const KsPolicyBuilder *b, const KsProfile *profile)
-{
-  for (guint i = 0; i < b->in->tunnels->len; i++) {
-    const KsTunnel *tunnel = b->in->tunnels->pdata[i];
-
-    if (g_strcmp0 (tunnel->key, ks_profile_key (profile)) == 0)
-      return tunnel;
-  }
-  return NULL;
 }
 
 /* To the profile's servers, by whoever sends the transport. */
@@ -201,7 +189,7 @@ add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
 
   for (guint i = 0; i < profile->endpoints->len; i++) {
     const KsEndpoint *endpoint = profile->endpoints->pdata[i];
-    g_autoptr (GArray) addresses = endpoint_addresses (b, endpoint->host);
+    g_autoptr (GArray) addresses = endpoint_addresses (b, endpoint);
 
     for (guint j = 0; j < addresses->len; j++)
       for (guint k = 0; k < profile->uids->len; k++) {
@@ -228,7 +216,7 @@ add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
 static void
 add_wireguard_transports (KsPolicyBuilder *b, const KsProfile *profile)
 {
-  const KsTunnel *tunnel = tunnel_of (b, profile);
+  const KsTunnel *tunnel = ks_tunnel_find (b->in->tunnels, ks_profile_key (profile));
   guint16 port = tunnel && tunnel->listen_port ? tunnel->listen_port : profile->listen_port;
   /* a device whose port is known has told its mark too: a profile changed meanwhile does not count yet */
   guint32 mark = tunnel && (tunnel->listen_port || tunnel->fwmark) ? tunnel->fwmark : profile->fwmark;
@@ -279,12 +267,7 @@ add_bootstrap (KsPolicyBuilder *b)
   for (guint i = 0; i < b->in->armed->len; i++) {
     const KsProfile *profile = b->in->armed->pdata[i];
 
-    for (guint j = 0; j < profile->endpoints->len; j++) {
-      const KsEndpoint *endpoint = profile->endpoints->pdata[j];
-      KsPrefix literal;
-
-      needed = needed || !ks_prefix_parse (endpoint->host, &literal, NULL);
-    }
+    needed = needed || ks_endpoint_has_name (profile->endpoints);
   }
   if (!needed || is_any_tunnel_up (b) || !b->in->resolvers)
     return;
@@ -450,7 +433,7 @@ is_for_all (const KsRule *rule)
 static gboolean
 is_in_front (const KsPolicyBuilder *b, const KsRule *rule, int family)
 {
-  return rule->family == family && rule->priority < b->config->priority && !ks_policy_owns_rule (b->config, rule)
+  return rule->family == family && rule->priority < b->config->priority && !ks_owner_has_rule (b->config, rule)
          && !is_local_lookup (rule) && (rule->action == FR_ACT_TO_TBL || rule->action == FR_ACT_GOTO);
 }
 
@@ -574,23 +557,4 @@ ks_policy_compute (const KsPolicyInput *input)
     add_rules (&b, ks_policy_families[i]);
   ks_policy_add_routes (&b);
   return policy;
-}
-
-gboolean
-ks_policy_owns_rule (const KsConfig *config, const KsRule *rule)
-{
-  gboolean in_window = rule->priority >= config->priority && rule->priority - config->priority < KS_PRIORITY_WINDOW;
-  gboolean is_jump =
-    rule->action == FR_ACT_GOTO && rule->goto_target == config->priority && rule->priority < config->priority;
-
-  return rule->protocol == config->protocol && (in_window || is_jump);
-}
-
-gboolean
-ks_policy_owns_route (const KsConfig *config, const KsRoute *route)
-{
-  if (route->protocol != config->protocol)
-    return FALSE;
-  return route->table == config->table || route->table == config->tunnel_table || route->table == config->uplink_table
-         || ks_bypass_is_route (config, route);
 }

@@ -5,27 +5,13 @@
  */
 #pragma once
 
+#include "policy/ks-owner.h"
 #include "policy/ks-route.h"
 #include "policy/ks-rule.h"
 #include "policy/ks-transport.h"
 #include "value/ks-config.h"
 #include "value/ks-profile.h"
 #include "value/ks-tunnel.h"
-
-/* Offsets from KsConfig.priority. */
-enum {
-  KS_PRIORITY_TRANSPORT = 0,
-  KS_PRIORITY_BOOTSTRAP = 5,
-  KS_PRIORITY_DHCP = 7,
-  KS_PRIORITY_DNS = 10,
-  KS_PRIORITY_TUNNEL = 20,
-  KS_PRIORITY_LAN = 30,
-  KS_PRIORITY_MULTICAST = 35,
-  KS_PRIORITY_PROGRAMS = 70,
-  KS_PRIORITY_GATEWAY = 75,
-  KS_PRIORITY_DEFAULT = 80,
-  KS_PRIORITY_TERMINAL = 90,
-};
 
 /* Everything the policy depends on; nothing is owned. */
 typedef struct {
@@ -65,10 +51,3 @@ typedef struct {
 KsPolicy *ks_policy_compute (const KsPolicyInput *input);
 void ks_policy_free (KsPolicy *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsPolicy, ks_policy_free)
-
-/*
- * Whether an object is ours: our protocol in our priorities (or a jump to them), in our tables, or a bypass route.
- * Nothing else is ever deleted.
- */
-gboolean ks_policy_owns_rule (const KsConfig *config, const KsRule *rule);
-gboolean ks_policy_owns_route (const KsConfig *config, const KsRoute *route);

@@ -9,7 +9,6 @@ ks_transport_rule (const KsTransport *self, guint32 priority, guint8 protocol, g
   KsRule rule = ks_rule_lookup (self->family, priority, protocol, table);
 
   rule.to = self->to;
-  rule.from = self->from;
   rule.ip_protocol = self->ip_protocol;
   rule.sport = (KsPortRange){ self->sport, self->sport };
   rule.dport = (KsPortRange){ self->dport, self->dport };
@@ -35,8 +34,6 @@ ks_transport_compare (const KsTransport *a, const KsTransport *b)
 
   COMPARE (family);
   if ((order = ks_prefix_compare (&a->to, &b->to)) != 0)
-    return order;
-  if ((order = ks_prefix_compare (&a->from, &b->from)) != 0)
     return order;
   COMPARE (ip_protocol);
   COMPARE (sport);
@@ -67,11 +64,6 @@ ks_transport_format (const KsTransport *self)
     break;
   default:
     g_string_append_printf (out, "protocol %u", self->ip_protocol);
-  }
-  if (ks_prefix_is_set (&self->from)) {
-    g_autofree char *from = ks_prefix_format (&self->from);
-
-    g_string_append_printf (out, " from %s", from);
   }
   if (self->sport)
     g_string_append_printf (out, " from port %u", self->sport);

@@ -13,7 +13,6 @@
 typedef struct {
   int family;
   KsPrefix to; /* the server; unset when only the local port or the mark is known */
-  KsPrefix from; /* unset in most */
   guint8 ip_protocol; /* IPPROTO_*; 0 for any */
   guint16 sport; /* 0 for any */
   guint16 dport; /* 0 for any */

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "ks-reconcile.h"
+#include "run/ks-reconcile.h"
 
 /* MESSAGE_ID of journal messages (sd-journal(3)); new ones with `systemd-id128 new`. */
 #define KS_MESSAGE_RELEASED "c3c0b9de7d5f4a53b0f4a1a1f2d9a7e4"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "report/ks-status.h"
 
-#include "ks-error.h"
+#include "base/ks-error.h"
 #include "report/ks-json.h"
 
 /* Steps that `sync` would take now: none when the kernel holds what it should (transfer full; of KsStep). */
@@ -89,18 +89,6 @@ ks_status_word (const KsStatus *self)
   return count_tunnels (self) > 0 ? "protected" : "blocking";
 }
 
-static const KsTunnel *
-tunnel_of (const KsSituation *situation, const KsProfile *profile)
-{
-  for (guint i = 0; i < situation->tunnels->len; i++) {
-    const KsTunnel *tunnel = situation->tunnels->pdata[i];
-
-    if (g_strcmp0 (tunnel->key, ks_profile_key (profile)) == 0)
-      return tunnel;
-  }
-  return NULL;
-}
-
 static void
 format_headline (const KsStatus *self, GString *out)
 {
@@ -126,7 +114,7 @@ format_headline (const KsStatus *self, GString *out)
 static void
 format_profile (const KsSituation *situation, const KsProfile *profile, GString *out)
 {
-  const KsTunnel *tunnel = tunnel_of (situation, profile);
+  const KsTunnel *tunnel = ks_tunnel_find (situation->tunnels, ks_profile_key (profile));
   g_autofree char *id = ks_error_printable (profile->id);
 
   g_string_append_printf (out, "  %-20s %-10s %-8s by %s; ", id, profile->type ? profile->type : "?",
@@ -212,7 +200,7 @@ json_profiles (KsJson *json, const KsSituation *situation)
   ks_json_open (json, "armed", '[');
   for (guint i = 0; i < situation->armed->len; i++) {
     const KsProfile *profile = situation->armed->pdata[i];
-    const KsTunnel *tunnel = tunnel_of (situation, profile);
+    const KsTunnel *tunnel = ks_tunnel_find (situation->tunnels, ks_profile_key (profile));
 
     ks_json_open (json, NULL, '{');
     ks_json_string (json, "id", profile->id);

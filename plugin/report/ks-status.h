@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "ks-reconcile.h"
+#include "run/ks-reconcile.h"
 
 typedef struct {
   const KsReport *report; /* of ks_reconcile_preview() */

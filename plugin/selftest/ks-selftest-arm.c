@@ -3,8 +3,8 @@
 
 #include <net/if.h>
 
+#include "base/ks-error.h"
 #include "kernel/ks-guard.h"
-#include "ks-error.h"
 #include "selftest/ks-selftest-packet.h"
 
 /* The kernel's own routes move a little while ours go in; as ks-reconcile.c has it. */

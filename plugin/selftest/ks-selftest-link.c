@@ -8,9 +8,9 @@
 #include <linux/veth.h>
 #include <net/if.h>
 
+#include "base/ks-error.h"
 #include "kernel/ks-lookup.h"
 #include "kernel/ks-route-message.h"
-#include "ks-error.h"
 
 #define ADDRESS_STEP_US 500
 #define ADDRESS_TRIES 4000

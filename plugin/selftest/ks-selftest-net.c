@@ -32,7 +32,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "ks-error.h"
+#include "base/ks-error.h"
 #include "selftest/ks-selftest-answer.h"
 #include "selftest/ks-selftest-link.h"
 #include "selftest/ks-selftest-wire.h"

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "ks-error.h"
+#include "base/ks-error.h"
 #include "selftest/ks-selftest-answer.h"
 
 #define RECEIVE_BUFFER (1 << 20)

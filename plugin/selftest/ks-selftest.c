@@ -9,7 +9,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "ks-error.h"
+#include "base/ks-error.h"
 #include "selftest/ks-selftest-play.h"
 #include "selftest/ks-selftest-process.h"
 #include "selftest/ks-selftest-record.h"

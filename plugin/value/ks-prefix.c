@@ -4,7 +4,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "ks-error.h"
+#include "base/ks-error.h"
 
 guint
 ks_prefix_full_length (int family)

@@ -38,3 +38,15 @@ ks_tunnel_add_prefix (KsTunnel *self, const KsPrefix *prefix, const KsPrefix *ga
   g_array_append_val (self->prefixes, network);
   g_array_append_val (self->gateways, via);
 }
+
+const KsTunnel *
+ks_tunnel_find (const GPtrArray *tunnels, const char *key)
+{
+  for (guint i = 0; i < tunnels->len; i++) {
+    const KsTunnel *tunnel = tunnels->pdata[i];
+
+    if (g_strcmp0 (tunnel->key, key) == 0)
+      return tunnel;
+  }
+  return NULL;
+}

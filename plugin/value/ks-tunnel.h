@@ -31,3 +31,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsTunnel, ks_tunnel_free)
 
 /* Adds a specific route of the tunnel, host bits cleared; @gateway may be NULL. A default route is not one. */
 void ks_tunnel_add_prefix (KsTunnel *self, const KsPrefix *prefix, const KsPrefix *gateway);
+/* The tunnel of the profile with @key among @tunnels (of KsTunnel); NULL for none (transfer none). */
+const KsTunnel *ks_tunnel_find (const GPtrArray *tunnels, const char *key);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "input/ks-event.h"
+#include "value/ks-interface.h"
 
 void
 fuzz_event (const uint8_t *data, size_t size)

@@ -4,6 +4,7 @@
 
 #include "input/ks-event.h"
 #include "input/ks-profile-read.h"
+#include "value/ks-interface.h"
 
 static void
 check (const KsProfile *profile)

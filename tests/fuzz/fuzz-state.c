@@ -5,13 +5,15 @@
 #include <string.h>
 
 #include "input/ks-event.h"
-#include "input/ks-state.h"
+#include "state/ks-state-file.h"
+#include "value/ks-answers.h"
+#include "value/ks-interface.h"
 
 /* What is written of what is read from @path (transfer full). */
 static char *
 write_again (const char *path, GPtrArray *errors, const char *out)
 {
-  g_autoptr (KsState) state = ks_state_read (path, errors);
+  g_autoptr (KsState) state = ks_state_file_read (path, errors);
   char *text = NULL;
 
   for (guint i = 0; i < state->remembered->len; i++) {
@@ -21,7 +23,7 @@ write_again (const char *path, GPtrArray *errors, const char *out)
     g_assert (!remembered->tunnel || ks_interface_name_is_valid (remembered->tunnel));
     g_assert (ks_state_find (state, ks_profile_key (remembered->profile)) == remembered);
   }
-  g_assert (ks_state_write (state, out, NULL));
+  g_assert (ks_state_file_write (state, out, NULL));
   g_assert (g_file_get_contents (out, &text, NULL, NULL));
   return text;
 }

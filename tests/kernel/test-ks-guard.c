@@ -945,9 +945,7 @@ static void
 guard_loads_with_every_kind_of_transport (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsPolicy) policy = new_policy ();
-  KsTransport any = {
-    .family = AF_INET6, .to = ks_test_prefix ("2001:db8::/32"), .from = ks_test_prefix ("fd50::2"), .uid = KS_UID_ANY
-  };
+  KsTransport any = { .family = AF_INET6, .to = ks_test_prefix ("2001:db8::/32"), .uid = KS_UID_ANY };
   KsTransport esp = server_transport (0, 0, FALSE);
   KsTransport unknown = server_transport (0, 0, TRUE);
   KsTransport ports = server_transport (4500, 998, FALSE);

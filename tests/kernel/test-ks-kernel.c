@@ -21,10 +21,10 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "base/ks-error.h"
 #include "kernel/ks-kernel.h"
 #include "kernel/ks-netlink.h"
 #include "kernel/ks-rule-message.h"
-#include "ks-error.h"
 #include "ks-test.h"
 
 #define SERVER "203.0.113.10"
@@ -840,14 +840,12 @@ links_are_found_by_name_and_only_when_up (void **state G_GNUC_UNUSED)
   NETNS_ENTER_OR_SKIP ();
   netns_run ("ip link add abcdefghijklmno type veth peer name other");
   kernel = ks_kernel_new (NULL);
-  assert_true (ks_kernel_link_exists (kernel, "abcdefghijklmno"));
   assert_int_equal (ks_kernel_link_index (kernel, "abcdefghijklmno"), 0); /* down */
   netns_run ("ip link set abcdefghijklmno up");
   assert_int_equal (ks_kernel_link_index (kernel, "abcdefghijklmno"), if_nametoindex ("abcdefghijklmno"));
-  assert_false (ks_kernel_link_exists (kernel, "none"));
   assert_int_equal (ks_kernel_link_index (kernel, "none"), 0);
-  assert_false (ks_kernel_link_exists (kernel, ""));
-  assert_false (ks_kernel_link_exists (kernel, "a-name-that-is-far-too-long-for-a-device"));
+  assert_int_equal (ks_kernel_link_index (kernel, ""), 0);
+  assert_int_equal (ks_kernel_link_index (kernel, "a-name-that-is-far-too-long-for-a-device"), 0);
   /* and the socket is good for a dump afterwards */
   {
     g_autoptr (Scene) scene = scene_new ();

@@ -11,10 +11,10 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
+#include "base/ks-error.h"
 #include "kernel/ks-kernel.h"
 #include "kernel/ks-netlink.h"
 #include "kernel/ks-rule-message.h"
-#include "ks-error.h"
 
 #define PROTOCOL 83
 

@@ -7,7 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
-#include "ks-error.h"
+#include "base/ks-error.h"
 #include "ks-test.h"
 #include "netns.h"
 #include "selftest/ks-selftest.h"

@@ -14,8 +14,8 @@
 #include <glib.h>
 #include <string.h>
 
+#include "base/ks-paths.h"
 #include "input/ks-profile-read.h"
-#include "ks-paths.h"
 
 /* --- values --- */
 

@@ -3,6 +3,7 @@
 #include "ks-test.h"
 
 #include "policy/ks-bypass.h"
+#include "policy/ks-owner.h"
 #include "policy/ks-transport.h"
 
 #define SERVER "203.0.113.10"
@@ -74,7 +75,7 @@ assert_bypass (const Kernel *self, const char *expected)
   for (guint i = 0; i < routes->len; i++) {
     g_autofree char *text = ks_route_format (&g_array_index (routes, KsRoute, i));
 
-    assert_true (ks_bypass_is_route (self->config, &g_array_index (routes, KsRoute, i)));
+    assert_true (ks_owner_has_bypass (self->config, &g_array_index (routes, KsRoute, i)));
     g_string_append_printf (out, "%s\n", text);
   }
   assert_string_equal (out->str, expected);
@@ -219,13 +220,13 @@ bypass_routes_are_hosts_of_our_protocol_in_main (void **state G_GNUC_UNUSED)
   KsPrefix host = ks_test_prefix (SERVER), network = ks_test_prefix ("203.0.113.0/24"), none = KS_PREFIX_UNSET;
   KsRoute route = ks_route_via (RT_TABLE_MAIN, 83, &host, 100, 2, &none);
 
-  assert_true (ks_bypass_is_route (config, &route));
+  assert_true (ks_owner_has_bypass (config, &route));
   route.protocol = RTPROT_STATIC;
-  assert_false (ks_bypass_is_route (config, &route));
+  assert_false (ks_owner_has_bypass (config, &route));
   route = ks_route_via (RT_TABLE_MAIN, 83, &network, 100, 2, &none);
-  assert_false (ks_bypass_is_route (config, &route));
+  assert_false (ks_owner_has_bypass (config, &route));
   route = ks_route_via (85, 83, &host, 100, 2, &none);
-  assert_false (ks_bypass_is_route (config, &route));
+  assert_false (ks_owner_has_bypass (config, &route));
 }
 
 int

@@ -4,8 +4,8 @@
 #include <glib/gstdio.h>
 #include <unistd.h>
 
+#include "base/ks-error.h"
 #include "input/ks-config-read.h"
-#include "ks-error.h"
 
 /* Reads @text as the file "conf"; messages go to *@errors_text with the file's directory taken away. */
 static KsConfig *

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ks-test.h"
 
+#include "base/ks-error.h"
 #include "input/ks-endpoint-parse.h"
-#include "ks-error.h"
 
 #define OPENVPN "org.freedesktop.NetworkManager.openvpn"
 

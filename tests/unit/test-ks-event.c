@@ -6,8 +6,9 @@
  */
 #include "ks-test.h"
 
+#include "base/ks-error.h"
 #include "input/ks-event.h"
-#include "ks-error.h"
+#include "value/ks-interface.h"
 
 #define FIXTURES KS_TESTS "/unit/events"
 

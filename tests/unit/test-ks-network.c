@@ -13,8 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/ks-error.h"
 #include "input/ks-network.h"
-#include "ks-error.h"
 
 #define LAN_UUID "aaaaaaaa-1111-4111-8111-111111111111"
 #define TUN_UUID "bbbbbbbb-1111-4111-8111-111111111111"

@@ -860,9 +860,9 @@ policy_uses_the_configured_numbers_and_owns_by_them (void **state G_GNUC_UNUSED)
   add_home_lan (scene);
   policy = ks_policy_compute (&scene->input);
   for (guint i = 0; i < policy->rules->len; i++)
-    assert_true (ks_policy_owns_rule (scene->config, &g_array_index (policy->rules, KsRule, i)));
+    assert_true (ks_owner_has_rule (scene->config, &g_array_index (policy->rules, KsRule, i)));
   for (guint i = 0; i < policy->routes->len; i++)
-    assert_true (ks_policy_owns_route (scene->config, &g_array_index (policy->routes, KsRoute, i)));
+    assert_true (ks_owner_has_route (scene->config, &g_array_index (policy->routes, KsRoute, i)));
 }
 
 static void
@@ -873,23 +873,23 @@ policy_owns_nothing_of_anybody_else (void **state G_GNUC_UNUSED)
   KsPrefix all = ks_prefix_default (AF_INET);
   KsRoute route = ks_route_blackhole (83, 83, &all, 200);
 
-  assert_true (ks_policy_owns_rule (config, &rule));
+  assert_true (ks_owner_has_rule (config, &rule));
   rule.protocol = RTPROT_UNSPEC;
-  assert_false (ks_policy_owns_rule (config, &rule));
+  assert_false (ks_owner_has_rule (config, &rule));
   rule.protocol = 83;
   rule.priority = 8299;
-  assert_false (ks_policy_owns_rule (config, &rule));
+  assert_false (ks_owner_has_rule (config, &rule));
   rule.priority = 8400;
-  assert_false (ks_policy_owns_rule (config, &rule));
+  assert_false (ks_owner_has_rule (config, &rule));
   rule.priority = 8399;
-  assert_true (ks_policy_owns_rule (config, &rule));
+  assert_true (ks_owner_has_rule (config, &rule));
 
-  assert_true (ks_policy_owns_route (config, &route));
+  assert_true (ks_owner_has_route (config, &route));
   route.protocol = RTPROT_STATIC;
-  assert_false (ks_policy_owns_route (config, &route));
+  assert_false (ks_owner_has_route (config, &route));
   route.protocol = 83;
   route.table = RT_TABLE_MAIN;
-  assert_false (ks_policy_owns_route (config, &route));
+  assert_false (ks_owner_has_route (config, &route));
 }
 
 static void
@@ -987,12 +987,12 @@ policy_owns_its_jump_and_nobody_elses (void **state G_GNUC_UNUSED)
 
   jump.action = FR_ACT_GOTO;
   jump.goto_target = 8300;
-  assert_true (ks_policy_owns_rule (config, &jump));
+  assert_true (ks_owner_has_rule (config, &jump));
   jump.goto_target = 8301;
-  assert_false (ks_policy_owns_rule (config, &jump));
+  assert_false (ks_owner_has_rule (config, &jump));
   jump.goto_target = 8300;
   jump.protocol = RTPROT_STATIC;
-  assert_false (ks_policy_owns_rule (config, &jump));
+  assert_false (ks_owner_has_rule (config, &jump));
 }
 
 static void

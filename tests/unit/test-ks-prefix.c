@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ks-test.h"
 
-#include "ks-error.h"
+#include "base/ks-error.h"
 #include "value/ks-prefix.h"
 
 static void

@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/ks-error.h"
 #include "input/ks-profile-read.h"
-#include "ks-error.h"
 
 #define STRICT "zone=killswitch\n"
 #define SESSION "zone=killswitch-auto\n"

@@ -5,6 +5,7 @@
 #include <gio/gio.h>
 
 #include "input/ks-resolve.h"
+#include "value/ks-answers.h"
 
 /* --- the resolver --- */
 
@@ -80,7 +81,7 @@ test_resolver_init (TestResolver *self)
 typedef struct {
   TestResolver *resolver;
   GResolver *before;
-  KsState *state;
+  GHashTable *answers;
 } Fixture;
 
 static int
@@ -91,7 +92,7 @@ setup (void **state)
   f->before = g_resolver_get_default ();
   f->resolver = g_object_new (TEST_TYPE_RESOLVER, NULL);
   g_resolver_set_default (G_RESOLVER (f->resolver));
-  f->state = ks_state_new ();
+  f->answers = ks_answers_new ();
   *state = f;
   return 0;
 }
@@ -104,7 +105,7 @@ teardown (void **state)
   g_resolver_set_default (f->before);
   g_object_unref (f->before);
   g_object_unref (f->resolver);
-  ks_state_free (f->state);
+  g_hash_table_unref (f->answers);
   g_free (f);
   return 0;
 }
@@ -125,13 +126,13 @@ resolve (Fixture *f, const char *names, guint timeout_ms)
   for (char **word = words; *word; word++)
     if (**word)
       g_ptr_array_add (hosts, g_strdup (*word));
-  return ks_resolve_hosts (hosts, timeout_ms, f->state);
+  return ks_resolve_hosts (hosts, timeout_ms, f->answers);
 }
 
 static void
 assert_known (const Fixture *f, const char *name, const char *expected)
 {
-  const GArray *known = g_hash_table_lookup (f->state->answers, name);
+  const GArray *known = g_hash_table_lookup (f->answers, name);
   g_autofree char *text = known ? ks_test_format_prefixes (known) : g_strdup ("nothing");
 
   assert_string_equal (text, expected);

@@ -7,7 +7,7 @@
 #include <net/if.h>
 #include <sys/stat.h>
 
-#include "ks-situation.h"
+#include "run/ks-situation.h"
 
 #define STRICT "zone=killswitch\n"
 #define SESSION "zone=killswitch-auto\n"

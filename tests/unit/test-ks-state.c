@@ -4,8 +4,9 @@
 #include <glib/gstdio.h>
 #include <sys/stat.h>
 
-#include "input/ks-state.h"
-#include "ks-error.h"
+#include "base/ks-error.h"
+#include "state/ks-state-file.h"
+#include "value/ks-answers.h"
 
 static KsProfile *
 new_profile (const char *uuid, const char *path)
@@ -41,7 +42,7 @@ read_state (const KsTestDirectory *directory, GPtrArray *errors)
 {
   g_autofree char *path = ks_test_path (directory, "state/state");
 
-  return ks_state_read (path, errors);
+  return ks_state_file_read (path, errors);
 }
 
 static void
@@ -50,7 +51,7 @@ write_state (const KsTestDirectory *directory, const KsState *self)
   g_autofree char *path = ks_test_path (directory, "state/state");
   g_autoptr (GError) error = NULL;
 
-  if (!ks_state_write (self, path, &error))
+  if (!ks_state_file_write (self, path, &error))
     fail_msg ("%s", error->message);
 }
 
@@ -224,8 +225,8 @@ state_is_written_only_when_it_changes (void **state G_GNUC_UNUSED)
   struct stat first, second;
 
   ks_state_remember (self, profile);
-  ks_state_add_answers (self, "b.example", addresses);
-  ks_state_add_answers (self, "a.example", addresses);
+  ks_answers_add (self->answers, "b.example", addresses);
+  ks_answers_add (self->answers, "a.example", addresses);
   write_state (directory, self);
   ks_test_set_time (directory, "state/state", 1000);
   assert_int_equal (stat (path, &first), 0);
@@ -252,7 +253,7 @@ state_that_was_read_is_written_as_it_was (void **state G_GNUC_UNUSED)
 
   ks_state_remember (self, first);
   ks_state_remember (self, second);
-  ks_state_add_answers (self, "vpn.example.org", addresses);
+  ks_answers_add (self->answers, "vpn.example.org", addresses);
   write_state (directory, self);
   assert_true (g_file_get_contents (path, &before, NULL, NULL));
   read = read_state (directory, errors);
@@ -271,9 +272,9 @@ state_that_cannot_be_written_is_an_error (void **state G_GNUC_UNUSED)
   g_autoptr (GError) first = NULL, second = NULL;
 
   assert_non_null (inside);
-  assert_false (ks_state_write (self, below_a_file, &first));
+  assert_false (ks_state_file_write (self, below_a_file, &first));
   assert_true (g_error_matches (first, KS_ERROR, KS_ERROR_IO));
-  assert_false (ks_state_write (self, taken, &second)); /* a directory */
+  assert_false (ks_state_file_write (self, taken, &second)); /* a directory */
   assert_true (g_error_matches (second, KS_ERROR, KS_ERROR_IO));
 }
 
@@ -304,8 +305,8 @@ state_forgets_profiles_and_answers_nobody_asks_for (void **state G_GNUC_UNUSED)
   g_ptr_array_add (second->endpoints, ks_endpoint_new ("other.example", 1, IPPROTO_UDP));
   ks_state_remember (self, first);
   ks_state_remember (self, second);
-  ks_state_add_answers (self, "vpn.example.org", addresses);
-  ks_state_add_answers (self, "other.example", addresses);
+  ks_answers_add (self->answers, "vpn.example.org", addresses);
+  ks_answers_add (self->answers, "other.example", addresses);
   g_hash_table_add (keys, (gpointer) KS_TEST_UUID_1);
   ks_state_keep_only (self, keys);
   assert_non_null (ks_state_find (self, KS_TEST_UUID_1));
@@ -321,17 +322,17 @@ state_keeps_the_newest_answers_within_a_limit (void **state G_GNUC_UNUSED)
   const GArray *known;
   KsPrefix newest;
 
-  for (guint i = 0; i < 3 * KS_STATE_MAX_ANSWERS; i++) {
+  for (guint i = 0; i < 3 * KS_ANSWERS_MAX; i++) {
     g_autofree char *text = g_strdup_printf ("203.0.113.%u", i);
     g_autoptr (GArray) addresses = ks_test_prefixes (text);
 
-    assert_true (ks_state_add_answers (self, "h.example", addresses));
-    assert_false (ks_state_add_answers (self, "h.example", addresses));
+    assert_true (ks_answers_add (self->answers, "h.example", addresses));
+    assert_false (ks_answers_add (self->answers, "h.example", addresses));
   }
   known = g_hash_table_lookup (self->answers, "h.example");
   newest = g_array_index (known, KsPrefix, 0);
-  assert_int_equal (known->len, KS_STATE_MAX_ANSWERS);
-  assert_int_equal (newest.bytes[3], 3 * KS_STATE_MAX_ANSWERS - 1);
+  assert_int_equal (known->len, KS_ANSWERS_MAX);
+  assert_int_equal (newest.bytes[3], 3 * KS_ANSWERS_MAX - 1);
 }
 
 int

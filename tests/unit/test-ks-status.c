@@ -3,7 +3,7 @@
 #include "ks-test-nm.h"
 #include "ks-test.h"
 
-#include "ks-error.h"
+#include "base/ks-error.h"
 #include "report/ks-status.h"
 
 #define STRICT "zone=killswitch\n"

@@ -671,7 +671,7 @@ standing_of (const KsConfig *config, const State *state, const Packet *packet)
   for (guint i = 0; i < state->rules->len; i++) {
     const KsRule *rule = &g_array_index (state->rules, KsRule, i);
 
-    if (rule->family != packet->family || !ks_policy_owns_rule (config, rule))
+    if (rule->family != packet->family || !ks_owner_has_rule (config, rule))
       continue;
     standing = ORDINARY;
     if (!matches (rule, packet) || rule->action != FR_ACT_TO_TBL)
@@ -753,13 +753,13 @@ move_on (const State *state, const World *world, const KsConfig *config, GRand *
   guint gone = chance (random, 25) ? FIRST_TUNNEL + g_rand_int_range (random, 0, 8) : 0;
 
   for (guint i = 0; i < state->rules->len; i++)
-    if (ks_policy_owns_rule (config, &g_array_index (state->rules, KsRule, i)))
+    if (ks_owner_has_rule (config, &g_array_index (state->rules, KsRule, i)))
       add_rule (moved, &g_array_index (state->rules, KsRule, i));
   for (guint i = 0; i < state->routes->len; i++) {
     const KsRoute *route = &g_array_index (state->routes, KsRoute, i);
 
     /* the kernel takes the routes of a device that vanishes */
-    if (ks_policy_owns_route (config, route) && !(gone && ks_route_uses (route, gone)))
+    if (ks_owner_has_route (config, route) && !(gone && ks_route_uses (route, gone)))
       add_route (moved, route);
   }
   return moved;
@@ -933,10 +933,10 @@ is_policy (const Situation *situation, const State *state, const KsPolicy *polic
   g_autoptr (GArray) routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
 
   for (guint i = 0; i < state->rules->len; i++)
-    if (ks_policy_owns_rule (situation->config, &g_array_index (state->rules, KsRule, i)))
+    if (ks_owner_has_rule (situation->config, &g_array_index (state->rules, KsRule, i)))
       g_array_append_val (rules, g_array_index (state->rules, KsRule, i));
   for (guint i = 0; i < state->routes->len; i++)
-    if (ks_policy_owns_route (situation->config, &g_array_index (state->routes, KsRoute, i)))
+    if (ks_owner_has_route (situation->config, &g_array_index (state->routes, KsRoute, i)))
       g_array_append_val (routes, g_array_index (state->routes, KsRoute, i));
   g_array_sort (rules, ks_rule_compare);
   g_array_sort (routes, ks_route_compare);

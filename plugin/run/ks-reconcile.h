@@ -5,33 +5,14 @@
  */
 #pragma once
 
-#include "ks-proof.h"
-#include "ks-situation.h"
+#include "run/ks-report.h"
 
 typedef enum {
   KS_RECONCILE_DEFAULT = 0,
   KS_RECONCILE_BOOT = 1 << 0, /* NetworkManager does not run yet: do not ask it */
   KS_RECONCILE_QUICK = 1 << 1, /* NetworkManager waits for us: do not resolve host names */
+  KS_RECONCILE_RELEASE = 1 << 2, /* arm nothing, whatever the markers say */
 } KsReconcileFlags;
-
-/* Of a list of steps: as many as a person reads. */
-#define KS_REPORT_MAX_STEPS 12
-
-typedef struct {
-  KsSituation *situation;
-  KsPolicy *policy;
-  guint changes; /* messages the kernel accepted, the guard's transactions included */
-  guint repairs; /* of them, what nobody but us should change: rules, routes without a device, the guard */
-  GArray *followed; /* of KsRoute: those added by a device, which comes and goes with a tunnel or an uplink */
-  GPtrArray *done; /* of char*: the steps, for messages */
-  KsGuardState guard; /* of ks_reconcile_preview(): what is in place */
-  KsGuardCounters counters; /* of ks_reconcile_preview() */
-  KsProof *proof; /* NULL: not taken */
-  GPtrArray *errors; /* of GError, in order; the situation's come first */
-} KsReport;
-
-void ks_report_free (KsReport *self);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsReport, ks_report_free)
 
 /*
  * Brings the kernel to what the situation asks for. @event may be NULL. Takes
@@ -49,8 +30,3 @@ KsReport *ks_reconcile_preview (const KsPaths *paths, KsSnapshot **snapshot);
 
 /* Takes the proof of a preview: for `check`. FALSE when the kernel could not be asked; the report has the error. */
 gboolean ks_reconcile_prove (KsReport *report, const KsSnapshot *snapshot);
-
-/* Nothing is armed from now on, until ks_resume() or a reboot; everything of ours goes (transfer full). */
-KsReport *ks_release (const KsPaths *paths);
-/* Undoes ks_release() and the kernel command line's nm_killswitch=off, and reconciles (transfer full). */
-KsReport *ks_resume (const KsPaths *paths);

@@ -1,83 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "input/ks-state.h"
+/*
+ * The file that keeps the state: a key file, written as a whole by way of a
+ * temporary file. A disk may lose it or cut it short: what cannot be read is an
+ * empty state, and said.
+ */
+#include "state/ks-state-file.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "input/ks-event.h"
-#include "ks-error.h"
+#include "base/ks-error.h"
+#include "value/ks-interface.h"
 
 #define PROFILE_GROUP "profile "
 #define NUMBERS_GROUP "numbers"
 #define HOST_GROUP "host "
-
-static void
-remembered_free (gpointer data)
-{
-  KsRemembered *self = data;
-
-  ks_profile_free (self->profile);
-  g_free (self->tunnel);
-  g_array_unref (self->prefixes);
-  g_array_unref (self->addresses);
-  g_free (self->session);
-  g_free (self);
-}
-
-static KsRemembered *
-remembered_new (KsProfile *profile)
-{
-  KsRemembered *self = g_new0 (KsRemembered, 1);
-
-  self->profile = profile;
-  self->prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
-  self->addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
-  return self;
-}
-
-KsState *
-ks_state_new (void)
-{
-  KsState *self = g_new0 (KsState, 1);
-
-  self->remembered = g_ptr_array_new_with_free_func (remembered_free);
-  self->answers = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_array_unref);
-  return self;
-}
-
-void
-ks_state_free (KsState *self)
-{
-  g_ptr_array_unref (self->remembered);
-  g_hash_table_unref (self->answers);
-  g_clear_pointer (&self->numbers, ks_config_free);
-  g_free (self);
-}
-
-void
-ks_state_set_numbers (KsState *self, const KsConfig *config)
-{
-  g_clear_pointer (&self->numbers, ks_config_free);
-  self->numbers = ks_config_new ();
-  self->numbers->table = config->table;
-  self->numbers->tunnel_table = config->tunnel_table;
-  self->numbers->uplink_table = config->uplink_table;
-  self->numbers->protocol = config->protocol;
-  self->numbers->priority = config->priority;
-}
-
-KsRemembered *
-ks_state_find (const KsState *self, const char *key)
-{
-  for (guint i = 0; i < self->remembered->len; i++) {
-    KsRemembered *remembered = self->remembered->pdata[i];
-
-    if (g_strcmp0 (ks_profile_key (remembered->profile), key) == 0)
-      return remembered;
-  }
-  return NULL;
-}
 
 /* --- a profile, as lines of a key file --- */
 
@@ -277,7 +215,7 @@ read_remembered (KsState *state, GKeyFile *file, const char *group)
     ks_profile_free (profile);
     return;
   }
-  remembered = remembered_new (profile);
+  remembered = ks_state_add (state, profile);
   remembered->tunnel = get_interface (file, group, "tunnel");
   get_prefixes (file, group, "tunnel-prefixes", remembered->prefixes);
   get_prefixes (file, group, "tunnel-addresses", remembered->addresses);
@@ -285,7 +223,6 @@ read_remembered (KsState *state, GKeyFile *file, const char *group)
   remembered->fwmark = get_number (file, group, "tunnel-fwmark", G_MAXUINT32);
   remembered->session = g_key_file_get_string (file, group, "session", NULL);
   remembered->leaving = g_key_file_get_boolean (file, group, "leaving", NULL);
-  g_ptr_array_add (state->remembered, remembered);
 }
 
 /* We never write an empty file: a disk may leave one after a crash. */
@@ -319,7 +256,7 @@ read_numbers (GKeyFile *file)
 }
 
 KsState *
-ks_state_read (const char *path, GPtrArray *errors)
+ks_state_file_read (const char *path, GPtrArray *errors)
 {
   KsState *state = ks_state_new ();
   g_autoptr (GKeyFile) file = g_key_file_new ();
@@ -387,7 +324,7 @@ format_state (const KsState *self, gsize *length)
 }
 
 gboolean
-ks_state_write (const KsState *self, const char *path, GError **error)
+ks_state_file_write (const KsState *self, const char *path, GError **error)
 {
   gsize length, old_length;
   g_autofree char *text = format_state (self, &length);
@@ -406,120 +343,4 @@ ks_state_write (const KsState *self, const char *path, GError **error)
     return FALSE;
   }
   return TRUE;
-}
-
-/* --- changes --- */
-
-static GArray *
-copy_array (const GArray *array, guint size)
-{
-  GArray *copy = g_array_new (FALSE, FALSE, size);
-
-  g_array_append_vals (copy, array->data, array->len);
-  return copy;
-}
-
-static KsProfile *
-copy_profile (const KsProfile *profile)
-{
-  KsProfile *copy = g_memdup2 (profile, sizeof *profile);
-
-  copy->path = g_strdup (profile->path);
-  copy->uuid = g_strdup (profile->uuid);
-  copy->id = g_strdup (profile->id);
-  copy->type = g_strdup (profile->type);
-  copy->interface = g_strdup (profile->interface);
-  copy->service = g_strdup (profile->service);
-  copy->endpoints = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_endpoint_free);
-  for (guint i = 0; i < profile->endpoints->len; i++) {
-    const KsEndpoint *endpoint = profile->endpoints->pdata[i];
-
-    g_ptr_array_add (copy->endpoints, ks_endpoint_new (endpoint->host, endpoint->port, endpoint->ip_protocol));
-  }
-  copy->prefixes = copy_array (profile->prefixes, sizeof (KsPrefix));
-  copy->nameservers = copy_array (profile->nameservers, sizeof (KsPrefix));
-  copy->uids = copy_array (profile->uids, sizeof (guint32));
-  return copy;
-}
-
-KsRemembered *
-ks_state_remember (KsState *self, const KsProfile *profile)
-{
-  KsRemembered *remembered = ks_state_find (self, ks_profile_key (profile));
-
-  if (!remembered) {
-    remembered = remembered_new (copy_profile (profile));
-    g_ptr_array_add (self->remembered, remembered);
-  } else if (remembered->profile != profile) {
-    ks_profile_free (remembered->profile);
-    remembered->profile = copy_profile (profile);
-  }
-  return remembered;
-}
-
-static gboolean
-is_asked_for (const KsState *self, const char *host)
-{
-  for (guint i = 0; i < self->remembered->len; i++) {
-    const KsRemembered *remembered = self->remembered->pdata[i];
-
-    for (guint j = 0; j < remembered->profile->endpoints->len; j++)
-      if (strcmp (((const KsEndpoint *) remembered->profile->endpoints->pdata[j])->host, host) == 0)
-        return TRUE;
-  }
-  return FALSE;
-}
-
-void
-ks_state_keep_only (KsState *self, GHashTable *keys)
-{
-  GHashTableIter iter;
-  gpointer host;
-
-  for (guint i = self->remembered->len; i-- > 0;) {
-    const KsRemembered *remembered = self->remembered->pdata[i];
-
-    if (!g_hash_table_contains (keys, ks_profile_key (remembered->profile)))
-      g_ptr_array_remove_index (self->remembered, i);
-  }
-  g_hash_table_iter_init (&iter, self->answers);
-  while (g_hash_table_iter_next (&iter, &host, NULL))
-    if (!is_asked_for (self, host))
-      g_hash_table_iter_remove (&iter);
-}
-
-gboolean
-ks_state_add_answers (KsState *self, const char *host, const GArray *addresses)
-{
-  GArray *known = g_hash_table_lookup (self->answers, host);
-  GArray *merged;
-  gboolean is_news = FALSE;
-
-  for (guint i = 0; i < addresses->len && !is_news; i++)
-    is_news = !known || !ks_prefix_array_contains (known, &g_array_index (addresses, KsPrefix, i));
-  if (!is_news)
-    return FALSE;
-  merged = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
-  for (guint i = 0; i < addresses->len; i++)
-    ks_prefix_array_add (merged, &g_array_index (addresses, KsPrefix, i));
-  for (guint i = 0; known && i < known->len; i++)
-    ks_prefix_array_add (merged, &g_array_index (known, KsPrefix, i));
-  if (merged->len > KS_STATE_MAX_ANSWERS)
-    g_array_set_size (merged, KS_STATE_MAX_ANSWERS);
-  g_hash_table_insert (self->answers, g_strdup (host), merged);
-  return TRUE;
-}
-
-gboolean
-ks_state_merge_answers (KsState *self, const KsState *other)
-{
-  GHashTableIter iter;
-  gpointer host, addresses;
-  gboolean is_news = FALSE;
-
-  g_hash_table_iter_init (&iter, other->answers);
-  while (g_hash_table_iter_next (&iter, &host, &addresses))
-    if (ks_state_add_answers (self, host, addresses))
-      is_news = TRUE;
-  return is_news;
 }

@@ -1,54 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ks-reconcile.h"
+#include "run/ks-reconcile.h"
 
 #include <unistd.h>
 
+#include "base/ks-error.h"
+#include "base/ks-lock.h"
 #include "input/ks-resolve.h"
-#include "ks-error.h"
-#include "ks-lock.h"
+#include "state/ks-marker.h"
+#include "value/ks-answers.h"
 
 /* A device may vanish, or main change, between the dump and a step: then look again. */
 #define MAX_PASSES 4
 /* Runs are short; one that holds the lock for this long is stuck. */
 #define LOCK_TIMEOUT_MS 15000
 #define RESOLVE_TIMEOUT_MS 4000
-
-static KsReport *
-report_new (void)
-{
-  KsReport *self = g_new0 (KsReport, 1);
-
-  self->errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
-  self->done = g_ptr_array_new_with_free_func (g_free);
-  self->followed = g_array_new (FALSE, FALSE, sizeof (KsRoute));
-  return self;
-}
-
-void
-ks_report_free (KsReport *self)
-{
-  g_clear_pointer (&self->situation, ks_situation_free);
-  g_clear_pointer (&self->policy, ks_policy_free);
-  g_clear_pointer (&self->proof, ks_proof_free);
-  g_ptr_array_unref (self->errors);
-  g_ptr_array_unref (self->done);
-  g_array_unref (self->followed);
-  g_free (self);
-}
-
-static void
-take_errors (KsReport *report, GPtrArray *errors)
-{
-  for (guint i = 0; i < errors->len; i++)
-    g_ptr_array_add (report->errors, g_error_copy (errors->pdata[i]));
-}
-
-static void
-take_error (KsReport *report, GError **error)
-{
-  if (*error)
-    g_ptr_array_add (report->errors, g_steal_pointer (error));
-}
 
 /*
  * Puts the guard in place or takes it away. Without NetworkManager's answer
@@ -65,7 +30,7 @@ apply_guard (KsReport *report, const KsPaths *paths)
       && ks_guard_inspect (report->policy, state, NULL, NULL) == KS_GUARD_DIFFERS)
     return;
   if (!ks_guard_apply (report->policy, state, &transactions, &error))
-    take_error (report, &error);
+    ks_report_take_error (report, &error);
   report->changes += transactions;
   report->repairs += transactions;
   if (transactions > 0)
@@ -78,7 +43,7 @@ take_proof (KsReport *report, const KsSnapshot *snapshot, KsGuardState guard)
   g_autoptr (GError) error = NULL;
 
   report->proof = ks_proof_take (report->policy, snapshot, guard, &error);
-  take_error (report, &error);
+  ks_report_take_error (report, &error);
   return report->proof != NULL;
 }
 
@@ -102,7 +67,7 @@ prove (KsReport *report, const KsPaths *paths, KsKernel *kernel)
     g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL,
                  "%u of %u probes would get out past the kill switch: `nm-killswitch check` shows which",
                  ks_proof_count_unwanted (report->proof, report->policy), report->proof->probes->len);
-  take_error (report, &error);
+  ks_report_take_error (report, &error);
 }
 
 /* One dump, difference and application. Returns whether there is nothing left to do. */
@@ -143,13 +108,13 @@ apply_routing (KsReport *report, KsKernel *kernel, KsSnapshot **snapshot)
     if (pass == MAX_PASSES) {
       if (!error)
         g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL, "somebody else keeps changing our rules or routes");
-      take_error (report, &error);
+      ks_report_take_error (report, &error);
       return;
     }
     g_clear_pointer (snapshot, ks_snapshot_free);
     *snapshot = ks_kernel_dump (kernel, report->situation->config, error ? NULL : &error);
     if (!*snapshot) {
-      take_error (report, &error);
+      ks_report_take_error (report, &error);
       return;
     }
   }
@@ -208,7 +173,7 @@ remove_former (KsReport *report, KsKernel *kernel)
     return; /* what replaces it may be incomplete; nobody is kept from turning it off */
   snapshot = ks_kernel_dump (kernel, former, &error);
   if (!snapshot) {
-    take_error (report, &error);
+    ks_report_take_error (report, &error);
     return;
   }
   nothing.armed = g_ptr_array_new ();
@@ -219,12 +184,12 @@ remove_former (KsReport *report, KsKernel *kernel)
     const KsStep *step = &g_array_index (plan, KsStep, i);
     gboolean is_rule = step->kind == KS_STEP_DELETE_RULE;
 
-    if (is_rule ? ks_policy_owns_rule (situation->config, &step->rule)
-                : ks_policy_owns_route (situation->config, &step->route))
+    if (is_rule ? ks_owner_has_rule (situation->config, &step->rule)
+                : ks_owner_has_route (situation->config, &step->route))
       g_array_remove_index (plan, i); /* ours under the new numbers too: the other difference has dealt with it */
   }
   if (!ks_kernel_apply (kernel, plan, &report->changes, &error))
-    take_error (report, &error);
+    ks_report_take_error (report, &error);
 }
 
 /* Has nm-killswitch-names.path ask again and again. Nothing but time is lost when that fails. */
@@ -232,29 +197,30 @@ static void
 update_names_marker (const KsSituation *situation, const KsPaths *paths)
 {
   if (ks_situation_awaits_names (situation))
-    ks_paths_make_marker (paths, KS_NAMES_NAME, NULL);
+    ks_marker_make (paths, KS_MARKER_NAMES, NULL);
   else
-    ks_paths_remove_marker (paths, KS_NAMES_NAME, NULL);
+    ks_marker_remove (paths, KS_MARKER_NAMES, NULL);
 }
 
 /* @answers, nullable, is what the servers' names were resolved to meanwhile. */
 static void
 reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags,
-                  const KsState *answers)
+                  GHashTable *answers)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (KsKernel) kernel = NULL;
   KsSnapshot *snapshot;
 
-  report->situation =
-    ks_situation_read (paths, event, flags & KS_RECONCILE_BOOT ? KS_READ_NO_NETWORK : KS_READ_DEFAULT);
+  report->situation = ks_situation_read (paths, event,
+                                         (flags & KS_RECONCILE_BOOT ? KS_READ_NO_NETWORK : 0)
+                                           | (flags & KS_RECONCILE_RELEASE ? KS_READ_RELEASED : 0));
   if (answers)
-    ks_state_merge_answers (report->situation->state, answers);
-  take_errors (report, report->situation->errors);
+    ks_answers_merge (report->situation->state->answers, answers);
+  ks_report_take_errors (report, report->situation->errors);
   kernel = ks_kernel_new (&error);
   snapshot = kernel ? ks_kernel_dump (kernel, report->situation->config, &error) : NULL;
   if (!snapshot) {
-    take_error (report, &error);
+    ks_report_take_error (report, &error);
     guard_alone (report, paths);
     return;
   }
@@ -265,7 +231,7 @@ reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, 
     ks_state_set_numbers (report->situation->state, report->situation->config);
   prove (report, paths, kernel);
   if (!ks_situation_save (report->situation, paths, &error))
-    take_error (report, &error);
+    ks_report_take_error (report, &error);
   update_names_marker (report->situation, paths);
 }
 
@@ -277,20 +243,20 @@ check_privileges (KsReport *report)
   if (geteuid () == 0)
     return TRUE;
   g_set_error (&error, KS_ERROR, KS_ERROR_PERMISSION, "this needs root: profiles and routing rules are root's");
-  take_error (report, &error);
+  ks_report_take_error (report, &error);
   return FALSE;
 }
 
 /* One run under the lock. */
 static KsReport *
-run (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, const KsState *answers)
+run (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, GHashTable *answers)
 {
-  KsReport *report = report_new ();
+  KsReport *report = ks_report_new ();
   g_autoptr (GError) error = NULL;
   /* without a lock (a full disk, say) two runs may undo each other's steps, but neither opens anything: go on */
   int lock = ks_lock_take (paths, LOCK_TIMEOUT_MS, &error);
 
-  take_error (report, &error);
+  ks_report_take_error (report, &error);
   reconcile_locked (report, paths, event, flags, answers);
   ks_lock_release (lock);
   return report;
@@ -316,9 +282,9 @@ join_reports (KsReport *earlier, KsReport *later)
 KsReport *
 ks_reconcile (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags)
 {
-  g_autoptr (KsReport) report = report_new ();
+  g_autoptr (KsReport) report = ks_report_new ();
   g_autoptr (GPtrArray) hosts = NULL;
-  g_autoptr (KsState) answers = NULL;
+  g_autoptr (GHashTable) answers = NULL;
 
   if (!check_privileges (report))
     return g_steal_pointer (&report);
@@ -328,9 +294,9 @@ ks_reconcile (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags
     return g_steal_pointer (&report);
 
   hosts = ks_situation_hosts (report->situation);
-  answers = ks_state_new ();
+  answers = ks_answers_new ();
   if (!ks_resolve_hosts (hosts, RESOLVE_TIMEOUT_MS, answers)
-      || !ks_state_merge_answers (report->situation->state, answers))
+      || !ks_answers_merge (report->situation->state->answers, answers))
     return g_steal_pointer (&report);
   /* the event is over by now: what NetworkManager says counts */
   return join_reports (g_steal_pointer (&report), run (paths, NULL, flags, answers));
@@ -339,7 +305,7 @@ ks_reconcile (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags
 KsReport *
 ks_reconcile_preview (const KsPaths *paths, KsSnapshot **snapshot)
 {
-  KsReport *report = report_new ();
+  KsReport *report = ks_report_new ();
   g_autoptr (GError) error = NULL;
   g_autoptr (KsKernel) kernel = NULL;
   g_autoptr (KsSnapshot) held = NULL;
@@ -349,16 +315,16 @@ ks_reconcile_preview (const KsPaths *paths, KsSnapshot **snapshot)
   if (!check_privileges (report))
     return report;
   report->situation = ks_situation_read (paths, NULL, KS_READ_DEFAULT);
-  take_errors (report, report->situation->errors);
+  ks_report_take_errors (report, report->situation->errors);
   kernel = ks_kernel_new (&error);
   held = kernel ? ks_kernel_dump (kernel, report->situation->config, &error) : NULL;
-  take_error (report, &error);
+  ks_report_take_error (report, &error);
   if (!held)
     return report;
   ks_situation_find_tunnels (report->situation, kernel, held, NULL);
   report->policy = ks_situation_policy (report->situation, held);
   report->guard = ks_guard_inspect (report->policy, state, &report->counters, &error);
-  take_error (report, &error);
+  ks_report_take_error (report, &error);
   *snapshot = g_steal_pointer (&held);
   return report;
 }
@@ -367,44 +333,4 @@ gboolean
 ks_reconcile_prove (KsReport *report, const KsSnapshot *snapshot)
 {
   return take_proof (report, snapshot, report->guard);
-}
-
-/* --- release and resume --- */
-
-KsReport *
-ks_release (const KsPaths *paths)
-{
-  KsReport *report = report_new ();
-  g_autoptr (GError) error = NULL;
-  int lock;
-
-  if (!check_privileges (report))
-    return report;
-  lock = ks_lock_take (paths, LOCK_TIMEOUT_MS, &error);
-  take_error (report, &error);
-  ks_paths_remove_marker (paths, KS_RESUMED_NAME, NULL);
-  /* a full /run must not keep the person off-line: release now, even if an event will arm again */
-  if (!ks_paths_make_marker (paths, KS_RELEASED_NAME, &error))
-    take_error (report, &error);
-  reconcile_locked (report, paths, NULL, KS_RECONCILE_QUICK, NULL);
-  ks_lock_release (lock);
-  return report;
-}
-
-KsReport *
-ks_resume (const KsPaths *paths)
-{
-  KsReport *report = report_new ();
-  KsReport *result;
-  g_autoptr (GError) error = NULL;
-
-  if (!check_privileges (report))
-    return report;
-  if (!ks_paths_remove_marker (paths, KS_RELEASED_NAME, &error)
-      || !ks_paths_make_marker (paths, KS_RESUMED_NAME, &error))
-    take_error (report, &error);
-  result = ks_reconcile (paths, NULL, KS_RECONCILE_DEFAULT);
-  take_errors (result, report->errors);
-  ks_report_free (report);
-  return result;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ks-proof.h"
+#include "run/ks-proof.h"
 
-#include "ks-error.h"
+#include "base/ks-error.h"
 
 /* Documentation addresses (RFC 5737, RFC 3849): public to every rule of ours, and nobody's. One in each half. */
 static const char *const targets[] = { "198.51.100.1", "100.1.2.3", "2001:db8::1", "2a00::1" };

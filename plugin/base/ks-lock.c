@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ks-lock.h"
+#include "base/ks-lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "ks-error.h"
+#include "base/ks-error.h"
 
 #define POLL_MICROSECONDS 5000
 

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "ks-reconcile.h"
+#include "run/ks-reconcile.h"
 
 /*
  * Reads the notifications that wait on @sockets and reconciles until nothing

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "ks-paths.h"
+#include "base/ks-paths.h"
 
 /*
  * Takes the lock, waiting up to @timeout_ms milliseconds. Returns a file

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ks-error.h"
+#include "base/ks-error.h"
 
 /* clang-format off */
 G_DEFINE_QUARK (ks-error-quark, ks_error)

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "ks-reconcile.h"
+#include "run/ks-reconcile.h"
 
 /*
  * As ks_reconcile() without an event, again for as long as profiles or

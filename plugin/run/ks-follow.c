@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ks-follow.h"
+#include "run/ks-follow.h"
 
 #include <inttypes.h>
 #include <sys/stat.h>

@@ -45,10 +45,10 @@
  * Indices and addresses are written as numbers, protocols too: /etc/protocols
  * may be missing. No name comes into the text, so none can be made to break it.
  */
+#include "policy/ks-guard-format.h"
+
 #include <stdarg.h>
 #include <string.h>
-
-#include "kernel/ks-guard.h"
 
 /* (uid_t) -1: nobody can have it */
 #define NO_UID G_MAXUINT32
@@ -292,14 +292,14 @@ sender_of (const KsPolicy *policy, const KsTransport *transport)
 }
 
 static void
-append_address (GString *out, const KsPrefix *prefix, const char *direction)
+append_address (GString *out, const KsPrefix *prefix)
 {
   g_autofree char *text = NULL;
 
   if (!ks_prefix_is_set (prefix) || prefix->length == 0)
     return;
   text = format_prefix (prefix);
-  g_string_append_printf (out, "%s %s %s ", prefix->family == AF_INET6 ? "ip6" : "ip", direction, text);
+  g_string_append_printf (out, "%s daddr %s ", prefix->family == AF_INET6 ? "ip6" : "ip", text);
 }
 
 /* What the packet looks like, without who sent it: "meta nfproto ipv4 ip daddr 203.0.113.10 ... " (transfer full). */
@@ -309,8 +309,7 @@ format_selector (const KsTransport *transport)
   GString *out = g_string_new (NULL);
 
   g_string_append_printf (out, "meta nfproto %s ", transport->family == AF_INET6 ? "ipv6" : "ipv4");
-  append_address (out, &transport->to, "daddr");
-  append_address (out, &transport->from, "saddr");
+  append_address (out, &transport->to);
   if (transport->ip_protocol)
     g_string_append_printf (out, "meta l4proto %u ", transport->ip_protocol);
   else if (transport->sport || transport->dport)

@@ -5,7 +5,7 @@
  * waits, twice as long each time, so that two programs do not chase each other
  * at full speed. The wait is short enough for a run to end soon.
  */
-#include "ks-heal.h"
+#include "run/ks-heal.h"
 
 #include <string.h>
 

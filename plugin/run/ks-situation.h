@@ -5,15 +5,16 @@
  */
 #pragma once
 
+#include "base/ks-paths.h"
 #include "input/ks-event.h"
 #include "input/ks-network.h"
-#include "input/ks-state.h"
 #include "kernel/ks-kernel.h"
-#include "ks-paths.h"
+#include "state/ks-state.h"
 
 typedef enum {
   KS_READ_DEFAULT = 0,
   KS_READ_NO_NETWORK = 1 << 0, /* boot: there is no NetworkManager yet */
+  KS_READ_RELEASED = 1 << 1, /* arm nothing, whatever the markers say */
 } KsReadFlags;
 
 typedef struct {

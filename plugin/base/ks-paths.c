@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/ks-paths.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+
+#include "base/ks-error.h"
+
+/* NetworkManager's own, highest precedence first. */
+static const KsProfileDirectory profile_directories[] = {
+  { "/run/NetworkManager/system-connections", FALSE, TRUE },
+  { KS_SYSCONFDIR "/NetworkManager/system-connections", TRUE, TRUE },
+  { "/usr/lib/NetworkManager/system-connections", FALSE, FALSE },
+  { NULL, FALSE, FALSE },
+};
+
+const KsPaths ks_paths_default = {
+  .config = KS_SYSCONFDIR "/nm-killswitch.conf",
+  .profiles = profile_directories,
+  .state = KS_LOCALSTATEDIR "/lib/nm-killswitch/state",
+  .runtime = KS_RUNSTATEDIR "/nm-killswitch",
+  .command_line = "/proc/cmdline",
+  .boot_id = "/proc/sys/kernel/random/boot_id",
+};
+
+char *
+ks_paths_runtime (const KsPaths *self, const char *name)
+{
+  return g_build_filename (self->runtime, name, NULL);
+}
+
+gboolean
+ks_paths_make_runtime (const KsPaths *self, GError **error)
+{
+  if (g_mkdir_with_parents (self->runtime, 0755) == 0)
+    return TRUE;
+  g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot make %s: %s", self->runtime, g_strerror (errno));
+  return FALSE;
+}
+
+char *
+ks_paths_read_line (const char *path)
+{
+  g_autofree char *text = NULL;
+
+  return g_file_get_contents (path, &text, NULL, NULL) ? g_strdup (g_strstrip (text)) : NULL;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The guard, the nftables table `inet nm_killswitch`, as text: derived from the
+ * policy and nothing else. ks-guard-format.c opens with its specification.
+ */
+#pragma once
+
+#include "policy/ks-policy.h"
+
+#define KS_GUARD_TABLE "nm_killswitch"
+
+typedef struct {
+  guint64 packets;
+  guint64 bytes;
+} KsGuardCounter;
+
+/* What the guard has dropped; kept when the guard is replaced, lost when it is removed. */
+typedef struct {
+  KsGuardCounter output; /* on its way out: the host's own, and forwarded packets another table let through */
+  KsGuardCounter forward; /* forwarded */
+  KsGuardCounter input; /* for a tunnel's address, arriving elsewhere */
+} KsGuardCounters;
+
+/*
+ * The transaction that installs the guard, for libnftables; NULL when @policy
+ * wants none. Pure: the same policy gives the same bytes. @counters, nullable,
+ * is what the counters start from (transfer full).
+ */
+char *ks_guard_format (const KsPolicy *policy, const KsGuardCounters *counters);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "policy/ks-owner.h"
+
+gboolean
+ks_owner_has_rule (const KsConfig *config, const KsRule *rule)
+{
+  gboolean in_window = rule->priority >= config->priority && rule->priority - config->priority < KS_PRIORITY_WINDOW;
+  gboolean is_jump =
+    rule->action == FR_ACT_GOTO && rule->goto_target == config->priority && rule->priority < config->priority;
+
+  return rule->protocol == config->protocol && (in_window || is_jump);
+}
+
+gboolean
+ks_owner_has_bypass (const KsConfig *config, const KsRoute *route)
+{
+  return route->table == RT_TABLE_MAIN && route->protocol == config->protocol && route->type == RTN_UNICAST
+         && ks_prefix_is_host (&route->dst);
+}
+
+gboolean
+ks_owner_has_route (const KsConfig *config, const KsRoute *route)
+{
+  if (route->protocol != config->protocol)
+    return FALSE;
+  return route->table == config->table || route->table == config->tunnel_table || route->table == config->uplink_table
+         || ks_owner_has_bypass (config, route);
+}

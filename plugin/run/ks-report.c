@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "run/ks-report.h"
+
+KsReport *
+ks_report_new (void)
+{
+  KsReport *self = g_new0 (KsReport, 1);
+
+  self->errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
+  self->done = g_ptr_array_new_with_free_func (g_free);
+  self->followed = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+  return self;
+}
+
+void
+ks_report_free (KsReport *self)
+{
+  g_clear_pointer (&self->situation, ks_situation_free);
+  g_clear_pointer (&self->policy, ks_policy_free);
+  g_clear_pointer (&self->proof, ks_proof_free);
+  g_ptr_array_unref (self->errors);
+  g_ptr_array_unref (self->done);
+  g_array_unref (self->followed);
+  g_free (self);
+}
+
+void
+ks_report_take_errors (KsReport *self, const GPtrArray *errors)
+{
+  for (guint i = 0; i < errors->len; i++)
+    g_ptr_array_add (self->errors, g_error_copy (errors->pdata[i]));
+}
+
+void
+ks_report_take_error (KsReport *self, GError **error)
+{
+  if (*error)
+    g_ptr_array_add (self->errors, g_steal_pointer (error));
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The report of a run: what was found, what was done, and what went wrong.
+ */
+#pragma once
+
+#include "run/ks-proof.h"
+#include "run/ks-situation.h"
+
+/* Of a list of steps: as many as a person reads. */
+#define KS_REPORT_MAX_STEPS 12
+
+typedef struct {
+  KsSituation *situation;
+  KsPolicy *policy;
+  guint changes; /* messages the kernel accepted, the guard's transactions included */
+  guint repairs; /* of them, what nobody but us should change: rules, routes without a device, the guard */
+  GArray *followed; /* of KsRoute: those added by a device, which comes and goes with a tunnel or an uplink */
+  GPtrArray *done; /* of char*: the steps, for messages */
+  KsGuardState guard; /* of ks_reconcile_preview(): what is in place */
+  KsGuardCounters counters; /* of ks_reconcile_preview() */
+  KsProof *proof; /* NULL: not taken */
+  GPtrArray *errors; /* of GError, in order; the situation's come first */
+} KsReport;
+
+KsReport *ks_report_new (void);
+void ks_report_free (KsReport *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsReport, ks_report_free)
+
+/* Appends copies of @errors (of GError). */
+void ks_report_take_errors (KsReport *self, const GPtrArray *errors);
+/* Appends *@error and clears it; nothing when it is NULL. */
+void ks_report_take_error (KsReport *self, GError **error);

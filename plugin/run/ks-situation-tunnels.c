@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The tunnels: NetworkManager's answer checked against the kernel's devices;
+ * without one, what our own routes, the event and memory tell.
+ */
+#include "run/ks-situation.h"
+
+static gboolean
+is_armed (const KsSituation *self, const char *key)
+{
+  for (guint i = 0; i < self->armed->len; i++)
+    if (g_strcmp0 (ks_profile_key (self->armed->pdata[i]), key) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+static void
+take_network_tunnels (KsSituation *self, KsKernel *kernel)
+{
+  for (guint i = 0; i < self->network->tunnels->len;) {
+    KsTunnel *tunnel = self->network->tunnels->pdata[i];
+
+    tunnel->ifindex = is_armed (self, tunnel->key) ? ks_kernel_link_index (kernel, tunnel->interface) : 0;
+    if (tunnel->ifindex)
+      g_ptr_array_add (self->tunnels, g_ptr_array_steal_index (self->network->tunnels, i));
+    else
+      i++;
+  }
+}
+
+/* Whether @event says that the device @interface is going away, or coming. */
+static gboolean
+names_interface (const KsEvent *event, const char *interface)
+{
+  return event && (g_strcmp0 (event->interface, interface) == 0 || g_strcmp0 (event->vpn_interface, interface) == 0);
+}
+
+static gboolean
+is_coming (const KsEvent *event)
+{
+  switch (event ? event->action : KS_ACTION_UNKNOWN) {
+  case KS_ACTION_PRE_UP:
+  case KS_ACTION_UP:
+  case KS_ACTION_VPN_PRE_UP:
+  case KS_ACTION_VPN_UP:
+    return TRUE;
+  default:
+    return FALSE;
+  }
+}
+
+/* Whether the event is about a plugin VPN: its interface may be the one the VPN runs over. */
+static gboolean
+is_vpn_action (const KsEvent *event)
+{
+  return event->action == KS_ACTION_VPN_PRE_UP || event->action == KS_ACTION_VPN_UP;
+}
+
+/* What our own routes by a device tell of it. */
+static gboolean
+describe_from_routes (const KsConfig *config, const KsSnapshot *snapshot, KsTunnel *tunnel)
+{
+  gboolean found = FALSE;
+
+  for (guint i = 0; i < snapshot->routes->len; i++) {
+    const KsRoute *route = &g_array_index (snapshot->routes, KsRoute, i);
+
+    if (!ks_owner_has_route (config, route) || route->table == config->uplink_table
+        || !ks_route_uses (route, tunnel->ifindex))
+      continue;
+    if (!ks_route_is_default (route)) {
+      ks_tunnel_add_prefix (tunnel, &route->dst, &route->nexthops[0].gateway);
+      continue;
+    }
+    found = TRUE;
+    if (route->family == AF_INET) {
+      tunnel->has_ipv4 = TRUE;
+      tunnel->gateway4 = route->nexthops[0].gateway;
+    } else {
+      tunnel->has_ipv6 = TRUE;
+      tunnel->gateway6 = route->nexthops[0].gateway;
+    }
+  }
+  return found;
+}
+
+static void
+describe_from_event (KsTunnel *tunnel, const KsEvent *event)
+{
+  for (guint i = 0; i < event->addresses->len; i++) {
+    const KsPrefix *address = &g_array_index (event->addresses, KsPrefix, i);
+
+    if (ks_prefix_is_link_local (address))
+      continue;
+    if (address->family == AF_INET)
+      tunnel->has_ipv4 = TRUE;
+    else
+      tunnel->has_ipv6 = TRUE;
+    ks_prefix_array_add (tunnel->addresses, address);
+    if (!ks_prefix_is_host (address))
+      ks_tunnel_add_prefix (tunnel, address, NULL);
+  }
+  if (ks_prefix_is_set (&event->gateway4))
+    tunnel->gateway4 = event->gateway4;
+  if (ks_prefix_is_set (&event->gateway6))
+    tunnel->gateway6 = event->gateway6;
+  for (guint i = 0; i < event->nameservers->len; i++)
+    ks_prefix_array_add (tunnel->nameservers, &g_array_index (event->nameservers, KsPrefix, i));
+}
+
+/*
+ * Without NetworkManager's answer: a device that our own routes use already
+ * (its index is unique until the next boot), or that the event brings up for
+ * an armed profile. A name alone is not enough: another program's tun0 is no
+ * tunnel of ours.
+ */
+static void
+guess_tunnel (KsSituation *self, KsKernel *kernel, const KsSnapshot *snapshot, const KsEvent *event,
+              const KsProfile *profile)
+{
+  const KsRemembered *remembered = ks_state_find (self->state, ks_profile_key (profile));
+  gboolean is_ours = ks_event_is_of (event, profile);
+  const char *interface = remembered ? remembered->tunnel : NULL;
+  g_autoptr (KsTunnel) tunnel = NULL;
+  gboolean is_known;
+
+  /* of a plugin VPN without a device of its own the event names the uplink: that is no tunnel */
+  if (is_ours && is_coming (event))
+    interface = is_vpn_action (event) ? event->vpn_interface : event->interface;
+  if (!interface || (event && ks_event_is_down (event) && names_interface (event, interface)))
+    return;
+  tunnel = ks_tunnel_new (ks_profile_key (profile), interface);
+  tunnel->ifindex = ks_kernel_link_index (kernel, interface);
+  if (!tunnel->ifindex)
+    return;
+  is_known = describe_from_routes (self->config, snapshot, tunnel);
+  if (remembered && g_strcmp0 (remembered->tunnel, interface) == 0) {
+    tunnel->listen_port = remembered->listen_port;
+    tunnel->fwmark = remembered->fwmark;
+    g_array_append_vals (tunnel->addresses, remembered->addresses->data, remembered->addresses->len);
+  }
+  if (is_ours && is_coming (event)) {
+    describe_from_event (tunnel, event);
+    is_known = TRUE;
+  }
+  if (is_known)
+    g_ptr_array_add (self->tunnels, g_steal_pointer (&tunnel));
+}
+
+static void
+remember_tunnels (KsSituation *self)
+{
+  for (guint i = 0; i < self->tunnels->len; i++) {
+    const KsTunnel *tunnel = self->tunnels->pdata[i];
+    KsRemembered *remembered = ks_state_find (self->state, tunnel->key);
+
+    if (!remembered)
+      continue;
+    g_free (remembered->tunnel);
+    remembered->tunnel = g_strdup (tunnel->interface);
+    remembered->listen_port = tunnel->listen_port;
+    remembered->fwmark = tunnel->fwmark;
+    g_array_set_size (remembered->addresses, 0);
+    g_array_append_vals (remembered->addresses, tunnel->addresses->data, tunnel->addresses->len);
+    if (tunnel->prefixes->len == 0 && tunnel->nameservers->len == 0)
+      continue;
+    g_array_set_size (remembered->prefixes, 0);
+    for (guint j = 0; j < tunnel->prefixes->len; j++)
+      ks_prefix_array_add (remembered->prefixes, &g_array_index (tunnel->prefixes, KsPrefix, j));
+    for (guint j = 0; j < tunnel->nameservers->len; j++)
+      ks_prefix_array_add (remembered->prefixes, &g_array_index (tunnel->nameservers, KsPrefix, j));
+  }
+}
+
+void
+ks_situation_find_tunnels (KsSituation *self, KsKernel *kernel, const KsSnapshot *snapshot, const KsEvent *event)
+{
+  g_ptr_array_set_size (self->tunnels, 0);
+  if (self->network) {
+    take_network_tunnels (self, kernel);
+  } else {
+    for (guint i = 0; i < self->armed->len; i++)
+      guess_tunnel (self, kernel, snapshot, event, self->armed->pdata[i]);
+  }
+  remember_tunnels (self);
+}

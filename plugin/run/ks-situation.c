@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "run/ks-situation.h"
+
+#include <pwd.h>
+
+#include "input/ks-config-read.h"
+#include "input/ks-profile-read.h"
+#include "run/ks-session.h"
+#include "state/ks-marker.h"
+#include "state/ks-state-file.h"
+
+/* For the whole conversation with NetworkManager, which may be stopping and waiting for us. */
+#define NETWORK_TIMEOUT_MS 2000
+
+static void
+arm_profiles (KsSituation *self, const KsEvent *event, const char *boot)
+{
+  for (guint i = 0; i < self->set->profiles->len; i++) {
+    KsProfile *profile = self->set->profiles->pdata[i];
+    KsRemembered *remembered;
+
+    if (!ks_profile_wants (profile))
+      continue;
+    remembered = ks_state_remember (self->state, profile);
+    if (profile->mode == KS_MODE_SESSION)
+      ks_session_update (remembered, self->network, event, boot);
+    if (profile->mode == KS_MODE_STRICT || remembered->session)
+      g_ptr_array_add (self->armed, profile);
+  }
+}
+
+/* Whether @path, or its directory, is among @paths. */
+static gboolean
+is_among (const GPtrArray *paths, const char *path)
+{
+  g_autofree char *directory = g_path_get_dirname (path);
+
+  return g_ptr_array_find_with_equal_func ((GPtrArray *) paths, path, g_str_equal, NULL)
+         || g_ptr_array_find_with_equal_func ((GPtrArray *) paths, directory, g_str_equal, NULL);
+}
+
+/* A file that cannot be read any more, or not be understood, was armed if it was when it could. */
+static void
+arm_remembered (KsSituation *self, const GPtrArray *paths, const char *boot)
+{
+  if (paths->len > 0 && !self->state->is_known)
+    self->is_unclear = TRUE;
+  for (guint i = 0; i < self->state->remembered->len; i++) {
+    KsRemembered *remembered = self->state->remembered->pdata[i];
+
+    if (!is_among (paths, remembered->profile->path)
+        || ks_profile_set_find (self->set, ks_profile_key (remembered->profile)))
+      continue; /* the file is gone, or another one has this profile now */
+    if (remembered->profile->mode == KS_MODE_STRICT || g_strcmp0 (remembered->session, boot) == 0)
+      g_ptr_array_add (self->armed, remembered->profile);
+  }
+}
+
+static GPtrArray *
+candidates (const KsSituation *self)
+{
+  GPtrArray *profiles = g_ptr_array_new ();
+
+  for (guint i = 0; i < self->set->profiles->len; i++)
+    if (ks_profile_wants (self->set->profiles->pdata[i]))
+      g_ptr_array_add (profiles, self->set->profiles->pdata[i]);
+  for (guint i = 0; i < self->state->remembered->len; i++) {
+    KsRemembered *remembered = self->state->remembered->pdata[i];
+
+    if (!ks_profile_set_find (self->set, ks_profile_key (remembered->profile)))
+      g_ptr_array_add (profiles, remembered->profile);
+  }
+  return profiles;
+}
+
+/* What is remembered of profiles that are neither there nor unreadable is over. */
+static void
+forget_gone (KsSituation *self)
+{
+  g_autoptr (GHashTable) keys = g_hash_table_new (g_str_hash, g_str_equal);
+  const GPtrArray *lists[] = { self->set->unreadable, self->set->unclear };
+
+  for (guint i = 0; i < self->set->profiles->len; i++) {
+    const KsProfile *profile = self->set->profiles->pdata[i];
+
+    if (ks_profile_wants (profile))
+      g_hash_table_add (keys, (gpointer) ks_profile_key (profile));
+  }
+  for (guint i = 0; i < self->state->remembered->len; i++) {
+    const KsProfile *profile = ((const KsRemembered *) self->state->remembered->pdata[i])->profile;
+
+    for (guint j = 0; j < G_N_ELEMENTS (lists); j++)
+      if (is_among (lists[j], profile->path) && !ks_profile_set_find (self->set, ks_profile_key (profile)))
+        g_hash_table_add (keys, (gpointer) ks_profile_key (profile));
+  }
+  ks_state_keep_only (self->state, keys);
+}
+
+static void
+read_network (KsSituation *self)
+{
+  g_autoptr (GPtrArray) profiles = candidates (self);
+  g_autoptr (GError) error = NULL;
+
+  if (profiles->len == 0)
+    return;
+  /* its silence is no error: it may not run yet, or wait for us */
+  self->network = ks_network_read (profiles, NETWORK_TIMEOUT_MS, &error);
+  if (!self->network)
+    g_debug ("%s", error->message);
+}
+
+KsSituation *
+ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags)
+{
+  KsSituation *self = g_new0 (KsSituation, 1);
+  g_autofree char *line = ks_paths_read_line (paths->boot_id);
+  const char *boot = line && *line ? line : "unknown";
+
+  self->errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
+  self->armed = g_ptr_array_new ();
+  self->tunnels = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_tunnel_free);
+  self->config = ks_config_read (paths->config, self->errors);
+  self->set = ks_profile_set_read (paths->profiles, self->config, self->errors);
+  self->state = ks_state_file_read (paths->state, self->errors);
+  forget_gone (self);
+  self->is_released = (flags & KS_READ_RELEASED) || ks_marker_is_released (paths);
+  if (self->is_released)
+    return self;
+
+  if (!(flags & KS_READ_NO_NETWORK))
+    read_network (self);
+  arm_profiles (self, event, boot);
+  arm_remembered (self, self->set->unreadable, boot);
+  arm_remembered (self, self->set->unclear, boot);
+  return self;
+}
+
+void
+ks_situation_free (KsSituation *self)
+{
+  g_ptr_array_unref (self->armed);
+  g_ptr_array_unref (self->tunnels);
+  g_clear_pointer (&self->network, ks_network_free);
+  ks_profile_set_free (self->set);
+  ks_state_free (self->state);
+  ks_config_free (self->config);
+  g_ptr_array_unref (self->errors);
+  g_free (self);
+}
+
+/* --- the policy --- */
+
+static void
+add_uid_of (GArray *uids, const char *user)
+{
+  const struct passwd *entry = getpwnam (user);
+
+  if (entry && entry->pw_uid != 0) {
+    guint32 uid = entry->pw_uid;
+
+    g_array_append_val (uids, uid);
+  }
+}
+
+KsPolicy *
+ks_situation_policy (const KsSituation *self, const KsSnapshot *snapshot)
+{
+  g_autoptr (GHashTable) prefixes = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GArray) resolver_uids = g_array_new (FALSE, FALSE, sizeof (guint32));
+  KsPolicyInput input = {
+    .config = self->config,
+    .armed = self->armed,
+    .tunnels = self->tunnels,
+    .resolved = self->state->answers,
+    .remembered = prefixes,
+    .main_routes = snapshot->routes,
+    .rules = snapshot->rules,
+    .no_ipv6 = snapshot->no_ipv6,
+    .resolvers = self->network ? self->network->resolvers : NULL,
+    .resolver_uids = resolver_uids,
+  };
+
+  for (guint i = 0; i < self->state->remembered->len; i++) {
+    const KsRemembered *remembered = self->state->remembered->pdata[i];
+
+    g_hash_table_insert (prefixes, (gpointer) ks_profile_key (remembered->profile), remembered->prefixes);
+  }
+  add_uid_of (resolver_uids, "systemd-resolve");
+  return ks_policy_compute (&input);
+}
+
+KsDiffFlags
+ks_situation_diff_flags (const KsSituation *self)
+{
+  if (self->is_released)
+    return KS_DIFF_DEFAULT;
+  if (self->is_unclear)
+    return KS_DIFF_HOLD;
+  return self->armed->len > 0 && !self->network ? KS_DIFF_HOLD_EXEMPTIONS : KS_DIFF_DEFAULT;
+}
+
+gboolean
+ks_situation_awaits_names (const KsSituation *self)
+{
+  if (!self->network || self->network->resolvers->len == 0)
+    return FALSE;
+  for (guint i = 0; i < self->armed->len; i++) {
+    const KsProfile *profile = self->armed->pdata[i];
+
+    if (profile->vpn_type != KS_VPN_WIREGUARD && ks_endpoint_has_name (profile->endpoints)
+        && !ks_tunnel_find (self->tunnels, ks_profile_key (profile)))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+GPtrArray *
+ks_situation_hosts (const KsSituation *self)
+{
+  GPtrArray *hosts = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; i < self->armed->len; i++)
+    ks_endpoint_collect_names (((const KsProfile *) self->armed->pdata[i])->endpoints, hosts);
+  return hosts;
+}
+
+gboolean
+ks_situation_save (const KsSituation *self, const KsPaths *paths, GError **error)
+{
+  return ks_state_file_write (self->state, paths->state, error);
+}

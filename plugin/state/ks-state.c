@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "state/ks-state.h"
+
+#include <string.h>
+
+#include "value/ks-answers.h"
+
+static void
+remembered_free (gpointer data)
+{
+  KsRemembered *self = data;
+
+  ks_profile_free (self->profile);
+  g_free (self->tunnel);
+  g_array_unref (self->prefixes);
+  g_array_unref (self->addresses);
+  g_free (self->session);
+  g_free (self);
+}
+
+KsRemembered *
+ks_state_add (KsState *state, KsProfile *profile)
+{
+  KsRemembered *self = g_new0 (KsRemembered, 1);
+
+  self->profile = profile;
+  self->prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  self->addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  g_ptr_array_add (state->remembered, self);
+  return self;
+}
+
+KsState *
+ks_state_new (void)
+{
+  KsState *self = g_new0 (KsState, 1);
+
+  self->remembered = g_ptr_array_new_with_free_func (remembered_free);
+  self->answers = ks_answers_new ();
+  return self;
+}
+
+void
+ks_state_free (KsState *self)
+{
+  g_ptr_array_unref (self->remembered);
+  g_hash_table_unref (self->answers);
+  g_clear_pointer (&self->numbers, ks_config_free);
+  g_free (self);
+}
+
+void
+ks_state_set_numbers (KsState *self, const KsConfig *config)
+{
+  g_clear_pointer (&self->numbers, ks_config_free);
+  self->numbers = ks_config_new ();
+  self->numbers->table = config->table;
+  self->numbers->tunnel_table = config->tunnel_table;
+  self->numbers->uplink_table = config->uplink_table;
+  self->numbers->protocol = config->protocol;
+  self->numbers->priority = config->priority;
+}
+
+KsRemembered *
+ks_state_find (const KsState *self, const char *key)
+{
+  for (guint i = 0; i < self->remembered->len; i++) {
+    KsRemembered *remembered = self->remembered->pdata[i];
+
+    if (g_strcmp0 (ks_profile_key (remembered->profile), key) == 0)
+      return remembered;
+  }
+  return NULL;
+}
+
+static GArray *
+copy_array (const GArray *array, guint size)
+{
+  GArray *copy = g_array_new (FALSE, FALSE, size);
+
+  g_array_append_vals (copy, array->data, array->len);
+  return copy;
+}
+
+static KsProfile *
+copy_profile (const KsProfile *profile)
+{
+  KsProfile *copy = g_memdup2 (profile, sizeof *profile);
+
+  copy->path = g_strdup (profile->path);
+  copy->uuid = g_strdup (profile->uuid);
+  copy->id = g_strdup (profile->id);
+  copy->type = g_strdup (profile->type);
+  copy->interface = g_strdup (profile->interface);
+  copy->service = g_strdup (profile->service);
+  copy->endpoints = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_endpoint_free);
+  for (guint i = 0; i < profile->endpoints->len; i++) {
+    const KsEndpoint *endpoint = profile->endpoints->pdata[i];
+
+    g_ptr_array_add (copy->endpoints, ks_endpoint_new (endpoint->host, endpoint->port, endpoint->ip_protocol));
+  }
+  copy->prefixes = copy_array (profile->prefixes, sizeof (KsPrefix));
+  copy->nameservers = copy_array (profile->nameservers, sizeof (KsPrefix));
+  copy->uids = copy_array (profile->uids, sizeof (guint32));
+  return copy;
+}
+
+KsRemembered *
+ks_state_remember (KsState *self, const KsProfile *profile)
+{
+  KsRemembered *remembered = ks_state_find (self, ks_profile_key (profile));
+
+  if (!remembered) {
+    remembered = ks_state_add (self, copy_profile (profile));
+  } else if (remembered->profile != profile) {
+    ks_profile_free (remembered->profile);
+    remembered->profile = copy_profile (profile);
+  }
+  return remembered;
+}
+
+static gboolean
+is_asked_for (const KsState *self, const char *host)
+{
+  for (guint i = 0; i < self->remembered->len; i++) {
+    const KsRemembered *remembered = self->remembered->pdata[i];
+
+    for (guint j = 0; j < remembered->profile->endpoints->len; j++)
+      if (strcmp (((const KsEndpoint *) remembered->profile->endpoints->pdata[j])->host, host) == 0)
+        return TRUE;
+  }
+  return FALSE;
+}
+
+void
+ks_state_keep_only (KsState *self, GHashTable *keys)
+{
+  GHashTableIter iter;
+  gpointer host;
+
+  for (guint i = self->remembered->len; i-- > 0;) {
+    const KsRemembered *remembered = self->remembered->pdata[i];
+
+    if (!g_hash_table_contains (keys, ks_profile_key (remembered->profile)))
+      g_ptr_array_remove_index (self->remembered, i);
+  }
+  g_hash_table_iter_init (&iter, self->answers);
+  while (g_hash_table_iter_next (&iter, &host, NULL))
+    if (!is_asked_for (self, host))
+      g_hash_table_iter_remove (&iter);
+}
