@@ -91,13 +91,13 @@ run_status (int argc, char **argv)
   g_autoptr (KsReport) report = NULL;
   g_autoptr (KsSnapshot) snapshot = NULL;
   g_autofree char *text = NULL;
-  KsStatus status;
+  g_auto (KsStatus) status = { 0 };
   int option;
 
   if (!parse_option (argc, argv, options, &option))
     return usage_error ("status takes --json and nothing else");
   report = ks_reconcile_preview (&ks_paths_default, &snapshot);
-  status = (KsStatus){ .report = report, .snapshot = snapshot };
+  ks_status_init (&status, report, snapshot);
   if (option == 0)
     text = ks_status_format_json (&status);
   else if (report->situation)
@@ -114,7 +114,7 @@ run_check (int argc, char **argv)
 {
   g_autoptr (KsReport) report = NULL;
   g_autoptr (KsSnapshot) snapshot = NULL;
-  KsStatus status;
+  g_auto (KsStatus) status = { 0 };
   g_autofree char *table = NULL;
   g_autofree char *verdict = NULL;
   int option;
@@ -122,7 +122,7 @@ run_check (int argc, char **argv)
   if (!parse_option (argc, argv, NULL, &option))
     return usage_error ("check takes no argument, got '%s'", argv[1]);
   report = ks_reconcile_preview (&ks_paths_default, &snapshot);
-  status = (KsStatus){ .report = report, .snapshot = snapshot };
+  ks_status_init (&status, report, snapshot);
   if (!snapshot || !report->policy || (report->policy->armed && !ks_reconcile_prove (report, snapshot))) {
     print_errors (report);
     return EXIT_ERROR;

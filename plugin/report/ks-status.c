@@ -4,24 +4,23 @@
 #include "base/ks-error.h"
 #include "report/ks-json.h"
 
-/* Steps that `sync` would take now: none when the kernel holds what it should (transfer full; of KsStep). */
-static GArray *
-plan_steps (const KsStatus *self)
+void
+ks_status_init (KsStatus *self, const KsReport *report, const KsSnapshot *snapshot)
 {
-  const KsSituation *situation = self->report->situation;
+  const KsSituation *situation = report->situation;
 
-  if (!self->snapshot || !self->report->policy)
-    return g_array_new (FALSE, FALSE, sizeof (KsStep));
-  return ks_diff_compute (situation->config, self->snapshot->rules, self->snapshot->routes, self->report->policy,
-                          ks_situation_diff_flags (situation));
+  *self = (KsStatus){ .report = report, .snapshot = snapshot };
+  if (snapshot && report->policy)
+    self->plan = ks_diff_compute (situation->config, snapshot->rules, snapshot->routes, report->policy,
+                                  ks_situation_diff_flags (situation));
+  else
+    self->plan = g_array_new (FALSE, FALSE, sizeof (KsStep));
 }
 
-static guint
-missing_steps (const KsStatus *self)
+void
+ks_status_clear (KsStatus *self)
 {
-  g_autoptr (GArray) plan = plan_steps (self);
-
-  return plan->len;
+  g_clear_pointer (&self->plan, g_array_unref);
 }
 
 /* What the guard is, in words. */
@@ -82,7 +81,7 @@ ks_status_word (const KsStatus *self)
     return "unknown";
   if (self->report->situation->is_released)
     return "released";
-  if (missing_steps (self) > 0 || is_guard_wrong (self))
+  if (self->plan->len > 0 || is_guard_wrong (self))
     return "incomplete";
   if (!is_armed (self))
     return "off";
@@ -104,10 +103,9 @@ format_headline (const KsStatus *self, GString *out)
   else if (g_str_equal (word, "off"))
     g_string_append (out, " (no profile asks for it)");
   else if (g_str_equal (word, "incomplete"))
-    g_string_append_printf (out, " (not as they should be: %s%s%s; run `nm-killswitch sync`)",
-                            missing_steps (self) > 0 ? "rules or routes" : "",
-                            missing_steps (self) > 0 && is_guard_wrong (self) ? ", " : "",
-                            is_guard_wrong (self) ? "the guard" : "");
+    g_string_append_printf (
+      out, " (not as they should be: %s%s%s; run `nm-killswitch sync`)", self->plan->len > 0 ? "rules or routes" : "",
+      self->plan->len > 0 && is_guard_wrong (self) ? ", " : "", is_guard_wrong (self) ? "the guard" : "");
   g_string_append_c (out, '\n');
 }
 
@@ -290,7 +288,7 @@ ks_status_format_json (const KsStatus *self)
   ks_json_open (&json, NULL, '{');
   ks_json_string (&json, "version", KS_VERSION);
   ks_json_string (&json, "state", ks_status_word (self));
-  ks_json_number (&json, "differences", missing_steps (self));
+  ks_json_number (&json, "differences", self->plan->len);
   if (situation) {
     ks_json_boolean (&json, "networkmanager", situation->network != NULL);
     json_profiles (&json, situation);
@@ -308,28 +306,26 @@ ks_status_format_json (const KsStatus *self)
 gboolean
 ks_status_is_tight (const KsStatus *self)
 {
-  return self->report->proof && self->report->proof->escapes == 0 && missing_steps (self) == 0
-         && !is_guard_wrong (self);
+  return self->report->proof && self->report->proof->escapes == 0 && self->plan->len == 0 && !is_guard_wrong (self);
 }
 
 char *
 ks_status_format_check (const KsStatus *self)
 {
   const KsProof *proof = self->report->proof;
-  g_autoptr (GArray) plan = plan_steps (self);
   GString *out = g_string_new (NULL);
 
   g_string_append_printf (out, "%u of %u probes get out\n", proof->escapes, proof->probes->len);
   format_guard (self->report, out);
-  if (plan->len > 0)
+  if (self->plan->len > 0)
     g_string_append (out, "Rules or routes are not as they should be; `nm-killswitch sync` would\n");
-  for (guint i = 0; i < plan->len && i < KS_REPORT_MAX_STEPS; i++) {
-    g_autofree char *step = ks_step_format (&g_array_index (plan, KsStep, i));
+  for (guint i = 0; i < self->plan->len && i < KS_REPORT_MAX_STEPS; i++) {
+    g_autofree char *step = ks_step_format (&g_array_index (self->plan, KsStep, i));
 
     g_string_append_printf (out, "  %s\n", step);
   }
-  if (plan->len > KS_REPORT_MAX_STEPS)
-    g_string_append_printf (out, "  and %u more\n", plan->len - KS_REPORT_MAX_STEPS);
+  if (self->plan->len > KS_REPORT_MAX_STEPS)
+    g_string_append_printf (out, "  and %u more\n", self->plan->len - KS_REPORT_MAX_STEPS);
   if (ks_status_is_tight (self))
     g_string_append (out, "Nothing escapes\n");
   return g_string_free (out, FALSE);

@@ -10,7 +10,13 @@
 typedef struct {
   const KsReport *report; /* of ks_reconcile_preview() */
   const KsSnapshot *snapshot; /* NULL when the kernel could not be read */
+  GArray *plan; /* of KsStep: what `sync` would do to rules and routes now; empty when there is nothing to do */
 } KsStatus;
+
+/* Of a report and a snapshot, NULL when the kernel could not be read; both have to live as long as @self. */
+void ks_status_init (KsStatus *self, const KsReport *report, const KsSnapshot *snapshot);
+void ks_status_clear (KsStatus *self);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KsStatus, ks_status_clear)
 
 /* One word for the whole: "off", "released", "protected" (a tunnel is up), "blocking" (none is), "incomplete". */
 const char *ks_status_word (const KsStatus *self);

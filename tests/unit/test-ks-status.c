@@ -26,7 +26,6 @@ fixture_new (void)
   self->report.done = g_ptr_array_new_with_free_func (g_free);
   self->snapshot.rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
   self->snapshot.routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
-  self->status = (KsStatus){ .report = &self->report, .snapshot = &self->snapshot };
   return self;
 }
 
@@ -34,6 +33,7 @@ static void
 fixture_free (Fixture *self)
 {
   ks_test_host_free (self->host);
+  ks_status_clear (&self->status);
   g_clear_pointer (&self->report.situation, ks_situation_free);
   g_clear_pointer (&self->report.policy, ks_policy_free);
   g_clear_pointer (&self->report.proof, ks_proof_free);
@@ -45,6 +45,14 @@ fixture_free (Fixture *self)
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Fixture, fixture_free)
 
+/* Takes the status of what is there now. */
+static void
+take_status (Fixture *self)
+{
+  ks_status_clear (&self->status);
+  ks_status_init (&self->status, &self->report, &self->snapshot);
+}
+
 /* Reads the host, and lets the kernel hold what follows. */
 static void
 look (Fixture *self)
@@ -55,6 +63,7 @@ look (Fixture *self)
   self->report.guard = self->report.policy->guard ? KS_GUARD_IN_PLACE : KS_GUARD_ABSENT;
   g_array_append_vals (self->snapshot.rules, self->report.policy->rules->data, self->report.policy->rules->len);
   g_array_append_vals (self->snapshot.routes, self->report.policy->routes->data, self->report.policy->routes->len);
+  take_status (self);
 }
 
 static void
@@ -133,6 +142,7 @@ status_is_protected_while_a_tunnel_is_up (void **state G_GNUC_UNUSED)
   f->report.guard = KS_GUARD_IN_PLACE;
   g_array_append_vals (f->snapshot.rules, f->report.policy->rules->data, f->report.policy->rules->len);
   g_array_append_vals (f->snapshot.routes, f->report.policy->routes->data, f->report.policy->routes->len);
+  take_status (f);
   assert_string_equal (ks_status_word (&f->status), "protected");
   assert_json_has (f, "\"tunnel\":\"wg0\"");
   assert_text_has (f, "up on wg0\n");
@@ -146,6 +156,7 @@ status_is_incomplete_when_the_kernel_lacks_something (void **state G_GNUC_UNUSED
   write_wireguard (f, "home");
   look (f);
   g_array_remove_index (f->snapshot.rules, 0);
+  take_status (f);
   assert_string_equal (ks_status_word (&f->status), "incomplete");
   assert_json_has (f, "\"differences\":1");
   assert_text_has (f, "incomplete (not as they should be: rules or routes; ");
@@ -184,7 +195,7 @@ status_is_unknown_without_the_kernel (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
 
-  f->status.snapshot = NULL;
+  ks_status_init (&f->status, &f->report, NULL);
   g_ptr_array_add (f->report.errors, g_error_new (KS_ERROR, KS_ERROR_PERMISSION, "this \"needs\"\nroot"));
   assert_string_equal (ks_status_word (&f->status), "unknown");
   assert_json_has (f, "\"errors\":[\"this \\\"needs\\\"\\u000aroot\"]");
