@@ -140,6 +140,14 @@ $(BUILD)/tests/kernel/test-faults.o: ALL_CPPFLAGS += -DKS_FAULTY='"$(abspath $(F
 faulty:
 	+$(Q)$(MAKE) --no-print-directory BUILD=$(FAULTY) FAULTS=1 all
 
+# What tests/kernel/test-boot.c runs, and the name service that the programs must not ask.
+ASKED = $(BUILD)/tests/tools/libnss_asked.so.2
+$(ASKED): tests/tools/nss-asked.c
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) -shared -fPIC -o $@ $<
+$(BUILD)/tests/kernel/test-boot: | $(PROGRAMS) $(ASKED)
+$(BUILD)/tests/kernel/test-boot.o: ALL_CPPFLAGS += -DKS_BUILD='"$(abspath $(BUILD))"'
+
 .PHONY: tests
 tests: $(UNIT_TESTS) $(KERNEL_TESTS)
 
@@ -155,7 +163,7 @@ check: dependencies
 check-unit: $(UNIT_TESTS)
 	tests/run-cmocka $(UNIT_TESTS)
 # The same and what talks to the kernel under the sanitizers, and with what fuzzing has found.
-SANITIZED_TESTS = $(UNIT_TESTS) $(filter-out %/test-faults %/test-ks-selftest,$(KERNEL_TESTS)) $(CORPORA_TEST)
+SANITIZED_TESTS = $(UNIT_TESTS) $(filter-out %/test-boot %/test-faults %/test-ks-selftest,$(KERNEL_TESTS)) $(CORPORA_TEST)
 check-sanitizers:
 	$(MAKE) --no-print-directory SANITIZE=address,undefined sanitized-tests
 sanitized-tests: $(SANITIZED_TESTS)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/ks-error.h"
+#include "base/ks-user.h"
 #include "report/ks-log.h"
 #include "run/ks-reconcile.h"
 
@@ -50,6 +51,7 @@ main (int argc, char **argv)
   g_autofree char *what = NULL;
   KsReconcileFlags flags = KS_RECONCILE_DEFAULT;
 
+  ks_user_use_files ();
   ks_log_init ("10-killswitch");
   event = ks_event_parse (argc, argv, environ, &error);
   if (event && event->action == KS_ACTION_UNKNOWN)

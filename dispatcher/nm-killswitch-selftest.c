@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ks-user.h"
 #include "selftest/ks-selftest.h"
 
 enum { EXIT_OK = 0, EXIT_ERROR = 1, EXIT_USAGE = 2 };
@@ -17,6 +18,7 @@ main (int argc, char **argv)
   g_autoptr (GError) error = NULL;
   g_autofree char *text = NULL;
 
+  ks_user_use_files ();
   options.verbose = argc == 2 && strcmp (argv[1], "--verbose") == 0;
   if (argc > 2 || (argc == 2 && !options.verbose)) {
     fprintf (stderr, "nm-killswitch: selftest takes --verbose and nothing else\n");

@@ -8,6 +8,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "base/ks-user.h"
 #include "report/ks-log.h"
 #include "report/ks-status.h"
 #include "run/ks-follow.h"
@@ -252,6 +253,7 @@ run_help (int argc G_GNUC_UNUSED, char **argv G_GNUC_UNUSED)
 int
 main (int argc, char **argv)
 {
+  ks_user_use_files ();
   ks_log_init ("nm-killswitch");
   if (argc < 2)
     return usage_error ("a command is missing");

@@ -2,9 +2,9 @@
 #include "input/ks-profile-connection.h"
 
 #include <NetworkManager.h>
-#include <pwd.h>
 
 #include "base/ks-error.h"
+#include "base/ks-user.h"
 #include "input/ks-endpoint-parse.h"
 #include "value/ks-interface.h"
 
@@ -98,13 +98,10 @@ static void
 add_service_user (KsProfile *profile)
 {
   const char *user = ks_endpoint_service_user (profile->service);
-  const struct passwd *entry = user ? getpwnam (user) : NULL;
+  guint32 uid;
 
-  if (entry && entry->pw_uid != 0) {
-    guint32 uid = entry->pw_uid;
-
+  if (user && ks_user_find_uid (user, &uid) && uid != 0)
     g_array_append_val (profile->uids, uid);
-  }
 }
 
 static void

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "run/ks-situation.h"
 
-#include <pwd.h>
-
+#include "base/ks-user.h"
 #include "input/ks-config-read.h"
 #include "input/ks-profile-read.h"
 #include "run/ks-session.h"
@@ -154,13 +153,10 @@ ks_situation_free (KsSituation *self)
 static void
 add_uid_of (GArray *uids, const char *user)
 {
-  const struct passwd *entry = getpwnam (user);
+  guint32 uid;
 
-  if (entry && entry->pw_uid != 0) {
-    guint32 uid = entry->pw_uid;
-
+  if (ks_user_find_uid (user, &uid) && uid != 0)
     g_array_append_val (uids, uid);
-  }
 }
 
 KsPolicy *

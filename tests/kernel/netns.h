@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -148,6 +149,24 @@ netns_enter (void)
     return FALSE;
   }
   netns_run ("ip link set lo up");
+  return TRUE;
+}
+
+/* Moves this process into a mount namespace in which /etc, /run and /var/lib are empty file systems. */
+static inline gboolean
+netns_enter_own_files (void)
+{
+  static const char *const places[] = { "/etc", "/run", "/var/lib" };
+
+  if (unshare (CLONE_NEWNS) < 0 || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+    print_message ("skipped: no mount namespace: %s\n", g_strerror (errno));
+    return FALSE;
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (places); i++)
+    if (mount ("tmpfs", places[i], "tmpfs", 0, "mode=755,size=4m") < 0) {
+      print_message ("skipped: no file system of our own on %s: %s\n", places[i], g_strerror (errno));
+      return FALSE;
+    }
   return TRUE;
 }
 

@@ -76,24 +76,6 @@ static gboolean guard_is_on;
 
 /* --- files --- */
 
-static gboolean
-enter_own_files (void)
-{
-  static const char *const places[] = { "/etc", "/run", "/var/lib" };
-
-  if (unshare (CLONE_NEWNS) < 0 || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
-    print_message ("skipped: no mount namespace: %s\n", g_strerror (errno));
-    return FALSE;
-  }
-  for (guint i = 0; i < G_N_ELEMENTS (places); i++)
-    if (mount ("tmpfs", places[i], "tmpfs", 0, "mode=755,size=4m") < 0) {
-      print_message ("skipped: no file system of our own on %s: %s\n", places[i], g_strerror (errno));
-      return FALSE;
-    }
-  assert_int_equal (g_mkdir_with_parents (PROFILES, 0755), 0);
-  return TRUE;
-}
-
 static void
 write_file (const char *path, const char *text)
 {
@@ -874,8 +856,9 @@ try_every_fault (const Transition *t)
 static gboolean
 start (gboolean with_guard)
 {
-  if (!netns_enter () || !enter_own_files () || !make_network ())
+  if (!netns_enter () || !netns_enter_own_files () || !make_network ())
     return FALSE;
+  assert_int_equal (g_mkdir_with_parents (PROFILES, 0755), 0);
   start_network_manager ();
   has_nft = netns_try ("nft list tables") == 0;
   guard_is_on = with_guard;
