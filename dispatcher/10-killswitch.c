@@ -62,6 +62,6 @@ main (int argc, char **argv)
     flags |= KS_RECONCILE_QUICK;
   report = ks_reconcile (&ks_paths_default, event, flags);
   what = describe (event);
-  ks_log_report (report, what);
+  ks_log_report (report, &ks_paths_default, what, FALSE);
   return error || report->errors->len > 0 ? 1 : 0;
 }

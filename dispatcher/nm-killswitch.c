@@ -81,8 +81,6 @@ print_errors (const KsReport *report)
 {
   for (guint i = 0; i < report->errors->len; i++)
     fprintf (stderr, "nm-killswitch: %s\n", ((const GError *) report->errors->pdata[i])->message);
-  for (guint i = 0; report->situation && i < report->situation->set->warnings->len; i++)
-    fprintf (stderr, "nm-killswitch: warning: %s\n", (const char *) report->situation->set->warnings->pdata[i]);
 }
 
 static int
@@ -146,7 +144,7 @@ finish (const KsReport *report, const char *what)
 {
   gboolean is_armed = report->policy && report->policy->armed;
 
-  ks_log_report (report, what);
+  ks_log_report (report, &ks_paths_default, what, TRUE);
   if (report->errors->len > 0)
     return EXIT_ERROR;
   if (report->situation && report->situation->is_released)

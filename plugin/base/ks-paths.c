@@ -14,6 +14,8 @@ static const KsProfileDirectory profile_directories[] = {
   { NULL, FALSE, FALSE },
 };
 
+static const char *const zone_directories[] = { "/etc/firewalld/zones", "/usr/lib/firewalld/zones", NULL };
+
 const KsPaths ks_paths_default = {
   .config = KS_SYSCONFDIR "/nm-killswitch.conf",
   .profiles = profile_directories,
@@ -21,6 +23,7 @@ const KsPaths ks_paths_default = {
   .runtime = KS_RUNSTATEDIR "/nm-killswitch",
   .command_line = "/proc/cmdline",
   .boot_id = "/proc/sys/kernel/random/boot_id",
+  .zones = zone_directories,
 };
 
 char *

@@ -20,6 +20,7 @@ typedef struct {
   const char *runtime; /* directory: gone after a reboot */
   const char *command_line; /* the kernel's */
   const char *boot_id;
+  const char *const *zones; /* directories of firewalld's zone files; NULL at the end */
 } KsPaths;
 
 extern const KsPaths ks_paths_default;
@@ -34,3 +35,4 @@ char *ks_paths_read_line (const char *path);
 /* Names in the runtime directory. */
 #define KS_LOCK_NAME "lock"
 #define KS_GUARD_NAME "guard"
+#define KS_WARNED_NAME "warned" /* which warnings were logged last */

@@ -10,14 +10,12 @@
 #include "base/ks-error.h"
 #include "input/ks-keyfile.h"
 #include "input/ks-profile-connection.h"
+#include "input/ks-profile-warning.h"
 #include "value/ks-interface.h"
-
-#define MODE_KEY "nm-killswitch.mode"
-#define LAN_KEY "nm-killswitch.lan"
-#define DNS_KEY "nm-killswitch.dns"
 
 typedef struct {
   const KsConfig *config;
+  const char *const *zone_directories;
   KsProfileSet *set;
   GPtrArray *errors;
 } Reader;
@@ -62,12 +60,13 @@ static void
 decide_mode (Reader *r, GKeyFile *file, KsProfile *profile)
 {
   g_autofree char *zone = get_string (file, "connection", "zone");
-  g_autofree char *mode = get_setting (file, MODE_KEY);
+  g_autofree char *mode = get_setting (file, KS_USER_DATA_MODE);
 
   if (mode) {
     profile->reason = KS_REASON_USER_DATA;
     if (!ks_mode_parse (mode, &profile->mode)) {
-      ks_error_add (r->errors, "%s: [user] " MODE_KEY ": '%s' is not one of strict, session, off: armed as strict",
+      ks_error_add (r->errors,
+                    "%s: [user] " KS_USER_DATA_MODE ": '%s' is not one of strict, session, off: armed as strict",
                     profile->path, mode);
       profile->mode = KS_MODE_STRICT;
       profile->reason = KS_REASON_INVALID;
@@ -84,17 +83,17 @@ decide_mode (Reader *r, GKeyFile *file, KsProfile *profile)
 static void
 read_overrides (Reader *r, GKeyFile *file, KsProfile *profile)
 {
-  g_autofree char *lan = get_setting (file, LAN_KEY);
-  g_autofree char *dns = get_setting (file, DNS_KEY);
+  g_autofree char *lan = get_setting (file, KS_USER_DATA_LAN);
+  g_autofree char *dns = get_setting (file, KS_USER_DATA_DNS);
 
   if (lan && !ks_lan_parse (lan, &profile->lan)) {
-    ks_error_add (r->errors, "%s: [user] " LAN_KEY ": '%s' is not one of private, routes, off: taken as off",
+    ks_error_add (r->errors, "%s: [user] " KS_USER_DATA_LAN ": '%s' is not one of private, routes, off: taken as off",
                   profile->path, lan);
     profile->lan = KS_LAN_OFF;
   }
   if (dns && !ks_dns_parse (dns, &profile->dns)) {
-    ks_error_add (r->errors, "%s: [user] " DNS_KEY ": '%s' is not one of tunnel, lan: taken as tunnel", profile->path,
-                  dns);
+    ks_error_add (r->errors, "%s: [user] " KS_USER_DATA_DNS ": '%s' is not one of tunnel, lan: taken as tunnel",
+                  profile->path, dns);
     profile->dns = KS_DNS_TUNNEL;
   }
 }
@@ -120,28 +119,24 @@ add_profile (Reader *r, const KsKeyfile *keyfile)
   guint32 root = 0;
 
   profile->path = g_strdup (keyfile->path);
+  profile->uuid = g_strdup (keyfile->uuid);
+  profile->id = id && *id ? g_steal_pointer (&id) : fallback_id (keyfile->path);
+  profile->type = get_string (keyfile->file, "connection", "type");
+  profile->vpn_type = vpn_type (profile->type);
   decide_mode (r, keyfile->file, profile);
+  if (profile->vpn_type != KS_VPN_NONE)
+    ks_profile_warn_of_misspellings (profile, keyfile->file, r->config, r->zone_directories, r->set->warnings);
   if (profile->reason == KS_REASON_NONE) {
     if (r->config->is_unreadable && zone && *zone)
       g_ptr_array_add (r->set->unclear, g_strdup (keyfile->path));
     return;
   }
-  profile->uuid = g_strdup (keyfile->uuid);
-  profile->id = id && *id ? g_steal_pointer (&id) : fallback_id (keyfile->path);
-  profile->type = get_string (keyfile->file, "connection", "type");
-  profile->vpn_type = vpn_type (profile->type);
   if (interface && ks_interface_name_is_valid (interface))
     profile->interface = g_steal_pointer (&interface);
   g_array_append_val (profile->uids, root);
   if (profile->vpn_type == KS_VPN_NONE) {
-    if (ks_profile_wants (profile)) {
-      g_autofree char *name = ks_error_printable (profile->id);
-      g_autofree char *type = ks_error_printable (profile->type ? profile->type : "no type");
-
-      g_ptr_array_add (
-        r->set->warnings,
-        g_strdup_printf ("profile '%s' asks for the kill switch, but is no VPN (%s): not armed", name, type));
-    }
+    if (ks_profile_wants (profile))
+      ks_profile_warn_of_type (profile, keyfile->file, r->set->warnings);
     return;
   }
   read_overrides (r, keyfile->file, profile);
@@ -155,12 +150,19 @@ compare_paths (gconstpointer a, gconstpointer b)
   return strcmp ((*(const KsProfile *const *) a)->path, (*(const KsProfile *const *) b)->path);
 }
 
+static int
+compare_strings (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
 KsProfileSet *
-ks_profile_set_read (const KsProfileDirectory *directories, const KsConfig *config, GPtrArray *errors)
+ks_profile_set_read (const KsProfileDirectory *directories, const char *const *zone_directories, const KsConfig *config,
+                     GPtrArray *errors)
 {
   g_autoptr (GPtrArray) keyfiles = NULL;
   KsProfileSet *set = g_new0 (KsProfileSet, 1);
-  Reader r = { .config = config, .set = set, .errors = errors };
+  Reader r = { .config = config, .zone_directories = zone_directories, .set = set, .errors = errors };
 
   set->profiles = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_profile_free);
   set->unreadable = g_ptr_array_new_with_free_func (g_free);
@@ -170,5 +172,6 @@ ks_profile_set_read (const KsProfileDirectory *directories, const KsConfig *conf
   for (guint i = 0; i < keyfiles->len; i++)
     add_profile (&r, keyfiles->pdata[i]);
   g_ptr_array_sort (set->profiles, compare_paths);
+  g_ptr_array_sort (set->warnings, compare_strings);
   return set;
 }

@@ -13,5 +13,8 @@
  * a NULL path at the end, with NetworkManager's precedence and tombstones.
  * Never fails: each malformed file appends a GError* to @errors that names
  * file, key and value; one that is no profile at all is in "unreadable".
+ * @zone_directories are firewalld's, NULL at the end: a zone that has a file
+ * there is no misspelling.
  */
-KsProfileSet *ks_profile_set_read (const KsProfileDirectory *directories, const KsConfig *config, GPtrArray *errors);
+KsProfileSet *ks_profile_set_read (const KsProfileDirectory *directories, const char *const *zone_directories,
+                                   const KsConfig *config, GPtrArray *errors);

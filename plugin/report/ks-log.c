@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "report/ks-log.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *program_name = "nm-killswitch";
@@ -11,12 +15,9 @@ ks_log_init (const char *program)
   program_name = program;
 }
 
-/*
- * To the journal when there is one and no person watches; otherwise to standard
- * error (of a dispatcher script, NetworkManager's dispatcher logs it).
- */
-static void
-send_message (GLogLevelFlags level, const char *id, const char *text, const char *armed, const char *changes)
+/* Returns whether the journal took it. */
+static gboolean
+send_to_journal (GLogLevelFlags level, const char *id, const char *text, const char *armed, const char *changes)
 {
   const GLogField fields[] = {
     { "MESSAGE", text, -1 },
@@ -28,8 +29,18 @@ send_message (GLogLevelFlags level, const char *id, const char *text, const char
     { "KILLSWITCH_CHANGES", changes, -1 },
   };
 
-  if (!isatty (STDERR_FILENO) && access ("/run/systemd/journal/socket", W_OK) == 0
-      && g_log_writer_journald (level, fields, G_N_ELEMENTS (fields), NULL) == G_LOG_WRITER_HANDLED)
+  return access ("/run/systemd/journal/socket", W_OK) == 0
+         && g_log_writer_journald (level, fields, G_N_ELEMENTS (fields), NULL) == G_LOG_WRITER_HANDLED;
+}
+
+/*
+ * To the journal when there is one and no person watches; otherwise to standard
+ * error (of a dispatcher script, NetworkManager's dispatcher logs it).
+ */
+static void
+send_message (GLogLevelFlags level, const char *id, const char *text, const char *armed, const char *changes)
+{
+  if (!isatty (STDERR_FILENO) && send_to_journal (level, id, text, armed, changes))
     return;
   if (level == G_LOG_LEVEL_WARNING)
     g_printerr ("%s: %s\n", program_name, text);
@@ -41,8 +52,54 @@ ks_log_error (const GError *error)
   send_message (G_LOG_LEVEL_WARNING, KS_MESSAGE_ERROR, error->message, "", "");
 }
 
+/* Whether standard error is the journal, as for a unit (systemd.exec(5), JOURNAL_STREAM). */
+static gboolean
+is_stderr_journal (void)
+{
+  const char *stream = g_getenv ("JOURNAL_STREAM");
+  uintmax_t device, inode;
+  struct stat status;
+
+  return stream && sscanf (stream, "%" SCNuMAX ":%" SCNuMAX, &device, &inode) == 2
+         && fstat (STDERR_FILENO, &status) == 0 && status.st_dev == device && status.st_ino == inode;
+}
+
+/* Whether @warnings are others than those that were logged last; remembers them. */
+static gboolean
+are_news (const GPtrArray *warnings, const KsPaths *paths)
+{
+  g_autofree char *path = ks_paths_runtime (paths, KS_WARNED_NAME);
+  g_autofree char *before = ks_paths_read_line (path);
+  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
+  const char *now = "";
+
+  for (guint i = 0; i < warnings->len; i++)
+    g_checksum_update (checksum, warnings->pdata[i], strlen (warnings->pdata[i]) + 1);
+  if (warnings->len > 0)
+    now = g_checksum_get_string (checksum);
+  if (g_strcmp0 (before ? before : "", now) == 0)
+    return FALSE;
+  /* when that fails, the next run logs them once more */
+  g_file_set_contents_full (path, now, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, NULL);
+  return TRUE;
+}
+
+static void
+log_warnings (const GPtrArray *warnings, const KsPaths *paths, gboolean show)
+{
+  gboolean news = are_news (warnings, paths);
+
+  for (guint i = 0; i < warnings->len; i++) {
+    const char *text = warnings->pdata[i];
+    gboolean is_logged = news && send_to_journal (G_LOG_LEVEL_WARNING, KS_MESSAGE_WARNING, text, "", "");
+
+    if (show ? !is_stderr_journal () : news && !is_logged)
+      g_printerr ("%s: warning: %s\n", program_name, text);
+  }
+}
+
 void
-ks_log_report (const KsReport *report, const char *what)
+ks_log_report (const KsReport *report, const KsPaths *paths, const char *what, gboolean show)
 {
   gboolean is_armed = report->policy && report->policy->armed;
   g_autofree char *changes = g_strdup_printf ("%u", report->changes);
@@ -51,8 +108,7 @@ ks_log_report (const KsReport *report, const char *what)
   for (guint i = 0; i < report->errors->len; i++)
     ks_log_error (report->errors->pdata[i]);
   if (report->situation)
-    for (guint i = 0; i < report->situation->set->warnings->len; i++)
-      send_message (G_LOG_LEVEL_WARNING, KS_MESSAGE_ERROR, report->situation->set->warnings->pdata[i], "", "");
+    log_warnings (report->situation->warnings, paths, show);
   if (report->changes == 0)
     return;
   text = g_strdup_printf ("%s: %s, %s change%s", what, is_armed ? "armed" : "not armed", changes,

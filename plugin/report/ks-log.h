@@ -11,12 +11,19 @@
 #define KS_MESSAGE_RELEASED "c3c0b9de7d5f4a53b0f4a1a1f2d9a7e4"
 #define KS_MESSAGE_CHANGED "8f0a6d7e52b14c39a6a9c7f43f5b8d10"
 #define KS_MESSAGE_HEALED "0d9f6b1e7c5a4e2fb3a8c1d4e5f60718"
+#define KS_MESSAGE_WARNING "49f10517f6b0454486a3c0973d54a169"
 #define KS_MESSAGE_ERROR "e17d4c9b2f6a4b7c9d3e5f8a1b0c2d46"
 
 /* Sets the name before each message on standard error. */
 void ks_log_init (const char *program);
-/* Logs what a run did and every error of it; @what names the occasion, such as "event vpn-up of tun0". */
-void ks_log_report (const KsReport *report, const char *what);
+/*
+ * Logs what a run did and every error of it; @what names the occasion, such as
+ * "event vpn-up of tun0". Warnings go to the journal when they are others than
+ * those of the run before, which a file in the runtime directory remembers:
+ * there is a run for each event, and what nobody has mended yet is no news.
+ * With @show, for a command that a person runs, they are shown each time.
+ */
+void ks_log_report (const KsReport *report, const KsPaths *paths, const char *what, gboolean show);
 /* One error. */
 void ks_log_error (const GError *error);
 /* What a healing run found and put back. */

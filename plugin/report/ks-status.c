@@ -161,6 +161,15 @@ format_lan (const KsPolicy *policy, GString *out)
   g_string_append (out, policy->lan == KS_LAN_OFF ? " off\n" : "\n");
 }
 
+static void
+format_warnings (const KsSituation *situation, GString *out)
+{
+  if (situation->warnings->len > 0)
+    g_string_append (out, "Warnings:\n");
+  for (guint i = 0; i < situation->warnings->len; i++)
+    g_string_append_printf (out, "  %s\n", (const char *) situation->warnings->pdata[i]);
+}
+
 char *
 ks_status_format (const KsStatus *self)
 {
@@ -189,6 +198,8 @@ ks_status_format (const KsStatus *self)
     g_string_append (out,
                      "NetworkManager may call the uplink's connectivity \"limited\": its own check is blocked too\n");
   }
+  if (situation)
+    format_warnings (situation, out);
   return g_string_free (out, FALSE);
 }
 
@@ -233,8 +244,8 @@ json_messages (KsJson *json, const KsReport *report)
     ks_json_string (json, NULL, ((const GError *) report->errors->pdata[i])->message);
   ks_json_close (json, ']');
   ks_json_open (json, "warnings", '[');
-  for (guint i = 0; report->situation && i < report->situation->set->warnings->len; i++)
-    ks_json_string (json, NULL, report->situation->set->warnings->pdata[i]);
+  for (guint i = 0; report->situation && i < report->situation->warnings->len; i++)
+    ks_json_string (json, NULL, report->situation->warnings->pdata[i]);
   ks_json_close (json, ']');
 }
 
@@ -328,5 +339,6 @@ ks_status_format_check (const KsStatus *self)
     g_string_append_printf (out, "  and %u more\n", self->plan->len - KS_REPORT_MAX_STEPS);
   if (ks_status_is_tight (self))
     g_string_append (out, "Nothing escapes\n");
+  format_warnings (self->report->situation, out);
   return g_string_free (out, FALSE);
 }

@@ -120,7 +120,8 @@ ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags
   self->armed = g_ptr_array_new ();
   self->tunnels = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_tunnel_free);
   self->config = ks_config_read (paths->config, self->errors);
-  self->set = ks_profile_set_read (paths->profiles, self->config, self->errors);
+  self->set = ks_profile_set_read (paths->profiles, paths->zones, self->config, self->errors);
+  self->warnings = g_ptr_array_ref (self->set->warnings);
   self->state = ks_state_file_read (paths->state, self->errors);
   forget_gone (self);
   self->is_released = (flags & KS_READ_RELEASED) || ks_marker_is_released (paths);
@@ -145,6 +146,7 @@ ks_situation_free (KsSituation *self)
   ks_state_free (self->state);
   ks_config_free (self->config);
   g_ptr_array_unref (self->errors);
+  g_ptr_array_unref (self->warnings);
   g_free (self);
 }
 

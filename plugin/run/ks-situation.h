@@ -27,6 +27,7 @@ typedef struct {
   gboolean is_released; /* by `release` or the kernel command line: nothing is armed */
   gboolean is_unclear; /* a profile cannot be read, and nothing tells whether it was armed */
   GPtrArray *errors; /* of GError: what could not be read; none of it disarms anything */
+  GPtrArray *warnings; /* of char*: what has no effect or will not work, and what to do about it; no error */
 } KsSituation;
 
 /* Reads profiles, configuration, state and NetworkManager; @event may be NULL. Never fails. */

@@ -69,7 +69,7 @@ typedef struct {
   GPtrArray *profiles; /* of KsProfile, every VPN profile with a setting of ours, also "off"; by path */
   GPtrArray *unreadable; /* of char*, paths of files that are no valid profile, and of directories */
   GPtrArray *unclear; /* of char*, paths of profiles with a zone that a configuration we could not read may name */
-  GPtrArray *warnings; /* of char*, for people: a zone on a profile that is no VPN */
+  GPtrArray *warnings; /* of char*, sorted: settings that have no effect, and what to do about it */
 } KsProfileSet;
 
 void ks_profile_set_free (KsProfileSet *self);

@@ -21,12 +21,13 @@ void
 fuzz_profile (const uint8_t *data, size_t size)
 {
   const KsProfileDirectory directories[] = { { fuzz_directory (), FALSE, TRUE }, { NULL, FALSE, FALSE } };
+  const char *const zone_directories[] = { NULL };
   g_autoptr (GPtrArray) errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
   g_autoptr (KsConfig) config = ks_config_new ();
   g_autoptr (KsProfileSet) set = NULL;
 
   fuzz_file ("profile.nmconnection", data, size);
-  set = ks_profile_set_read (directories, config, errors);
+  set = ks_profile_set_read (directories, zone_directories, config, errors);
   fuzz_check_messages (errors);
   g_assert (set->profiles->len + set->unreadable->len <= 1);
   for (guint i = 0; i < set->profiles->len; i++)

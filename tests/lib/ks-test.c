@@ -173,6 +173,7 @@ ks_test_host_new (void)
   self->profiles[0] = (KsProfileDirectory){ host_path (self, "run"), FALSE, TRUE };
   self->profiles[1] = (KsProfileDirectory){ host_path (self, "etc"), TRUE, TRUE };
   self->profiles[2] = (KsProfileDirectory){ host_path (self, "lib"), FALSE, FALSE };
+  self->zones[0] = host_path (self, "zones");
   self->paths = (KsPaths){
     .config = host_path (self, "config"),
     .profiles = self->profiles,
@@ -180,6 +181,7 @@ ks_test_host_new (void)
     .runtime = host_path (self, "runtime"),
     .command_line = host_path (self, "cmdline"),
     .boot_id = host_path (self, "boot_id"),
+    .zones = self->zones,
   };
   ks_test_host_write (self, "cmdline", "BOOT_IMAGE=/vmlinuz root=/dev/vda1 quiet\n");
   ks_test_host_write (self, "boot_id", "aaaaaaaa-0000-4000-8000-000000000001\n");

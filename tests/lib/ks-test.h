@@ -64,10 +64,11 @@ char *ks_test_openvpn (const char *uuid, const char *connection, const char *dat
 /* --- a whole machine's files --- */
 
 /* Files as on a host, in a directory: "config", "etc/", "run/", "lib/" for profiles, "state/state", "runtime/",
- * "cmdline", "boot_id". */
+ * "cmdline", "boot_id", "zones/". */
 typedef struct {
   KsTestDirectory *directory;
   KsProfileDirectory profiles[4];
+  const char *zones[2];
   KsPaths paths;
   GPtrArray *strings; /* what paths point to */
 } KsTestHost;

@@ -230,7 +230,23 @@ status_shows_errors_and_warnings_in_json (void **state G_GNUC_UNUSED)
 
   ks_test_host_write (f->host, "etc/lan", "[connection]\nid=Wi\"red\ntype=ethernet\nuuid=" KS_TEST_UUID_1 "\n" STRICT);
   look (f);
-  assert_json_has (f, "\"warnings\":[\"profile 'Wi\\\"red' asks for the kill switch");
+  assert_json_has (f, "\"warnings\":[\"zone 'killswitch' has no effect on 'Wi\\\"red': it is an ethernet ");
+}
+
+static void
+status_that_is_off_says_which_zone_is_misspelt (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  ks_test_host_write (f->host, "etc/wg",
+                      "[connection]\nid=my-vpn\ntype=wireguard\nuuid=" KS_TEST_UUID_1
+                      "\ninterface-name=wg0\nzone=kill-switch\n");
+  look (f);
+  assert_text_has (f, "Kill switch: off (no profile asks for it)\n"
+                      "Warnings:\n"
+                      "  zone 'kill-switch' of 'my-vpn' does not arm the kill switch; did you mean 'killswitch'? "
+                      "Run: nmcli connection modify my-vpn connection.zone killswitch\n");
+  assert_json_has (f, "\"warnings\":[\"zone 'kill-switch' of 'my-vpn' does not arm the kill switch; ");
 }
 
 static void
@@ -257,6 +273,7 @@ main (void)
     cmocka_unit_test (status_is_unknown_without_the_kernel),
     cmocka_unit_test (status_of_hostile_names_is_valid_and_quiet),
     cmocka_unit_test (status_shows_errors_and_warnings_in_json),
+    cmocka_unit_test (status_that_is_off_says_which_zone_is_misspelt),
     cmocka_unit_test (status_says_when_no_transport_is_known),
   };
 

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "input/ks-profile-warning.h"
+
+#include <string.h>
+
+#include "base/ks-error.h"
+#include "value/ks-spelling.h"
+
+static const char *const keys[] = { KS_USER_DATA_MODE, KS_USER_DATA_LAN, KS_USER_DATA_DNS, NULL };
+
+/* --- the command to type --- */
+
+static gboolean
+needs_quotes (const char *word)
+{
+  static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+
+  return !*word || word[strspn (word, plain)] != '\0';
+}
+
+/* @word as a shell takes it, without quotes where it needs none (transfer full). */
+static char *
+shell_word (const char *word)
+{
+  return needs_quotes (word) ? g_shell_quote (word) : g_strdup (word);
+}
+
+/* Whether nmcli takes @id, as an argument, for an option or a keyword of its own ("h" is short for "help"), or a
+ * terminal would show something else. */
+static gboolean
+is_awkward (const char *id)
+{
+  static const char *const words[] = { "id", "uuid", "path", NULL };
+  g_autofree char *printable = ks_error_printable (id);
+
+  return *id == '-' || g_str_has_prefix ("help", id) || g_strv_contains (words, id) || strcmp (printable, id) != 0;
+}
+
+/* The command that gives the profile @zone, to be pasted into a shell (transfer full). */
+static char *
+format_command (const KsProfile *profile, const char *zone)
+{
+  g_autofree char *id = shell_word (profile->id);
+  g_autofree char *uuid = profile->uuid ? shell_word (profile->uuid) : NULL;
+  g_autofree char *value = shell_word (zone);
+
+  if (uuid && is_awkward (profile->id))
+    return g_strdup_printf ("nmcli connection modify uuid %s connection.zone %s", uuid, value);
+  return g_strdup_printf ("nmcli connection modify %s%s connection.zone %s", is_awkward (profile->id) ? "id " : "", id,
+                          value);
+}
+
+static void add_warning (GPtrArray *warnings, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+static void
+add_warning (GPtrArray *warnings, const char *format, ...)
+{
+  g_autofree char *text = NULL;
+  va_list arguments;
+
+  va_start (arguments, format);
+  text = g_strdup_vprintf (format, arguments);
+  va_end (arguments);
+  g_ptr_array_add (warnings, ks_error_printable (text));
+}
+
+/* --- the zone --- */
+
+static gboolean
+is_zone_of_firewalld (const char *zone, const char *const *directories)
+{
+  g_autofree char *name = g_strconcat (zone, ".xml", NULL);
+
+  if (strchr (zone, '/'))
+    return FALSE;
+  for (guint i = 0; directories[i]; i++) {
+    g_autofree char *path = g_build_filename (directories[i], name, NULL);
+
+    if (g_file_test (path, G_FILE_TEST_EXISTS))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static const char *
+find_close (char **names, const char *text)
+{
+  for (char **name = names; *name; name++)
+    if (ks_spelling_is_close (text, *name))
+      return *name;
+  return NULL;
+}
+
+/* The zone that arms and was probably meant by @zone, which does not arm; NULL when it is just another zone. */
+static const char *
+find_meant (const KsConfig *config, const char *zone, const char *const *directories)
+{
+  g_autoptr (KsConfig) defaults = NULL;
+  const char *meant = NULL;
+
+  if (!is_zone_of_firewalld (zone, directories)) {
+    meant = find_close (config->zones, zone);
+    if (!meant)
+      meant = find_close (config->session_zones, zone);
+    if (meant)
+      return meant;
+  }
+  /* what the manual says, on a host whose configuration names other zones; the package brings files for these two */
+  defaults = ks_config_new ();
+  if (g_strv_contains ((const char *const *) defaults->zones, zone))
+    return config->zones[0];
+  if (g_strv_contains ((const char *const *) defaults->session_zones, zone))
+    return config->session_zones[0];
+  return NULL;
+}
+
+static void
+check_zone (const KsProfile *profile, GKeyFile *file, const KsConfig *config, const char *const *directories,
+            GPtrArray *warnings)
+{
+  g_autofree char *zone = g_key_file_get_string (file, "connection", "zone", NULL);
+  const char *meant = zone && *zone ? find_meant (config, zone, directories) : NULL;
+  g_autofree char *command = meant ? format_command (profile, meant) : NULL;
+
+  if (meant)
+    add_warning (warnings, "zone '%s' of '%s' does not arm the kill switch; did you mean '%s'? Run: %s", zone,
+                 profile->id, meant, command);
+}
+
+/* --- user data --- */
+
+/* The key of ours that was probably meant by @key; NULL when it is somebody else's. */
+static const char *
+find_meant_key (const char *key)
+{
+  static const char prefix[] = "nm-";
+
+  for (guint i = 0; keys[i]; i++)
+    if (ks_spelling_is_close (key, keys[i]) || g_str_equal (key, keys[i] + strlen (prefix))
+        || ks_spelling_is_close (key, keys[i] + strlen (prefix)))
+      return keys[i];
+  return NULL;
+}
+
+/* The zone that does what a misspelt mode key asks for; NULL when it asks for nothing. */
+static const char *
+zone_for_mode (const KsConfig *config, const char *value)
+{
+  KsMode mode = KS_MODE_STRICT;
+
+  ks_mode_parse (value, &mode);
+  if (mode == KS_MODE_OFF)
+    return NULL;
+  return mode == KS_MODE_SESSION ? config->session_zones[0] : config->zones[0];
+}
+
+static void
+check_key (const KsProfile *profile, GKeyFile *file, const char *key, const KsConfig *config, GPtrArray *warnings)
+{
+  const char *meant = find_meant_key (key);
+  g_autofree char *value = g_key_file_get_value (file, "user", key, NULL);
+  g_autofree char *path = shell_word (profile->path);
+  g_autoptr (GString) text = g_string_new (NULL);
+  const char *zone = NULL;
+
+  if (!meant && !g_str_has_prefix (key, "nm-killswitch."))
+    return;
+  g_string_append_printf (text, "user data key '%s' of '%s' has no effect", key, profile->id);
+  if (meant)
+    g_string_append_printf (text, "; did you mean '%s'?", meant);
+  else
+    g_string_append (text, ": there is no such key.");
+  g_string_append_printf (text, " Edit %s, then run: nmcli connection reload", path);
+  if (g_strcmp0 (meant, KS_USER_DATA_MODE) == 0 && !ks_profile_wants (profile))
+    zone = zone_for_mode (config, value ? value : "");
+  if (zone) {
+    g_autofree char *command = format_command (profile, zone);
+
+    g_string_append_printf (text, "; or set the zone instead: %s", command);
+  }
+  add_warning (warnings, "%s", text->str);
+}
+
+void
+ks_profile_warn_of_misspellings (const KsProfile *profile, GKeyFile *file, const KsConfig *config,
+                                 const char *const *zone_directories, GPtrArray *warnings)
+{
+  g_auto (GStrv) names = g_key_file_get_keys (file, "user", NULL, NULL);
+
+  if (profile->reason == KS_REASON_NONE)
+    check_zone (profile, file, config, zone_directories, warnings);
+  for (char **name = names; name && *name; name++)
+    if (!g_strv_contains (keys, *name))
+      check_key (profile, file, *name, config, warnings);
+}
+
+/* --- connections that are not VPNs --- */
+
+void
+ks_profile_warn_of_type (const KsProfile *profile, GKeyFile *file, GPtrArray *warnings)
+{
+  static const struct {
+    const char *type, *name;
+  } names[] = { { "802-3-ethernet", "ethernet" }, { "802-11-wireless", "wifi" } };
+  g_autofree char *zone = g_key_file_get_string (file, "connection", "zone", NULL);
+  g_autofree char *setting = profile->reason == KS_REASON_ZONE ? g_strdup_printf ("zone '%s'", zone)
+                                                               : g_strdup ("user data key '" KS_USER_DATA_MODE "'");
+  const char *type = profile->type;
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    if (g_strcmp0 (type, names[i].type) == 0)
+      type = names[i].name;
+  if (!type || !*type)
+    add_warning (warnings, "%s has no effect on '%s': the profile does not say what type of connection it is", setting,
+                 profile->id);
+  else
+    add_warning (warnings, "%s has no effect on '%s': it is %s %s connection, not a VPN", setting, profile->id,
+                 strchr ("aeiou", g_ascii_tolower (*type)) ? "an" : "a", type);
+}
