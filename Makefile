@@ -15,6 +15,8 @@ DOCDIR      ?= $(PREFIX)/share/doc/nm-killswitch
 DESTDIR     ?=
 
 VERSION     := $(shell sed -n '1s/.* //p' NEWS.md)
+# An earlier time than this is a wrong clock. The same sources give the same program.
+BUILD_TIME  := $(or $(SOURCE_DATE_EPOCH),$(shell stat -c %Y NEWS.md))
 
 CC          ?= cc
 CLANG       ?= clang
@@ -67,6 +69,9 @@ all: $(PROGRAMS)
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/plugin/value/ks-clock.o: ALL_CPPFLAGS += -DKS_BUILD_TIME=$(BUILD_TIME)
+$(BUILD)/plugin/value/ks-clock.o: NEWS.md
 
 $(PLUGIN): $(PLUGIN_OBJECTS)
 $(SELFTEST): $(SELFTEST_OBJECTS)

@@ -7,6 +7,7 @@
 #include "run/ks-session.h"
 #include "state/ks-marker.h"
 #include "state/ks-state-file.h"
+#include "value/ks-clock.h"
 
 /* For the whole conversation with NetworkManager, which may be stopping and waiting for us. */
 #define NETWORK_TIMEOUT_MS 2000
@@ -109,6 +110,18 @@ read_network (KsSituation *self)
     g_debug ("%s", error->message);
 }
 
+/* What a person should know of profiles and of the host. */
+static GPtrArray *
+collect_warnings (const KsProfileSet *set)
+{
+  GPtrArray *warnings = g_ptr_array_ref (set->warnings);
+  char *clock = ks_clock_warning (g_get_real_time () / G_USEC_PER_SEC, ks_clock_built);
+
+  if (clock)
+    g_ptr_array_add (warnings, clock);
+  return warnings;
+}
+
 KsSituation *
 ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags)
 {
@@ -121,7 +134,7 @@ ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags
   self->tunnels = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_tunnel_free);
   self->config = ks_config_read (paths->config, self->errors);
   self->set = ks_profile_set_read (paths->profiles, paths->zones, self->config, self->errors);
-  self->warnings = g_ptr_array_ref (self->set->warnings);
+  self->warnings = collect_warnings (self->set);
   self->state = ks_state_file_read (paths->state, self->errors);
   forget_gone (self);
   self->is_released = (flags & KS_READ_RELEASED) || ks_marker_is_released (paths);
