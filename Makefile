@@ -214,6 +214,7 @@ demo:
 
 .PHONY: deb
 deb:
+	packaging/install-dependencies deb
 	packaging/deb/build $(VERSION)
 
 # --- upkeep ---
