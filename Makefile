@@ -6,10 +6,11 @@ LOCALSTATEDIR ?= /var
 RUNSTATEDIR ?= /run
 BINDIR      ?= $(PREFIX)/bin
 LIBEXECDIR  ?= $(PREFIX)/libexec
-# NetworkManager and systemd look nowhere else, whatever PREFIX says
+# NetworkManager, systemd, firewalld and ip(8) look nowhere else, whatever PREFIX and SYSCONFDIR say
 NMLIBDIR    ?= /usr/lib/NetworkManager
 UNITDIR     ?= /usr/lib/systemd/system
 FIREWALLDDIR ?= /usr/lib/firewalld
+IPROUTEDIR  ?= /etc/iproute2
 MANDIR      ?= $(PREFIX)/share/man
 DOCDIR      ?= $(PREFIX)/share/doc/nm-killswitch
 DESTDIR     ?=
@@ -63,8 +64,12 @@ SELFTEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(wildcard plugin/selftest/*.c))
 SELFTEST        = $(BUILD)/libselftest.a
 PROGRAMS        = $(BUILD)/10-killswitch $(BUILD)/nm-killswitch $(BUILD)/nm-killswitch-selftest
 
+# The units are made from nm-conf/NAME.in, the manual pages from man/NAME, which shows the default paths.
+UNITS           = $(patsubst %.in,$(BUILD)/%,$(wildcard nm-conf/*.in))
+MANUALS         = $(addprefix $(BUILD)/,$(wildcard man/*))
+
 .PHONY: all
-all: $(PROGRAMS)
+all: $(PROGRAMS) units $(MANUALS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -83,6 +88,33 @@ $(BUILD)/nm-killswitch-selftest: $(SELFTEST)
 $(PROGRAMS): $(BUILD)/%: $(BUILD)/dispatcher/%.o $(PLUGIN)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %selftest.a,$^) $(PLUGIN) $(PACKAGE_LIBS)
 
+# What has a path in it is made again when a path changes, and only then.
+PATHS        = $(foreach name,BINDIR SYSCONFDIR LOCALSTATEDIR RUNSTATEDIR LIBEXECDIR,$(name)=$($(name)))
+$(BUILD)/paths: FORCE
+	@mkdir -p $(@D)
+	@echo '$(PATHS)' | cmp -s - $@ || echo '$(PATHS)' >$@
+.PHONY: FORCE
+$(patsubst %.c,$(BUILD)/%.o,$(shell grep -lE 'KS_[A-Z]+DIR' plugin/*/*.c dispatcher/*.c tests/*/*.c)): $(BUILD)/paths
+
+# Where systemd's StateDirectory= and RuntimeDirectory= are not; the units have to make these and may write there.
+OTHER_PLACES = $(filter-out /var/lib/nm-killswitch /run/nm-killswitch,\
+                 $(LOCALSTATEDIR)/lib/nm-killswitch $(RUNSTATEDIR)/nm-killswitch)
+UNIT_EDITS   = $(foreach name,BINDIR SYSCONFDIR RUNSTATEDIR,-e 's,@$(name)@,$($(name)),g') \
+               $(if $(OTHER_PLACES),-e '/^RuntimeDirectoryPreserve=/a ExecStartPre=+/bin/mkdir -p $(OTHER_PLACES)' \
+                                    -e '/^RuntimeDirectoryPreserve=/a ReadWritePaths=$(OTHER_PLACES)')
+MANUAL_EDITS = -e 's,/etc/nm-killswitch\.conf,$(SYSCONFDIR)/nm-killswitch.conf,g' \
+               -e 's,/var/lib/nm-killswitch,$(LOCALSTATEDIR)/lib/nm-killswitch,g' \
+               -e 's,/run/nm-killswitch,$(RUNSTATEDIR)/nm-killswitch,g'
+
+.PHONY: units
+units: $(UNITS)
+$(UNITS): $(BUILD)/%: %.in $(BUILD)/paths
+	@mkdir -p $(@D)
+	$(call say,EDIT,$@)sed $(UNIT_EDITS) $< >$@
+$(MANUALS): $(BUILD)/%: % $(BUILD)/paths
+	@mkdir -p $(@D)
+	$(call say,EDIT,$@)sed $(MANUAL_EDITS) $< >$@
+
 # kept: a test's object is no intermediate file to be made again each time
 .SECONDARY:
 
@@ -100,16 +132,15 @@ install: all
 	$(INSTALL) -D -m 0755 $(BUILD)/nm-killswitch $(DESTDIR)$(BINDIR)/nm-killswitch
 	$(INSTALL) -D -m 0755 $(BUILD)/nm-killswitch-selftest $(DESTDIR)$(LIBEXECDIR)/nm-killswitch-selftest
 	$(INSTALL) -D -m 0644 nm-conf/nm-killswitch.conf $(DESTDIR)$(SYSCONFDIR)/nm-killswitch.conf
-	$(INSTALL) -D -m 0644 nm-conf/rt_tables.conf $(DESTDIR)$(SYSCONFDIR)/iproute2/rt_tables.d/nm-killswitch.conf
-	$(INSTALL) -D -m 0644 nm-conf/rt_protos.conf $(DESTDIR)$(SYSCONFDIR)/iproute2/rt_protos.d/nm-killswitch.conf
+	$(INSTALL) -D -m 0644 nm-conf/rt_tables.conf $(DESTDIR)$(IPROUTEDIR)/rt_tables.d/nm-killswitch.conf
+	$(INSTALL) -D -m 0644 nm-conf/rt_protos.conf $(DESTDIR)$(IPROUTEDIR)/rt_protos.d/nm-killswitch.conf
 	$(INSTALL) -D -m 0644 nm-conf/10-nm-killswitch.conf $(DESTDIR)$(NMLIBDIR)/conf.d/10-nm-killswitch.conf
-	for unit in nm-conf/*.service nm-conf/*.path nm-conf/*.socket nm-conf/*.timer; do \
-		[ -e "$$unit" ] || continue; \
+	for unit in $(UNITS); do \
 		$(INSTALL) -D -m 0644 "$$unit" "$(DESTDIR)$(UNITDIR)/$${unit##*/}" || exit 1; done
 	for zone in nm-conf/zones/*.xml; do \
 		$(INSTALL) -D -m 0644 "$$zone" "$(DESTDIR)$(FIREWALLDDIR)/zones/$${zone##*/}" || exit 1; done
-	$(INSTALL) -D -m 0644 man/nm-killswitch.8 $(DESTDIR)$(MANDIR)/man8/nm-killswitch.8
-	$(INSTALL) -D -m 0644 man/nm-killswitch.conf.5 $(DESTDIR)$(MANDIR)/man5/nm-killswitch.conf.5
+	$(INSTALL) -D -m 0644 $(BUILD)/man/nm-killswitch.8 $(DESTDIR)$(MANDIR)/man8/nm-killswitch.8
+	$(INSTALL) -D -m 0644 $(BUILD)/man/nm-killswitch.conf.5 $(DESTDIR)$(MANDIR)/man5/nm-killswitch.conf.5
 
 .PHONY: uninstall
 uninstall:
@@ -117,10 +148,10 @@ uninstall:
 		$(DESTDIR)$(DISPATCHER)/pre-up.d/10-killswitch $(DESTDIR)$(DISPATCHER)/pre-down.d/10-killswitch \
 		$(DESTDIR)$(BINDIR)/nm-killswitch $(DESTDIR)$(LIBEXECDIR)/nm-killswitch-selftest \
 		$(DESTDIR)$(SYSCONFDIR)/nm-killswitch.conf \
-		$(DESTDIR)$(SYSCONFDIR)/iproute2/rt_tables.d/nm-killswitch.conf \
-		$(DESTDIR)$(SYSCONFDIR)/iproute2/rt_protos.d/nm-killswitch.conf \
+		$(DESTDIR)$(IPROUTEDIR)/rt_tables.d/nm-killswitch.conf \
+		$(DESTDIR)$(IPROUTEDIR)/rt_protos.d/nm-killswitch.conf \
 		$(DESTDIR)$(NMLIBDIR)/conf.d/10-nm-killswitch.conf \
-		$(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(wildcard nm-conf/*.service nm-conf/*.path nm-conf/*.socket nm-conf/*.timer))) \
+		$(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(UNITS))) \
 		$(addprefix $(DESTDIR)$(FIREWALLDDIR)/zones/,$(notdir $(wildcard nm-conf/zones/*.xml))) \
 		$(DESTDIR)$(MANDIR)/man8/nm-killswitch.8 $(DESTDIR)$(MANDIR)/man5/nm-killswitch.conf.5
 
@@ -160,7 +191,7 @@ tests: $(UNIT_TESTS) $(KERNEL_TESTS)
 dependencies:
 	packaging/install-dependencies check
 
-.PHONY: check check-unit check-sanitizers sanitized-tests check-valgrind check-kernel check-nm check-attacks check-vm
+.PHONY: check check-unit check-make check-sanitizers sanitized-tests check-valgrind check-kernel check-nm check-attacks check-vm
 # Each suite runs in a make of its own: what `dependencies` has just installed is seen by pkg-config only then.
 check: dependencies
 	tests/run-all
@@ -180,6 +211,8 @@ check-valgrind: $(VALGRIND_TESTS)
 	KS_ORDER_PAIRS=100 TEST_WRAPPER='$(VALGRIND)' tests/run-cmocka $(VALGRIND_TESTS)
 check-kernel: $(KERNEL_TESTS) faulty
 	tests/run-cmocka $(KERNEL_TESTS)
+check-make:
+	$(PYTHON) tests/run-suite tests/make
 check-nm: all
 	$(PYTHON) tests/run-suite tests/nm
 check-attacks: all
@@ -239,6 +272,7 @@ help:
 	@echo 'check          install what the tests need, then run every suite'
 	@echo 'check-unit     values, parsing, policy, difference: no privileges'
 	@echo 'check-sanitizers, check-valgrind  with what finds misuse of memory; and the corpora of the fuzzing (root)'
+	@echo 'check-make     what make installs, and how the tests are run'
 	@echo 'check-kernel   against the real kernel, in network namespaces (root)'
 	@echo 'check-nm       a real NetworkManager and OpenVPN in namespaces (root)'
 	@echo 'check-attacks  the cases a kill switch has to withstand (root)'

@@ -6,10 +6,10 @@
 
 #include "base/ks-error.h"
 
-/* NetworkManager's own, highest precedence first. */
+/* NetworkManager's own, highest precedence first; they are where they are, whatever our SYSCONFDIR is. */
 static const KsProfileDirectory profile_directories[] = {
   { "/run/NetworkManager/system-connections", FALSE, TRUE },
-  { KS_SYSCONFDIR "/NetworkManager/system-connections", TRUE, TRUE },
+  { "/etc/NetworkManager/system-connections", TRUE, TRUE },
   { "/usr/lib/NetworkManager/system-connections", FALSE, FALSE },
   { NULL, FALSE, FALSE },
 };
