@@ -15,8 +15,8 @@
 #include "kernel/ks-netlink.h"
 
 #define TIMEOUT_SECONDS 5
-/* Every nftables transaction on the host interrupts a dump. */
-#define DUMP_TRIES 8
+/* Every nftables transaction on the host interrupts the reading. */
+#define DUMP_TRIES 20
 
 typedef struct {
   KsNlSocket *socket;
@@ -59,9 +59,9 @@ find_attribute (struct nlmsghdr *header, int type)
   return nlmsg_find_attr (header, sizeof (struct nfgenmsg), type);
 }
 
-/* Whether the message is about our table, whose name is its attribute 1 in every kind of message. */
-static gboolean
-is_ours (struct nlmsghdr *header)
+/* The name of the table is attribute 1 in every kind of message. */
+gboolean
+ks_guard_readback_is_ours (struct nlmsghdr *header)
 {
   const struct nfgenmsg *message = nlmsg_data (header);
   const struct nlattr *table;
@@ -91,7 +91,7 @@ on_table (struct nlmsghdr *header, gpointer user_data)
 {
   Reader *reader = user_data;
 
-  if (is_ours (header)) {
+  if (ks_guard_readback_is_ours (header)) {
     reader->out->present = TRUE;
     add_message (reader, header, 0);
   }
@@ -101,7 +101,7 @@ on_table (struct nlmsghdr *header, gpointer user_data)
 static gboolean
 on_chain_or_rule (struct nlmsghdr *header, gpointer user_data)
 {
-  if (is_ours (header))
+  if (ks_guard_readback_is_ours (header))
     add_message (user_data, header, 0);
   return TRUE;
 }
@@ -112,7 +112,7 @@ on_set (struct nlmsghdr *header, gpointer user_data)
   Reader *reader = user_data;
   const struct nlattr *name;
 
-  if (!is_ours (header))
+  if (!ks_guard_readback_is_ours (header))
     return TRUE;
   name = find_attribute (header, NFTA_SET_NAME);
   if (!name)
@@ -126,7 +126,8 @@ static gboolean
 on_elements (struct nlmsghdr *header, gpointer user_data)
 {
   Reader *reader = user_data;
-  const struct nlattr *list = is_ours (header) ? find_attribute (header, NFTA_SET_ELEM_LIST_ELEMENTS) : NULL;
+  const struct nlattr *list =
+    ks_guard_readback_is_ours (header) ? find_attribute (header, NFTA_SET_ELEM_LIST_ELEMENTS) : NULL;
   const struct nlattr *element;
   int left;
 
@@ -157,7 +158,7 @@ on_object (struct nlmsghdr *header, gpointer user_data)
   KsGuardCounters *counters = &reader->out->counters;
   const struct nlattr *name, *data;
 
-  if (!is_ours (header))
+  if (!ks_guard_readback_is_ours (header))
     return TRUE;
   name = find_attribute (header, NFTA_OBJ_NAME);
   data = find_attribute (header, NFTA_OBJ_DATA);
@@ -192,6 +193,35 @@ dump (Reader *reader, int type, const char *set, KsNetlinkFunc func)
   return ks_netlink_dump (reader->socket, message, func, reader);
 }
 
+gboolean
+ks_guard_readback_generation (struct nlmsghdr *header, guint32 *out)
+{
+  const struct nlattr *id = find_attribute (header, NFTA_GEN_ID);
+
+  if (!id || nla_len (id) != sizeof *out)
+    return FALSE;
+  *out = GUINT32_FROM_BE (nla_get_u32 (id));
+  return TRUE;
+}
+
+static gboolean
+on_generation (struct nlmsghdr *header, gpointer user_data)
+{
+  return ks_guard_readback_generation (header, user_data);
+}
+
+/* Returns 0 or an errno value. */
+static int
+read_generation (KsNlSocket *socket, guint32 *out)
+{
+  struct nfgenmsg family = { .nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0 };
+  g_autoptr (KsNlMessage) message = nlmsg_alloc_simple ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETGEN, 0);
+
+  if (!message || nlmsg_append (message, &family, sizeof family, NLMSG_ALIGNTO) < 0)
+    return ENOMEM;
+  return ks_netlink_ask (socket, message, on_generation, out);
+}
+
 static int
 compare_strings (gconstpointer a, gconstpointer b)
 {
@@ -208,9 +238,9 @@ add_elements (Reader *reader)
   g_ptr_array_set_size (reader->elements, 0);
 }
 
-/* Reads all of it once. Returns 0 or an errno value; EINTR when it changed meanwhile. */
+/* Reads all of the table once. Returns 0 or an errno value; EINTR when it changed meanwhile. */
 static int
-read_once (Reader *reader)
+read_table (Reader *reader)
 {
   static const struct {
     int type;
@@ -243,6 +273,23 @@ read_once (Reader *reader)
   }
   reader->out->digest = g_strdup (g_checksum_get_string (reader->checksum));
   return 0;
+}
+
+/* Reads all of it as of one generation. Returns 0 or an errno value; EINTR when it changed meanwhile. */
+static int
+read_once (Reader *reader)
+{
+  guint32 generation = 0, end = 0;
+  int result = read_generation (reader->socket, &generation);
+
+  if (result == 0)
+    result = read_table (reader);
+  if (result == 0)
+    result = read_generation (reader->socket, &end);
+  if (result != 0)
+    return result;
+  reader->out->generation = generation;
+  return generation == end ? 0 : EINTR;
 }
 
 static void

@@ -9,10 +9,13 @@
 
 #include "kernel/ks-guard.h"
 
+struct nlmsghdr;
+
 typedef struct {
   gboolean present; /* whether there is a table */
   char *digest; /* hexadecimal; NULL without a table */
   KsGuardCounters counters;
+  guint32 generation; /* of the whole ruleset: every transaction on the host, of whatever table, adds one */
 } KsGuardReadback;
 
 void ks_guard_readback_clear (KsGuardReadback *self);
@@ -20,3 +23,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KsGuardReadback, ks_guard_readback_clear)
 
 /* Reads into @out, zeroed by the caller. KS_ERROR_UNSUPPORTED (no nf_tables), KS_ERROR_PERMISSION, KS_ERROR_KERNEL. */
 gboolean ks_guard_readback (KsGuardReadback *out, GError **error);
+
+/* Whether a message of nf_tables is about our table. */
+gboolean ks_guard_readback_is_ours (struct nlmsghdr *header);
+/* The number in an NFT_MSG_NEWGEN. FALSE when there is none. */
+gboolean ks_guard_readback_generation (struct nlmsghdr *header, guint32 *out);

@@ -2,12 +2,19 @@
 /*
  * Installs, removes and compares the guard.
  *
- * "In place" is two digests that a file in /run remembers: of the text that
- * was installed, and of what the kernel held right after. Equal both mean that
- * neither the policy nor the kernel has changed since; anything else, a lost
- * file included, has the guard replaced. So nobody's `nft flush` or deleted
- * rule goes unnoticed, an unchanged guard costs less than a millisecond, and
- * nftables' text is never parsed.
+ * A record in /run says what was installed last: its text, and a digest of what
+ * the kernel held right after. What the kernel holds now is compared with the
+ * digest, and what the policy wants now with the text, each for itself. So
+ * nobody's `nft flush` or deleted rule goes unnoticed while NetworkManager is
+ * silent and the policy, which may lack a port in use, does not count; the
+ * guard that was tampered with is then replaced by exactly the one that was
+ * there. nftables' text is never parsed, and an unchanged guard costs less than
+ * a millisecond.
+ *
+ * Between a transaction and the reading right after it another program may have
+ * changed the guard. The number of the ruleset's generation tells, which each
+ * transaction on the host adds one to, and the kernel's notifications tell
+ * which of them were about the guard. After a foreign one it is installed again.
  *
  * A replacement is one transaction: no packet passes meanwhile that neither
  * guard lets through. The kernel may drop one that should pass, since the new
@@ -18,47 +25,105 @@
 #include <glib/gstdio.h>
 #include <nftables/libnftables.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/ks-error.h"
 #include "kernel/ks-fault.h"
 #include "kernel/ks-guard-readback.h"
+#include "kernel/ks-guard-watch.h"
 
 typedef struct nft_ctx NftContext;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NftContext, nft_ctx_free)
 
 #define REMOVAL "table inet " KS_GUARD_TABLE "\ndelete table inet " KS_GUARD_TABLE "\n"
 
+/* How often a guard is installed that another program keeps changing. */
+#define INSTALL_TRIES 5
+
 /* --- what was installed --- */
 
-static char *
-format_state (const char *text, const char *digest)
+/* The file is "SHA-256 OF THE TEXT, SPACE, DIGEST OF THE KERNEL'S, NEWLINE, TEXT". */
+typedef struct {
+  char *text; /* NULL: nothing is known */
+  char *digest; /* of the kernel's */
+} Record;
+
+/* A record that could not be written: it holds for this process. */
+static char *unwritten;
+
+static void
+record_clear (Record *self)
+{
+  g_free (self->text);
+  g_free (self->digest);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Record, record_clear)
+
+/* What is left of a file that something else wrote is no record. */
+static void
+parse_record (const char *contents, Record *out)
+{
+  g_auto (GStrv) parts = g_strsplit (contents, "\n", 2);
+  g_auto (GStrv) digests = g_strsplit (parts[0] ? parts[0] : "", " ", 2);
+  g_autofree char *actual = NULL;
+
+  if (g_strv_length (parts) != 2 || g_strv_length (digests) != 2)
+    return;
+  actual = g_compute_checksum_for_string (G_CHECKSUM_SHA256, parts[1], -1);
+  if (strcmp (actual, digests[0]) != 0)
+    return;
+  out->text = g_strdup (parts[1]);
+  out->digest = g_strdup (digests[1]);
+}
+
+/* What was installed last, as far as is known, into @out, zeroed by the caller. */
+static void
+read_record (const char *state_path, Record *out)
+{
+  g_autofree char *contents = NULL;
+
+  if (unwritten)
+    parse_record (unwritten, out);
+  else if (state_path && g_file_get_contents (state_path, &contents, NULL, NULL))
+    parse_record (contents, out);
+}
+
+static void
+forget (const char *state_path)
+{
+  g_clear_pointer (&unwritten, g_free);
+  if (state_path)
+    g_unlink (state_path);
+}
+
+static gboolean
+remember (const char *text, const KsGuardReadback *kernel, const char *state_path, GError **error)
 {
   g_autofree char *text_digest = g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, -1);
+  g_autofree char *contents = g_strdup_printf ("%s %s\n%s", text_digest, kernel->digest, text);
+  g_autoptr (GError) failure = NULL;
 
-  return g_strdup_printf ("%s %s\n", text_digest, digest);
+  g_clear_pointer (&unwritten, g_free);
+  if (!state_path
+      || g_file_set_contents_full (state_path, contents, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &failure))
+    return TRUE;
+  g_unlink (state_path);
+  unwritten = g_steal_pointer (&contents);
+  g_set_error (error, KS_ERROR, KS_ERROR_IO, "the guard is in place, but this cannot be recorded: %s",
+               failure->message);
+  return FALSE;
 }
 
-/* Whether @kernel is what was there after @text was installed. */
-static gboolean
-is_in_place (const char *text, const KsGuardReadback *kernel, const char *state_path)
+static KsGuardState
+compare (const char *wanted, const Record *installed, const KsGuardReadback *kernel)
 {
-  g_autofree char *expected = NULL;
-  g_autofree char *remembered = NULL;
-
-  if (!kernel->present || !g_file_get_contents (state_path, &remembered, NULL, NULL))
-    return FALSE;
-  expected = format_state (text, kernel->digest);
-  return strcmp (expected, remembered) == 0;
-}
-
-/* A failure costs one replacement at the next event, no more: it is not one of the guard. */
-static void
-remember (const char *text, const KsGuardReadback *kernel, const char *state_path)
-{
-  g_autofree char *state = format_state (text, kernel->digest);
-
-  if (!g_file_set_contents_full (state_path, state, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, NULL))
-    g_unlink (state_path);
+  if (!kernel->present)
+    return KS_GUARD_ABSENT;
+  if (!installed->text)
+    return KS_GUARD_UNVERIFIED;
+  if (strcmp (installed->digest, kernel->digest) != 0)
+    return KS_GUARD_TAMPERED;
+  return g_strcmp0 (installed->text, wanted) == 0 ? KS_GUARD_IN_PLACE : KS_GUARD_OUTDATED;
 }
 
 /* --- libnftables --- */
@@ -114,30 +179,97 @@ run (const char *text, guint *changes, GError **error)
 
 /* --- the three verbs --- */
 
-gboolean
-ks_guard_apply (const KsPolicy *policy, const char *state_path, guint *changes, GError **error)
+/* The text that should be installed (transfer full), NULL for none; and what was installed, into @installed. */
+static char *
+read_wanted (const KsPolicy *policy, gboolean hold, const char *state_path, Record *installed)
 {
-  g_autofree char *text = ks_guard_format (policy, NULL);
-  g_autofree char *transaction = NULL;
-  g_auto (KsGuardReadback) before = { 0 };
-  g_auto (KsGuardReadback) after = { 0 };
+  read_record (state_path, installed);
+  return hold && installed->text ? g_strdup (installed->text) : ks_guard_format (policy, NULL);
+}
 
-  if (!text)
-    return ks_guard_remove (state_path, changes, error);
-  if (!ks_guard_readback (&before, error))
-    return FALSE;
-  if (is_in_place (text, &before, state_path))
-    return TRUE;
+/* The generation after @generation, as the kernel counts: it leaves zero out. */
+static guint32
+next_generation (guint32 generation)
+{
+  return generation == G_MAXUINT32 ? 1 : generation + 1;
+}
 
-  transaction = ks_guard_format (policy, &before.counters);
-  if (!run (transaction, changes, error) || !ks_guard_readback (&after, error))
+/*
+ * Installs @text once, in place of what @now has been read of; @now is then
+ * what the kernel holds. *@is_certain says whether no other program has
+ * changed it in between.
+ */
+static gboolean
+install_once (const char *text, KsGuardReadback *now, gboolean *is_certain, guint *changes, GError **error)
+{
+  guint32 expected = next_generation (now->generation);
+  int watch = ks_guard_watch_open ();
+  gboolean ok = run (text, changes, error) && ks_guard_readback (now, error);
+
+  *is_certain =
+    ok && now->present && (now->generation == expected || ks_guard_watch_count (watch, now->generation) == 1);
+  if (watch >= 0)
+    close (watch);
+  return ok;
+}
+
+/* Installs @text until it is certain. @policy, if @text is its guard, lets the counters go on. */
+static gboolean
+install (const char *text, const KsPolicy *policy, KsGuardReadback *now, guint *changes, GError **error)
+{
+  g_autofree char *current = ks_guard_format (policy, NULL);
+  gboolean has_counters = g_strcmp0 (text, current) == 0;
+
+  for (int i = 0; i < INSTALL_TRIES; i++) {
+    g_autofree char *transaction = has_counters ? ks_guard_format (policy, &now->counters) : g_strdup (text);
+    gboolean is_certain;
+
+    if (!install_once (transaction, now, &is_certain, changes, error))
+      return FALSE;
+    if (is_certain)
+      return TRUE;
+  }
+  g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "another program keeps changing nftables table inet %s",
+               KS_GUARD_TABLE);
+  return FALSE;
+}
+
+/* Removes the guard that @kernel says is there, or is not. */
+static gboolean
+remove_present (const KsGuardReadback *kernel, const char *state_path, guint *changes, GError **error)
+{
+  if (kernel->present && !run (REMOVAL, changes, error))
     return FALSE;
-  if (!after.present) {
-    g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "table inet %s was deleted while it was installed", KS_GUARD_TABLE);
+  forget (state_path);
+  return TRUE;
+}
+
+gboolean
+ks_guard_apply (const KsPolicy *policy, gboolean hold, const char *state_path, KsGuardState *found, guint *changes,
+                GError **error)
+{
+  g_auto (Record) installed = { 0 };
+  g_auto (KsGuardReadback) kernel = { 0 };
+  g_autofree char *wanted = NULL;
+  g_autoptr (GError) failure = NULL;
+  KsGuardState state = KS_GUARD_UNKNOWN;
+
+  wanted = read_wanted (policy, hold, state_path, &installed);
+  if (ks_guard_readback (&kernel, &failure))
+    state = compare (wanted, &installed, &kernel);
+  if (found)
+    *found = state;
+  if (state == KS_GUARD_UNKNOWN) {
+    if (!wanted && g_error_matches (failure, KS_ERROR, KS_ERROR_UNSUPPORTED))
+      return TRUE;
+    g_propagate_error (error, g_steal_pointer (&failure));
     return FALSE;
   }
-  remember (text, &after, state_path);
-  return TRUE;
+  if (state == KS_GUARD_IN_PLACE || (!wanted && hold))
+    return TRUE;
+  if (!wanted)
+    return remove_present (&kernel, state_path, changes, error);
+  return install (wanted, policy, &kernel, changes, error) && remember (wanted, &kernel, state_path, error);
 }
 
 gboolean
@@ -146,23 +278,21 @@ ks_guard_remove (const char *state_path, guint *changes, GError **error)
   g_auto (KsGuardReadback) kernel = { 0 };
   g_autoptr (GError) failure = NULL;
 
-  if (!ks_guard_readback (&kernel, &failure)) {
-    if (g_error_matches (failure, KS_ERROR, KS_ERROR_UNSUPPORTED))
-      return TRUE;
-    g_propagate_error (error, g_steal_pointer (&failure));
-    return FALSE;
-  }
-  if (kernel.present && !run (REMOVAL, changes, error))
-    return FALSE;
-  g_unlink (state_path);
-  return TRUE;
+  if (ks_guard_readback (&kernel, &failure))
+    return remove_present (&kernel, state_path, changes, error);
+  if (g_error_matches (failure, KS_ERROR, KS_ERROR_UNSUPPORTED))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&failure));
+  return FALSE;
 }
 
 KsGuardState
-ks_guard_inspect (const KsPolicy *policy, const char *state_path, KsGuardCounters *counters, GError **error)
+ks_guard_inspect (const KsPolicy *policy, gboolean hold, const char *state_path, KsGuardCounters *counters,
+                  GError **error)
 {
-  g_autofree char *text = ks_guard_format (policy, NULL);
+  g_auto (Record) installed = { 0 };
   g_auto (KsGuardReadback) kernel = { 0 };
+  g_autofree char *wanted = read_wanted (policy, hold, state_path, &installed);
   g_autoptr (GError) failure = NULL;
 
   if (!ks_guard_readback (&kernel, &failure)) {
@@ -173,7 +303,5 @@ ks_guard_inspect (const KsPolicy *policy, const char *state_path, KsGuardCounter
   }
   if (counters)
     *counters = kernel.counters;
-  if (!kernel.present)
-    return KS_GUARD_ABSENT;
-  return text && is_in_place (text, &kernel, state_path) ? KS_GUARD_IN_PLACE : KS_GUARD_DIFFERS;
+  return compare (wanted, &installed, &kernel);
 }

@@ -30,8 +30,12 @@ guard_text (const KsReport *report)
   switch (report->guard) {
   case KS_GUARD_IN_PLACE:
     return "in place";
-  case KS_GUARD_DIFFERS:
+  case KS_GUARD_OUTDATED:
     return "not as it should be: run `nm-killswitch sync`";
+  case KS_GUARD_TAMPERED:
+    return "changed by another program: run `nm-killswitch sync`";
+  case KS_GUARD_UNVERIFIED:
+    return "there, but with no record of what was installed: run `nm-killswitch sync`";
   case KS_GUARD_ABSENT:
     return report->policy && report->policy->armed && !report->policy->guard
              ? "off (Guard=off): programs that bind a socket to a device can get out"
@@ -51,12 +55,12 @@ is_guard_wrong (const KsStatus *self)
   gboolean is_wanted = report->policy && report->policy->armed && report->policy->guard;
 
   switch (report->guard) {
-  case KS_GUARD_DIFFERS:
-    return ks_situation_diff_flags (report->situation) == KS_DIFF_DEFAULT;
+  case KS_GUARD_OUTDATED:
+  case KS_GUARD_TAMPERED:
+  case KS_GUARD_UNVERIFIED:
+    return TRUE;
   case KS_GUARD_ABSENT:
     return is_wanted;
-  case KS_GUARD_IN_PLACE:
-    return !is_wanted;
   default:
     return FALSE;
   }
@@ -140,7 +144,7 @@ format_guard (const KsReport *report, GString *out)
   guint64 packets = counters->output.packets + counters->forward.packets + counters->input.packets;
 
   g_string_append_printf (out, "Guard: %s", guard_text (report));
-  if (report->guard == KS_GUARD_IN_PLACE || report->guard == KS_GUARD_DIFFERS)
+  if (report->guard != KS_GUARD_ABSENT && report->guard != KS_GUARD_UNSUPPORTED && report->guard != KS_GUARD_UNKNOWN)
     g_string_append_printf (out, ", %" G_GUINT64_FORMAT " packets stopped", packets);
   g_string_append_c (out, '\n');
 }
@@ -261,7 +265,8 @@ json_counter (KsJson *json, const char *key, const KsGuardCounter *counter)
 static void
 json_guard (KsJson *json, const KsReport *report)
 {
-  static const char *const words[] = { "unknown", "absent", "in place", "differs", "unsupported" };
+  static const char *const words[] = { "unknown",  "absent",     "in place",   "outdated",
+                                       "tampered", "unverified", "unsupported" };
 
   ks_json_open (json, "guard", '{');
   ks_json_boolean (json, "wanted", report->policy->guard);

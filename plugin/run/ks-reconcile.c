@@ -15,26 +15,31 @@
 #define LOCK_TIMEOUT_MS 15000
 #define RESOLVE_TIMEOUT_MS 4000
 
-/*
- * Puts the guard in place or takes it away. Without NetworkManager's answer
- * the policy may lack a port that is in use: a guard that is there stays.
- */
+/* Whether the policy may lack something in use, so that the guard that was installed last counts and not the policy. */
+static gboolean
+holds_guard (const KsReport *report)
+{
+  return ks_situation_diff_flags (report->situation) != KS_DIFF_DEFAULT;
+}
+
+/* Puts the guard in place or takes it away. One that was tampered with is replaced in any case. */
 static void
-apply_guard (KsReport *report, const KsPaths *paths)
+apply_guard (KsReport *report, const KsPaths *paths, gboolean hold)
 {
   g_autofree char *state = ks_paths_runtime (paths, KS_GUARD_NAME);
+  gboolean is_wanted = hold || (report->policy->armed && report->policy->guard);
   g_autoptr (GError) error = NULL;
+  KsGuardState found;
   guint transactions = 0;
 
-  if (ks_situation_diff_flags (report->situation) != KS_DIFF_DEFAULT
-      && ks_guard_inspect (report->policy, state, NULL, NULL) == KS_GUARD_DIFFERS)
-    return;
-  if (!ks_guard_apply (report->policy, state, &transactions, &error))
+  if (!ks_guard_apply (report->policy, hold, state, &found, &transactions, &error))
     ks_report_take_error (report, &error);
   report->changes += transactions;
-  report->repairs += transactions;
+  /* another guard for another policy is no repair, and what is not recorded may be as it was */
+  if (found == KS_GUARD_ABSENT || found == KS_GUARD_TAMPERED)
+    report->repairs += transactions;
   if (transactions > 0)
-    g_ptr_array_add (report->done, g_strdup (report->policy->armed ? "install the guard" : "remove the guard"));
+    g_ptr_array_add (report->done, g_strdup (is_wanted ? "install the guard" : "remove the guard"));
 }
 
 static gboolean
@@ -58,10 +63,7 @@ prove (KsReport *report, const KsPaths *paths, KsKernel *kernel)
 
   if (!report->policy || !report->policy->armed || report->changes == 0)
     return;
-  guard = ks_guard_inspect (report->policy, state, NULL, NULL);
-  /* the one that apply_guard() has left in place on purpose */
-  if (guard == KS_GUARD_DIFFERS && ks_situation_diff_flags (report->situation) != KS_DIFF_DEFAULT)
-    guard = KS_GUARD_IN_PLACE;
+  guard = ks_guard_inspect (report->policy, holds_guard (report), state, NULL, NULL);
   snapshot = ks_kernel_dump (kernel, report->situation->config, &error);
   if (snapshot && take_proof (report, snapshot, guard) && ks_proof_count_unwanted (report->proof, report->policy) > 0)
     g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL,
@@ -129,25 +131,24 @@ apply (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot *fir
   report->policy = ks_situation_policy (report->situation, snapshot);
   /* one transaction that blocks at once: first when arming, last when disarming */
   if (report->policy->armed)
-    apply_guard (report, paths);
+    apply_guard (report, paths, holds_guard (report));
   apply_routing (report, kernel, &snapshot);
   if (!report->policy->armed)
-    apply_guard (report, paths);
+    apply_guard (report, paths, holds_guard (report));
 }
 
-/* Rules and routes cannot be read: the guard needs none of them to block. One that is there knows more. */
+/* Rules and routes cannot be read: the guard needs none of them to block. One that was installed before knows more. */
 static void
 guard_alone (KsReport *report, const KsPaths *paths)
 {
-  g_autofree char *state = ks_paths_runtime (paths, KS_GUARD_NAME);
   KsSnapshot nothing = {
     .rules = g_array_new (FALSE, FALSE, sizeof (KsRule)),
     .routes = g_array_new (FALSE, FALSE, sizeof (KsRoute)),
   };
 
   report->policy = ks_situation_policy (report->situation, &nothing);
-  if (report->policy->armed && ks_guard_inspect (report->policy, state, NULL, NULL) == KS_GUARD_ABSENT)
-    apply_guard (report, paths);
+  if (report->policy->armed)
+    apply_guard (report, paths, TRUE);
   g_array_unref (nothing.rules);
   g_array_unref (nothing.routes);
 }
@@ -323,7 +324,7 @@ ks_reconcile_preview (const KsPaths *paths, KsSnapshot **snapshot)
     return report;
   ks_situation_find_tunnels (report->situation, kernel, held, NULL);
   report->policy = ks_situation_policy (report->situation, held);
-  report->guard = ks_guard_inspect (report->policy, state, &report->counters, &error);
+  report->guard = ks_guard_inspect (report->policy, holds_guard (report), state, &report->counters, &error);
   ks_report_take_error (report, &error);
   *snapshot = g_steal_pointer (&held);
   return report;

@@ -16,16 +16,19 @@
  * socket that no hook sees, has come out: no waiting, no guessing.
  */
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <glib/gstdio.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
 #include <netpacket/packet.h>
+#include <nftables/libnftables.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "base/ks-error.h"
 #include "kernel/ks-guard.h"
 #include "ks-test-policy.h"
 #include "ks-test.h"
@@ -191,18 +194,54 @@ apply (const KsPolicy *policy)
   g_autoptr (GError) error = NULL;
   guint changes = 0;
 
-  if (!ks_guard_apply (policy, state_path, &changes, &error))
+  if (!ks_guard_apply (policy, FALSE, state_path, NULL, &changes, &error))
     fail_msg ("%s", error->message);
   return changes;
+}
+
+/* What is there and what it took to @hold it. */
+static KsGuardState
+hold (const KsPolicy *policy, guint *changes)
+{
+  g_autoptr (GError) error = NULL;
+  KsGuardState found;
+
+  *changes = 0;
+  if (!ks_guard_apply (policy, TRUE, state_path, &found, changes, &error))
+    fail_msg ("%s", error->message);
+  return found;
 }
 
 static KsGuardState
 inspect (const KsPolicy *policy, KsGuardCounters *counters)
 {
   g_autoptr (GError) error = NULL;
-  KsGuardState result = ks_guard_inspect (policy, state_path, counters, &error);
+  KsGuardState result = ks_guard_inspect (policy, FALSE, state_path, counters, &error);
 
   assert_null (error);
+  return result;
+}
+
+/* --- another program, right after a transaction of ours --- */
+
+/* How often it gets in between, and what it does. */
+static int intrusions;
+static const char *intrusion;
+
+/* Takes the place of libnftables' function in this program. */
+int
+nft_run_cmd_from_buffer (struct nft_ctx *context, const char *text)
+{
+  static int (*original) (struct nft_ctx *, const char *);
+  int result;
+
+  if (!original)
+    original = (int (*) (struct nft_ctx *, const char *)) dlsym (RTLD_NEXT, "nft_run_cmd_from_buffer");
+  result = original (context, text);
+  if (intrusions > 0) {
+    intrusions--;
+    assert_true (command ("%s", intrusion));
+  }
   return result;
 }
 
@@ -822,7 +861,7 @@ guard_is_not_touched_when_nothing_changed (void **state G_GNUC_UNUSED)
   assert_int_equal (apply (policy), 0); /* counters are no change */
   assert_int_equal (inspect (policy, NULL), KS_GUARD_IN_PLACE);
   policy->dns = KS_DNS_LAN;
-  assert_int_equal (inspect (policy, NULL), KS_GUARD_DIFFERS);
+  assert_int_equal (inspect (policy, NULL), KS_GUARD_OUTDATED);
   assert_int_equal (apply (policy), 1);
   assert_int_equal (apply (policy), 0);
 }
@@ -882,12 +921,12 @@ guard_notices_a_deleted_and_a_replaced_rule (void **state G_GNUC_UNUSED)
   NEED_NAMESPACE ();
   apply (policy);
   assert_true (command ("nft delete rule inet nm_killswitch postrouting handle %d", last_rule ()));
-  assert_int_equal (inspect (policy, NULL), KS_GUARD_DIFFERS);
+  assert_int_equal (inspect (policy, NULL), KS_GUARD_TAMPERED);
   assert_int_equal (apply (policy), 1);
   assert_true (command ("nft replace rule inet nm_killswitch postrouting handle %d "
                         "counter name dropped_output accept",
                         last_rule ()));
-  assert_int_equal (inspect (policy, NULL), KS_GUARD_DIFFERS);
+  assert_int_equal (inspect (policy, NULL), KS_GUARD_TAMPERED);
   assert_int_equal (apply (policy), 1);
 }
 
@@ -901,6 +940,187 @@ guard_is_replaced_when_its_state_file_is_lost (void **state G_GNUC_UNUSED)
   g_unlink (state_path);
   assert_int_equal (apply (policy), 1);
   assert_int_equal (apply (policy), 0);
+}
+
+/* A policy with one transport, of root's to port 1194 of the server: what NetworkManager told while it answered. */
+static KsPolicy *
+new_policy_with_transport (void)
+{
+  KsPolicy *policy = new_policy ();
+
+  add_transport (policy, server_transport (1194, 0, FALSE));
+  return policy;
+}
+
+static void
+guard_that_is_held_stays_as_long_as_it_is_as_installed (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) told = new_policy_with_transport ();
+  g_autoptr (KsPolicy) poorer = new_policy ();
+  guint changes;
+
+  NEED_NAMESPACE ();
+  apply (told);
+  assert_int_equal (inspect (poorer, NULL), KS_GUARD_OUTDATED);
+  assert_int_equal (ks_guard_inspect (poorer, TRUE, state_path, NULL, NULL), KS_GUARD_IN_PLACE);
+  assert_int_equal (hold (poorer, &changes), KS_GUARD_IN_PLACE);
+  assert_int_equal (changes, 0);
+  assert_true (LEAVES (0, UDP (SERVER, 1194)));
+  poorer->guard = FALSE;
+  assert_int_equal (hold (poorer, &changes), KS_GUARD_IN_PLACE);
+  assert_int_equal (changes, 0);
+}
+
+static void
+guard_that_is_held_is_restored_when_it_was_tampered_with (void **state G_GNUC_UNUSED)
+{
+  static const struct {
+    const char *deed;
+    KsGuardState found;
+  } cases[] = {
+    { "nft insert rule inet nm_killswitch postrouting accept", KS_GUARD_TAMPERED },
+    { "nft flush chain inet nm_killswitch forward", KS_GUARD_TAMPERED },
+    { "nft delete table inet nm_killswitch", KS_GUARD_ABSENT },
+  };
+  g_autoptr (KsPolicy) told = new_policy_with_transport ();
+  g_autoptr (KsPolicy) poorer = new_policy ();
+  guint changes;
+
+  NEED_NAMESPACE ();
+  apply (told);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    assert_true (command ("%s", cases[i].deed));
+    assert_int_equal (ks_guard_inspect (poorer, TRUE, state_path, NULL, NULL), cases[i].found);
+    assert_int_equal (hold (poorer, &changes), cases[i].found);
+    assert_int_equal (changes, 1);
+    assert_false (LEAVES (0, UDP (TARGET, 9)));
+    assert_true (LEAVES (0, UDP (SERVER, 1194))); /* exactly what was installed */
+    assert_int_equal (inspect (told, NULL), KS_GUARD_IN_PLACE);
+  }
+}
+
+static void
+guard_without_a_record_is_replaced_even_when_held (void **state G_GNUC_UNUSED)
+{
+  static const char *const rests[] = { NULL, "", "no record", "0 0\ntable inet nm_killswitch {}\n" };
+  g_autoptr (KsPolicy) told = new_policy_with_transport ();
+  g_autoptr (KsPolicy) poorer = new_policy ();
+  guint changes;
+
+  NEED_NAMESPACE ();
+  for (guint i = 0; i < G_N_ELEMENTS (rests); i++) {
+    apply (told);
+    g_unlink (state_path);
+    if (rests[i])
+      assert_true (g_file_set_contents (state_path, rests[i], -1, NULL));
+    assert_true (command ("nft insert rule inet nm_killswitch postrouting accept"));
+    assert_int_equal (hold (poorer, &changes), KS_GUARD_UNVERIFIED);
+    assert_int_equal (changes, 1);
+    assert_false (LEAVES (0, UDP (TARGET, 9)));
+    assert_int_equal (inspect (poorer, NULL), KS_GUARD_IN_PLACE);
+  }
+}
+
+static void
+guard_that_nothing_is_known_of_is_not_removed_while_held (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  guint changes;
+
+  NEED_NAMESPACE ();
+  apply (policy);
+  g_unlink (state_path);
+  policy->armed = FALSE;
+  assert_int_equal (hold (policy, &changes), KS_GUARD_UNVERIFIED);
+  assert_int_equal (changes, 0);
+  assert_false (LEAVES (0, UDP (TARGET, 9)));
+}
+
+/* What this program says, started anew, of new_policy(): it knows no more than what is written down. */
+static KsGuardState
+inspect_in_another_process (const char *path)
+{
+  g_autofree char *self = g_file_read_link ("/proc/self/exe", NULL);
+  char *argv[] = { self, (char *) path, NULL };
+
+  return (KsGuardState) netns_spawn (argv, NULL, NULL);
+}
+
+static void
+guard_is_known_to_the_process_that_could_not_record_it (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *nowhere = g_build_filename (directory->path, "missing", "guard", NULL);
+  g_autoptr (GError) error = NULL;
+  guint changes = 0;
+
+  NEED_NAMESPACE ();
+  assert_false (ks_guard_apply (policy, FALSE, nowhere, NULL, &changes, &error));
+  assert_true (g_error_matches (error, KS_ERROR, KS_ERROR_IO));
+  assert_non_null (strstr (error->message, "cannot be recorded"));
+  assert_int_equal (changes, 1);
+  assert_int_equal (ks_guard_inspect (policy, FALSE, nowhere, NULL, NULL), KS_GUARD_IN_PLACE);
+  assert_true (ks_guard_apply (policy, FALSE, nowhere, NULL, &changes, NULL));
+  assert_int_equal (changes, 1);
+  assert_true (command ("nft insert rule inet nm_killswitch postrouting accept"));
+  assert_int_equal (ks_guard_inspect (policy, FALSE, nowhere, NULL, NULL), KS_GUARD_TAMPERED);
+  assert_int_equal (inspect_in_another_process (nowhere), KS_GUARD_UNVERIFIED);
+  /* from here on there is a file again */
+  assert_int_equal (apply (policy), 1);
+  assert_int_equal (inspect_in_another_process (state_path), KS_GUARD_IN_PLACE);
+}
+
+static void
+guard_changed_before_it_was_read_back_is_installed_again (void **state G_GNUC_UNUSED)
+{
+  static const char *const deeds[] = {
+    "nft insert rule inet nm_killswitch postrouting accept",
+    "nft delete table inet nm_killswitch",
+  };
+  g_autoptr (KsPolicy) policy = new_policy ();
+
+  NEED_NAMESPACE ();
+  for (guint i = 0; i < G_N_ELEMENTS (deeds); i++) {
+    netns_try ("nft flush ruleset");
+    intrusion = deeds[i];
+    intrusions = 2;
+    assert_int_equal (apply (policy), 3);
+    assert_int_equal (intrusions, 0);
+    assert_false (LEAVES (0, UDP (TARGET, 9)));
+    assert_int_equal (inspect (policy, NULL), KS_GUARD_IN_PLACE);
+  }
+}
+
+static void
+guard_is_certified_whatever_others_do_to_their_own_tables (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+
+  NEED_NAMESPACE ();
+  intrusion = "nft 'add table inet somebody; delete table inet somebody'";
+  intrusions = 1;
+  assert_int_equal (apply (policy), 1);
+  assert_int_equal (intrusions, 0);
+  assert_int_equal (inspect (policy, NULL), KS_GUARD_IN_PLACE);
+}
+
+static void
+guard_is_not_certified_while_another_program_keeps_changing_it (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autoptr (GError) error = NULL;
+  guint changes = 0;
+
+  NEED_NAMESPACE ();
+  intrusion = "nft insert rule inet nm_killswitch postrouting accept";
+  intrusions = 50;
+  assert_false (ks_guard_apply (policy, FALSE, state_path, NULL, &changes, &error));
+  assert_true (intrusions > 40); /* it ends soon */
+  intrusions = 0;
+  assert_non_null (strstr (error->message, "another program keeps changing nftables"));
+  assert_int_not_equal (inspect (policy, NULL), KS_GUARD_IN_PLACE);
+  assert_int_equal (apply (policy), 1);
+  assert_false (LEAVES (0, UDP (TARGET, 9)));
 }
 
 static void
@@ -931,7 +1151,7 @@ guard_is_removed_when_the_policy_wants_none (void **state G_GNUC_UNUSED)
   apply (policy);
   assert_true (command ("nft add table inet somebody"));
   policy->guard = FALSE;
-  assert_int_equal (inspect (policy, NULL), KS_GUARD_DIFFERS);
+  assert_int_equal (inspect (policy, NULL), KS_GUARD_OUTDATED);
   assert_int_equal (apply (policy), 1);
   assert_int_equal (inspect (policy, NULL), KS_GUARD_ABSENT);
   assert_int_equal (apply (policy), 0);
@@ -978,7 +1198,7 @@ guard_loads_with_every_kind_of_transport (void **state G_GNUC_UNUSED)
 #define TEST(name) cmocka_unit_test_setup (name, set_up)
 
 int
-main (void)
+main (int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
     TEST (guard_alone_lets_nothing_public_out),
@@ -1002,10 +1222,23 @@ main (void)
     TEST (guard_notices_whatever_somebody_does_to_it),
     TEST (guard_notices_a_deleted_and_a_replaced_rule),
     TEST (guard_is_replaced_when_its_state_file_is_lost),
+    TEST (guard_that_is_held_stays_as_long_as_it_is_as_installed),
+    TEST (guard_that_is_held_is_restored_when_it_was_tampered_with),
+    TEST (guard_without_a_record_is_replaced_even_when_held),
+    TEST (guard_that_nothing_is_known_of_is_not_removed_while_held),
+    TEST (guard_is_known_to_the_process_that_could_not_record_it),
+    TEST (guard_changed_before_it_was_read_back_is_installed_again),
+    TEST (guard_is_certified_whatever_others_do_to_their_own_tables),
+    TEST (guard_is_not_certified_while_another_program_keeps_changing_it),
     TEST (guard_keeps_its_counters_when_replaced),
     TEST (guard_is_removed_when_the_policy_wants_none),
     TEST (guard_loads_with_every_kind_of_transport),
   };
 
+  if (argc == 2) { /* of inspect_in_another_process() */
+    g_autoptr (KsPolicy) policy = new_policy ();
+
+    return (int) ks_guard_inspect (policy, FALSE, argv[1], NULL, NULL);
+  }
   return cmocka_run_group_tests (tests, set_up_group, tear_down_group);
 }

@@ -179,6 +179,30 @@ status_is_incomplete_without_its_guard (void **state G_GNUC_UNUSED)
 }
 
 static void
+status_is_incomplete_when_the_guard_is_not_as_wanted (void **state G_GNUC_UNUSED)
+{
+  static const struct {
+    KsGuardState guard;
+    const char *text, *json;
+  } cases[] = {
+    { KS_GUARD_OUTDATED, "Guard: not as it should be", "\"state\":\"outdated\"" },
+    { KS_GUARD_TAMPERED, "Guard: changed by another program", "\"state\":\"tampered\"" },
+    { KS_GUARD_UNVERIFIED, "Guard: there, but with no record", "\"state\":\"unverified\"" },
+  };
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_wireguard (f, "home");
+  look (f);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    f->report.guard = cases[i].guard;
+    assert_string_equal (ks_status_word (&f->status), "incomplete");
+    assert_text_has (f, cases[i].text);
+    assert_text_has (f, ", 0 packets stopped");
+    assert_json_has (f, cases[i].json);
+  }
+}
+
+static void
 status_is_released_by_the_marker (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
@@ -269,6 +293,7 @@ main (void)
     cmocka_unit_test (status_is_protected_while_a_tunnel_is_up),
     cmocka_unit_test (status_is_incomplete_when_the_kernel_lacks_something),
     cmocka_unit_test (status_is_incomplete_without_its_guard),
+    cmocka_unit_test (status_is_incomplete_when_the_guard_is_not_as_wanted),
     cmocka_unit_test (status_is_released_by_the_marker),
     cmocka_unit_test (status_is_unknown_without_the_kernel),
     cmocka_unit_test (status_of_hostile_names_is_valid_and_quiet),

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which transactions have changed the guard: to tell, after one of our own,
+ * whether another program's came in between.
+ */
+#pragma once
+
+#include <glib.h>
+
+/* Starts watching. Returns a file descriptor to close, or -1 when that is not possible. */
+int ks_guard_watch_open (void);
+
+/*
+ * How many transactions have changed the guard from ks_guard_watch_open() up
+ * to @generation of the ruleset, which has to be past; -1 when it cannot be
+ * told. To be called once.
+ */
+int ks_guard_watch_count (int watch, guint32 generation);
