@@ -56,11 +56,12 @@ main (int argc, char **argv)
   event = ks_event_parse (argc, argv, environ, &error);
   if (event && event->action == KS_ACTION_UNKNOWN)
     return 0;
-  if (error)
-    ks_log_error (error);
   if (event && is_awaited (event->action))
     flags |= KS_RECONCILE_QUICK;
   report = ks_reconcile (&ks_paths_default, event, flags);
+  /* only now: a journal that hangs must not keep anything from being blocked */
+  if (error)
+    ks_log_error (error);
   what = describe (event);
   ks_log_report (report, &ks_paths_default, what, FALSE);
   return error || report->errors->len > 0 ? 1 : 0;

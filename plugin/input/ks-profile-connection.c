@@ -198,6 +198,32 @@ read_connection (KsProfile *profile, NMConnection *connection, GPtrArray *errors
     read_ip_tunnel (profile, nm_connection_get_setting_ip_tunnel (connection));
 }
 
+/* What this file reads, and what libnm needs to make a connection of it. */
+static gboolean
+is_used (const char *group)
+{
+  static const char *const used[] = {
+    "connection", "user", "ipv4", "ipv6", "vpn", "wireguard", "tun", "ip-tunnel", NULL
+  };
+
+  return g_strv_contains (used, group) || g_str_has_prefix (group, "wireguard-peer.");
+}
+
+/*
+ * Nothing else goes to libnm: it looks for the certificates of [802-1x] on disk
+ * (access(2), libnm 1.42), wherever that is, and a file server that is out of
+ * reach would keep us from arming.
+ */
+static void
+remove_unused (GKeyFile *file)
+{
+  g_auto (GStrv) groups = g_key_file_get_groups (file, NULL);
+
+  for (char **group = groups; *group; group++)
+    if (!is_used (*group))
+      g_key_file_remove_group (file, *group, NULL);
+}
+
 void
 ks_profile_read_connection (KsProfile *profile, GKeyFile *file, GPtrArray *errors)
 {
@@ -206,6 +232,7 @@ ks_profile_read_connection (KsProfile *profile, GKeyFile *file, GPtrArray *error
   g_autoptr (NMConnection) connection = NULL;
   Warning warning = { .errors = errors, .path = profile->path };
 
+  remove_unused (file);
   connection = nm_keyfile_read (file, directory, NM_KEYFILE_HANDLER_FLAGS_NONE, on_keyfile_warning, &warning, &error);
   if (!connection) {
     ks_error_add (errors, "%s: %s", profile->path, error->message);

@@ -9,7 +9,8 @@
 #include "value/ks-profile.h"
 
 /*
- * Fills in @profile, whose path, id and vpn_type are known, from its @file.
+ * Fills in @profile, whose path, id and vpn_type are known, from its @file,
+ * which loses the groups that say nothing about it. Looks at no other file.
  * Each malformed value appends a GError* to @errors. A profile that libnm
  * refuses stays as it is, armed if it says so: what was blocked stays blocked.
  */

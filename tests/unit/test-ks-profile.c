@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ks-test.h"
 
+#include <NetworkManager.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <pwd.h>
 #include <sys/stat.h>
@@ -18,6 +20,18 @@ typedef struct {
   GPtrArray *errors;
   KsProfileSet *set;
 } Fixture;
+
+/* How often a file below this directory was looked for. */
+#define FAR_AWAY "/net/nowhere/"
+static guint looks_far_away;
+
+/* In place of the C library's, also for libraries: it notes where they look. */
+int
+access (const char *path, int mode)
+{
+  looks_far_away += g_str_has_prefix (path, FAR_AWAY);
+  return faccessat (AT_FDCWD, path, mode, 0);
+}
 
 static Fixture *
 fixture_new (void)
@@ -742,6 +756,31 @@ profile_reports_malformed_vpn_data_with_file_key_and_value (void **state G_GNUC_
                     "etc/ovpn: [vpn] remote: 'b:x' is not HOST[:PORT[:PROTOCOL]]\n");
 }
 
+/* They may be on a file server that is out of reach at boot. */
+static void
+profile_is_read_without_a_look_at_its_certificates (void **state G_GNUC_UNUSED)
+{
+  static const char text[] = "[connection]\nid=x\nuuid=" KS_TEST_UUID_1 "\ntype=vpn\n" STRICT
+                             "[vpn]\nservice-type=org.freedesktop.NetworkManager.openvpn\nremote=203.0.113.10\n"
+                             "ca=" FAR_AWAY "ca.pem\ncert=" FAR_AWAY "cert.pem\nkey=" FAR_AWAY "key.pem\n"
+                             "[802-1x]\neap=tls;\nidentity=x\nca-cert=" FAR_AWAY "ca.pem\n"
+                             "client-cert=file://" FAR_AWAY "cert.pem\nprivate-key=" FAR_AWAY "key.pem\n";
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+  g_autoptr (NMConnection) connection = NULL;
+
+  assert_true (g_key_file_load_from_data (file, text, sizeof text - 1, G_KEY_FILE_NONE, NULL));
+  connection = nm_keyfile_read (file, "/etc", NM_KEYFILE_HANDLER_FLAGS_NONE, NULL, NULL, NULL);
+  assert_non_null (connection);
+  assert_true (looks_far_away > 0); /* libnm does look */
+
+  looks_far_away = 0;
+  write_file (f, "etc/x", text);
+  assert_int_equal (only_profile (f)->endpoints->len, 1);
+  assert_errors (f, "");
+  assert_int_equal (looks_far_away, 0);
+}
+
 static void
 profile_that_libnm_refuses_is_armed_all_the_same (void **state G_GNUC_UNUSED)
 {
@@ -867,6 +906,7 @@ main (void)
     cmocka_unit_test (profile_of_wireguard_without_peer_routes_has_no_subnets_of_them),
     cmocka_unit_test (profile_of_a_plugin_says_its_servers_and_who_sends),
     cmocka_unit_test (profile_reports_malformed_vpn_data_with_file_key_and_value),
+    cmocka_unit_test (profile_is_read_without_a_look_at_its_certificates),
     cmocka_unit_test (profile_that_libnm_refuses_is_armed_all_the_same),
     cmocka_unit_test (profile_names_libnms_malformed_values),
     cmocka_unit_test (profile_interface_names_are_checked),
