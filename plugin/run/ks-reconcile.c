@@ -153,6 +153,55 @@ guard_alone (KsReport *report, const KsPaths *paths)
   g_array_unref (nothing.routes);
 }
 
+static gboolean
+has_own_rule (const KsSituation *situation, const KsSnapshot *snapshot)
+{
+  for (guint i = 0; i < snapshot->rules->len; i++)
+    if (ks_owner_has_rule (situation->config, &g_array_index (snapshot->rules, KsRule, i)))
+      return TRUE;
+  return FALSE;
+}
+
+/*
+ * At boot the network waits for this program, but not for ever: when the unit's
+ * time is up, the network comes up without us. So first of all this blocks with
+ * as little knowledge as possible; the full run then adds what is remembered,
+ * mostly exemptions. Until this returns, nothing can wait for long:
+ *
+ *   - only files in /etc, /run, /usr/lib and /proc are read. If those hang,
+ *     NetworkManager does not get at its profiles either. /var, which may hang
+ *     or need the network (x-systemd.automount), comes later; a profile that is
+ *     armed only because it was before it became unreadable has to wait for it.
+ *   - no name is looked up (ks-user.h), and libnm opens no file of its own
+ *     (ks-profile-connection.c).
+ *   - random numbers come from getrandom(2) with GRND_NONBLOCK, in libnm and
+ *     GnuTLS alike (seen with strace).
+ *   - nothing is logged: the journal may hang.
+ *   - the lock is waited for 15 s, each of the kernel's answers 5 s.
+ *
+ * If rules of ours exist, there is no hurry. Errors are dropped here: the full
+ * run meets them again and reports them.
+ */
+static void
+block_first (KsReport *report, const KsPaths *paths)
+{
+  g_autoptr (KsKernel) kernel = NULL;
+  g_autoptr (KsSnapshot) snapshot = NULL;
+
+  report->situation = ks_situation_read (paths, NULL, KS_READ_NO_NETWORK | KS_READ_NO_STATE);
+  if (report->situation->armed->len > 0) {
+    kernel = ks_kernel_new (NULL);
+    snapshot = kernel ? ks_kernel_dump (kernel, report->situation->config, NULL) : NULL;
+    if (!snapshot)
+      guard_alone (report, paths);
+    else if (!has_own_rule (report->situation, snapshot))
+      apply (report, paths, kernel, g_steal_pointer (&snapshot));
+  }
+  g_clear_pointer (&report->policy, ks_policy_free);
+  g_clear_pointer (&report->situation, ks_situation_free);
+  g_ptr_array_set_size (report->errors, 0);
+}
+
 /*
  * What an earlier run put into the kernel under other numbers, now that the
  * configuration has new ones: it goes when what replaces it is in place.
@@ -257,6 +306,8 @@ run (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, GHashTa
   /* without a lock (a full disk, say) two runs may undo each other's steps, but neither opens anything: go on */
   int lock = ks_lock_take (paths, LOCK_TIMEOUT_MS, &error);
 
+  if (flags & KS_RECONCILE_BOOT)
+    block_first (report, paths);
   ks_report_take_error (report, &error);
   reconcile_locked (report, paths, event, flags, answers);
   ks_lock_release (lock);

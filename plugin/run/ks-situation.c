@@ -135,7 +135,8 @@ ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags
   self->config = ks_config_read (paths->config, self->errors);
   self->set = ks_profile_set_read (paths->profiles, paths->zones, self->config, self->errors);
   self->warnings = collect_warnings (self->set);
-  self->state = ks_state_file_read (paths->state, self->errors);
+  self->is_unclear = (flags & KS_READ_NO_STATE) != 0;
+  self->state = self->is_unclear ? ks_state_new () : ks_state_file_read (paths->state, self->errors);
   forget_gone (self);
   self->is_released = (flags & KS_READ_RELEASED) || ks_marker_is_released (paths);
   if (self->is_released)

@@ -15,6 +15,7 @@ typedef enum {
   KS_READ_DEFAULT = 0,
   KS_READ_NO_NETWORK = 1 << 0, /* boot: there is no NetworkManager yet */
   KS_READ_RELEASED = 1 << 1, /* arm nothing, whatever the markers say */
+  KS_READ_NO_STATE = 1 << 2, /* what is remembered is left alone: it may be on a file system that hangs */
 } KsReadFlags;
 
 typedef struct {
@@ -25,7 +26,7 @@ typedef struct {
   GPtrArray *armed; /* of KsProfile, owned by set or state: armed now */
   GPtrArray *tunnels; /* of KsTunnel: devices of armed profiles that are up */
   gboolean is_released; /* by `release` or the kernel command line: nothing is armed */
-  gboolean is_unclear; /* a profile cannot be read, and nothing tells whether it was armed */
+  gboolean is_unclear; /* a profile cannot be read, and nothing tells whether it was armed; or there is no state */
   GPtrArray *errors; /* of GError: what could not be read; none of it disarms anything */
   GPtrArray *warnings; /* of char*: what has no effect or will not work, and what to do about it; no error */
 } KsSituation;

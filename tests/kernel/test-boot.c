@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The real programs at boot: what they must not wait for. /etc, /run and
- * /var/lib are file systems of the test's own, with a profile that is armed and
- * a name service that writes down what it is asked.
+ * The real programs at boot, and what they must not wait for. /etc, /run and
+ * /var/lib are the test's own, with an armed profile and a name service that
+ * writes down what it is asked.
  */
 #include "netns.h"
 
 #include <glib/gstdio.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "kernel/ks-kernel.h"
 #include "ks-test.h"
@@ -17,6 +20,7 @@
 #define PROFILES "/etc/NetworkManager/system-connections"
 #define CONFIG "/etc/nm-killswitch.conf"
 #define STATE "/var/lib/nm-killswitch/state"
+#define JOURNAL "/run/systemd/journal/socket"
 #define ASKED "/run/asked"
 #define BOOT KS_BUILD "/nm-killswitch sync --boot"
 
@@ -176,6 +180,182 @@ boot_exempts_the_service_user_of_usr_lib_passwd (void **state G_GNUC_UNUSED)
   assert_false (has_rule_for_uid (4321));
 }
 
+/* --- what hangs --- */
+
+static void
+wait_a_little (void)
+{
+  g_usleep (20000);
+}
+#define TRIES 1000
+
+static void
+end_with_test (gpointer user_data G_GNUC_UNUSED)
+{
+  prctl (PR_SET_PDEATHSIG, SIGKILL);
+}
+
+/* Starts a command that may never end. */
+static pid_t
+start (const char *command)
+{
+  g_auto (GStrv) argv = g_strsplit (command, " ", -1);
+  g_autoptr (GError) error = NULL;
+  GPid pid = 0;
+
+  if (!g_spawn_async (NULL, argv, NULL,
+                      G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL,
+                      end_with_test, NULL, &pid, &error))
+    fail_msg ("%s", error->message);
+  return pid;
+}
+
+/* Ends it; whether it was still running. */
+static gboolean
+end (pid_t pid)
+{
+  gboolean is_running = waitpid (pid, NULL, WNOHANG) == 0;
+
+  if (is_running) {
+    kill (pid, SIGKILL);
+    waitpid (pid, NULL, 0);
+  }
+  return is_running;
+}
+
+/*
+ * Waits until @pid opens @fifo for reading, and keeps it waiting there, as a
+ * file system that hangs would. A FIFO can be opened for writing, without
+ * waiting, only while somebody has it open for reading.
+ */
+static void
+wait_until_it_hangs_at (const char *fifo, pid_t pid)
+{
+  for (int i = 0; i < TRIES; i++) {
+    int file = open (fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+
+    if (file >= 0)
+      return; /* left open: the reader would see an empty file otherwise */
+    if (waitpid (pid, NULL, WNOHANG) != 0)
+      fail_msg ("the program ended and did not read %s", fifo);
+    wait_a_little ();
+  }
+  end (pid);
+  fail_msg ("the program does not read %s", fifo);
+}
+
+static void
+make_state_hang (void)
+{
+  g_autofree char *directory = g_path_get_dirname (STATE);
+
+  assert_int_equal (g_mkdir_with_parents (directory, 0700), 0);
+  assert_int_equal (mkfifo (STATE, 0600), 0);
+}
+
+static void
+boot_blocks_before_it_reads_what_is_remembered (void **state G_GNUC_UNUSED)
+{
+  static const char *const configs[] = { "[main]\nGuard=on\n", "[main]\nGuard=off\n" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (configs); i++) {
+    pid_t pid;
+
+    BOOT_OR_SKIP ();
+    write_file (CONFIG, configs[i]);
+    make_state_hang ();
+    pid = start (BOOT);
+    wait_until_it_hangs_at (STATE, pid);
+    assert_true (has_rules ());
+    assert_int_equal (has_guard (), i == 0);
+    assert_true (end (pid));
+  }
+}
+
+static void
+boot_blocks_nothing_while_nothing_is_armed (void **state G_GNUC_UNUSED)
+{
+  pid_t pid;
+
+  BOOT_OR_SKIP ();
+  write_profile ("");
+  make_state_hang ();
+  pid = start (BOOT);
+  wait_until_it_hangs_at (STATE, pid);
+  assert_false (has_guard ());
+  assert_false (has_rules ());
+  assert_true (end (pid));
+}
+
+/* The kernel may hold more than the profiles ask for: a session, for example, is known from the state alone. */
+static void
+boot_takes_nothing_away_before_it_reads_what_is_remembered (void **state G_GNUC_UNUSED)
+{
+  for (int with_rules = 0; with_rules < 2; with_rules++) {
+    g_autofree char *before = NULL;
+    g_autofree char *after = NULL;
+    pid_t pid;
+
+    BOOT_OR_SKIP ();
+    netns_run (BOOT);
+    write_profile ("");
+    assert_int_equal (g_unlink (STATE), 0);
+    if (!with_rules) {
+      netns_run ("ip -4 rule flush protocol 83");
+      netns_run ("ip -6 rule flush protocol 83");
+    }
+    before = netns_everything ();
+    make_state_hang ();
+    pid = start (BOOT);
+    wait_until_it_hangs_at (STATE, pid);
+    after = netns_everything ();
+    assert_string_equal (before, after);
+    assert_true (has_guard ());
+    assert_true (end (pid));
+  }
+}
+
+/* A journal whose socket is full, as if journald were stopped or waiting for its disk. */
+static int
+make_journal_hang (void)
+{
+  const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = JOURNAL };
+  g_autofree char *directory = g_path_get_dirname (JOURNAL);
+  int journal = socket (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  int sender = socket (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+  assert_int_equal (g_mkdir_with_parents (directory, 0755), 0);
+  assert_int_equal (bind (journal, (const struct sockaddr *) &address, sizeof address), 0);
+  while (sendto (sender, "", 1, 0, (const struct sockaddr *) &address, sizeof address) == 1)
+    ;
+  assert_int_equal (errno, EAGAIN);
+  close (sender);
+  return journal;
+}
+
+static void
+boot_blocks_although_the_journal_hangs (void **state G_GNUC_UNUSED)
+{
+  /* the second one's event is malformed */
+  static const char *const commands[] = { BOOT, KS_BUILD "/10-killswitch" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (commands); i++) {
+    int journal, tries = 0;
+    pid_t pid;
+
+    BOOT_OR_SKIP ();
+    write_file (CONFIG, "[main]\nLan=sometimes\n");
+    journal = make_journal_hang ();
+    pid = start (commands[i]);
+    while ((!has_rules () || !has_guard ()) && tries++ < TRIES)
+      wait_a_little ();
+    if (tries >= TRIES)
+      fail_msg ("%s waits for the journal and has not blocked", commands[i]);
+    assert_true (end (pid));
+    close (journal);
+  }
+}
+
 int
 main (void)
 {
@@ -184,6 +364,10 @@ main (void)
     cmocka_unit_test (boot_asks_no_name_service),
     cmocka_unit_test (boot_exempts_the_service_user_of_etc_passwd),
     cmocka_unit_test (boot_exempts_the_service_user_of_usr_lib_passwd),
+    cmocka_unit_test (boot_blocks_before_it_reads_what_is_remembered),
+    cmocka_unit_test (boot_blocks_nothing_while_nothing_is_armed),
+    cmocka_unit_test (boot_takes_nothing_away_before_it_reads_what_is_remembered),
+    cmocka_unit_test (boot_blocks_although_the_journal_hangs),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);

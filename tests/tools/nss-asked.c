@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A name service (libnss_asked.so.2, "asked" in /etc/nsswitch.conf) that knows
- * no name and writes down each question, in /run/asked. In its place a host may
- * have one that waits for a network.
+ * no names and writes each question to /run/asked. It stands for one that waits
+ * for the network.
  */
 #include <fcntl.h>
 #include <nss.h>
@@ -19,7 +19,7 @@ write_down (const char *question)
   return NSS_STATUS_NOTFOUND;
 }
 
-/* None of them looks at its arguments, or touches what they point to. */
+/* They take arguments, but look at none. */
 #define QUESTION(name) \
   enum nss_status _nss_asked_##name (void); \
   enum nss_status _nss_asked_##name (void) \
