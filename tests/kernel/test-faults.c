@@ -703,6 +703,12 @@ static const Transition arming = {
   FALSE,
   TRUE,
 };
+static const Transition booting = {
+  { "booting", arm_first, "sync --boot" },
+  { "disarming", arm_neither, "sync" },
+  FALSE,
+  TRUE,
+};
 static const Transition release = {
   { "release", nothing, "release" },
   { "resume", nothing, "resume" },
@@ -931,6 +937,8 @@ every_fault_while_arming_and_disarming (void **state G_GNUC_UNUSED)
   for (int with_guard = 0; with_guard < 2; with_guard++) {
     START_OR_SKIP (with_guard != 0);
     try_every_fault (&arming);
+    if (with_guard)
+      try_every_fault (&booting);
     go (&arming.there);
     try_every_fault (&release);
     finish ();
