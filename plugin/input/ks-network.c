@@ -289,9 +289,12 @@ needs_filename (const Reader *r)
 static gboolean
 wants_resolvers (const Reader *r)
 {
-  for (guint i = 0; i < r->profiles->len; i++)
-    if (ks_endpoint_has_name (((const KsProfile *) r->profiles->pdata[i])->endpoints))
+  for (guint i = 0; i < r->profiles->len; i++) {
+    const GPtrArray *endpoints = ((const KsProfile *) r->profiles->pdata[i])->endpoints;
+
+    if (ks_endpoint_has_name (endpoints) || ks_endpoint_has_resolvers (endpoints))
       return TRUE;
+  }
   return FALSE;
 }
 

@@ -36,11 +36,15 @@
  *     port that the tunnel holds and nobody else can bind. Where the mark of
  *     the device is known, its packets are known by it, and the port, which is
  *     free for all once the device is gone, opens nothing;
+ *   - a program and the kernel, by UDP (L2TP, ESP in UDP): while the tunnel is
+ *     up any owner, that of the packet inside; before, the program's uid, and
+ *     packets without an owner, such as PPP's own;
  *   - a protocol that takes CAP_NET_RAW to send (ESP, GRE): any owner.
  *
- * A packet that IPsec is about to encapsulate passes postrouting twice, plain
- * first: it is accepted when ESP is one of the transports, and what comes out
- * is judged. ESP in UDP to such a server has the owner of the packet inside.
+ * A packet that IPsec is about to encrypt passes postrouting twice, plain
+ * first: it is accepted when IPsec makes one of the transports, and what comes
+ * out is judged. What is a transport only inside IPsec has no line of its own:
+ * plain, it is dropped.
  *
  * Indices and addresses are written as numbers, protocols too: /etc/protocols
  * may be missing. No name comes into the text, so none can be made to break it.
@@ -75,6 +79,7 @@ typedef enum {
   SENDER_NONE, /* nobody may now */
   SENDER_ANY,
   SENDER_UID, /* a program of the transport's uid */
+  SENDER_UID_OR_KERNEL, /* such a program, or nobody */
   SENDER_KERNEL, /* nobody owns the packet */
 } Sender;
 
@@ -256,22 +261,27 @@ has_mark (const KsPolicy *policy, const KsTransport *transport)
   return FALSE;
 }
 
+/* True if the kernel's IPsec makes one of the transports. */
 static gboolean
-has_esp (const KsPolicy *policy, const KsPrefix *to)
+has_ipsec (const KsPolicy *policy)
 {
-  for (guint i = 0; i < policy->transports->len; i++) {
-    const KsTransport *other = &g_array_index (policy->transports, KsTransport, i);
-
-    if (other->ip_protocol == IPPROTO_ESP && (!to || ks_prefix_equal (&other->to, to)))
+  for (guint i = 0; i < policy->transports->len; i++)
+    if (g_array_index (policy->transports, KsTransport, i).carriage == KS_CARRIAGE_IPSEC)
       return TRUE;
-  }
   return FALSE;
+}
+
+/* True if the tunnel whose packets @transport carries is up. */
+static gboolean
+is_up (const KsPolicy *policy, const KsTransport *transport)
+{
+  return transport->device[0] && has_tunnel (policy, transport->device);
 }
 
 static Sender
 kernel_sender (const KsPolicy *policy, const KsTransport *transport)
 {
-  gboolean up = transport->device[0] && has_tunnel (policy, transport->device);
+  gboolean up = is_up (policy, transport);
 
   if (ks_prefix_is_set (&transport->to))
     return up ? SENDER_ANY : SENDER_KERNEL;
@@ -281,14 +291,15 @@ kernel_sender (const KsPolicy *policy, const KsTransport *transport)
 static Sender
 sender_of (const KsPolicy *policy, const KsTransport *transport)
 {
-  gboolean ipsec = transport->ip_protocol == IPPROTO_UDP && transport->dport == 4500
-                   && ks_prefix_is_set (&transport->to) && has_esp (policy, &transport->to);
-
+  if (transport->carriage == KS_CARRIAGE_INSIDE_IPSEC)
+    return SENDER_NONE;
   if (transport->ip_protocol && !memchr (program_protocols, transport->ip_protocol, sizeof program_protocols))
     return SENDER_ANY;
   if (transport->kernel)
     return transport->fwmark ? SENDER_ANY : kernel_sender (policy, transport);
-  return ipsec || transport->uid == KS_UID_ANY ? SENDER_ANY : SENDER_UID;
+  if (transport->carriage != KS_CARRIAGE_PLAIN)
+    return is_up (policy, transport) ? SENDER_ANY : SENDER_UID_OR_KERNEL;
+  return transport->uid == KS_UID_ANY ? SENDER_ANY : SENDER_UID;
 }
 
 static void
@@ -333,6 +344,8 @@ format_transport (const KsPolicy *policy, const KsTransport *transport)
     return g_strdup_printf ("    %saccept\n", selector);
   case SENDER_UID:
     return g_strdup_printf ("    %smeta skuid %u accept\n", selector, transport->uid);
+  case SENDER_UID_OR_KERNEL:
+    return g_strdup_printf ("    %smeta skuid %u accept\n    %sjump unowned\n", selector, transport->uid, selector);
   case SENDER_KERNEL:
     /* an IP tunnel whose protocol is not known: what no program can send may have any owner */
     if (!transport->ip_protocol)
@@ -421,7 +434,7 @@ add_postrouting_chain (GString *out, const KsPolicy *policy)
   begin_base_chain (out, "postrouting", "filter", "drop");
   add_line (out, "oifname \"lo\" accept");
   add_line (out, "oif @tunnels accept");
-  if (has_esp (policy, NULL))
+  if (has_ipsec (policy))
     add_line (out, "rt ipsec exists accept");
   add_transports (out, policy, policy->transports);
   add_transports (out, policy, policy->bootstrap);
@@ -436,7 +449,7 @@ add_forward_chain (GString *out, const KsPolicy *policy)
 {
   begin_base_chain (out, "forward", "filter", "drop");
   add_line (out, "oif @tunnels accept");
-  if (has_esp (policy, NULL))
+  if (has_ipsec (policy))
     add_line (out, "rt ipsec exists accept");
   add_line (out, "jump lan");
   add_line (out, "counter name \"dropped_forward\" drop");
@@ -451,7 +464,7 @@ add_prerouting_chain (GString *out, const KsPolicy *policy)
 
   begin_base_chain (out, "prerouting", "raw", "accept");
   add_line (out, "iifname \"lo\" accept");
-  if (has_esp (policy, NULL))
+  if (has_ipsec (policy))
     add_line (out, "meta secpath exists accept");
   for (guint i = 0; i < policy->tunnels->len; i++) {
     const KsPolicyTunnel *tunnel = policy->tunnels->pdata[i];

@@ -23,6 +23,12 @@
  * NetworkManager puts the tunnel's default route into main, and the transport
  * would be sent into its own tunnel.
  *
+ * IPsec: the kernel looks the way of what it has encrypted up as root's, whoever
+ * sent the packet inside; ESP as protocol 50, ESP in UDP by its port. In
+ * transport mode (L2TP) it keeps the way that the packet inside had, so that
+ * packet is exempted here, and the guard lets it pass only if it is about to be
+ * encrypted (run, 6.1 and 6.12).
+ *
  * The tunnel's own subnets come before the LAN, so that neither a LAN nor a
  * DHCP route (option 121) can shadow them. Table 84 never holds a default
  * route, nor one so wide that it holds a whole LAN prefix (0.0.0.0/1).
@@ -166,7 +172,19 @@ add_transport (GArray *transports, const KsTransport *transport)
   g_array_append_val (transports, *transport);
 }
 
-/* The addresses of @endpoint: itself, or what its name was resolved to (transfer full). */
+/* A resolver at a loopback address is the system's own, not the uplinks'. */
+static void
+add_uplink_resolvers (const KsPolicyBuilder *b, GArray *addresses)
+{
+  for (guint i = 0; b->in->resolvers && i < b->in->resolvers->len; i++) {
+    const KsPrefix *resolver = &g_array_index (b->in->resolvers, KsPrefix, i);
+
+    if (!ks_prefix_is_loopback (resolver))
+      g_array_append_val (addresses, *resolver);
+  }
+}
+
+/* The addresses of @endpoint: itself, what its name was resolved to, or the uplinks' resolvers (transfer full). */
 static GArray *
 endpoint_addresses (const KsPolicyBuilder *b, const KsEndpoint *endpoint)
 {
@@ -174,7 +192,9 @@ endpoint_addresses (const KsPolicyBuilder *b, const KsEndpoint *endpoint)
   const GArray *answers = b->in->resolved ? g_hash_table_lookup (b->in->resolved, endpoint->host) : NULL;
   KsPrefix literal;
 
-  if (ks_endpoint_get_address (endpoint, &literal))
+  if (ks_endpoint_is_resolvers (endpoint))
+    add_uplink_resolvers (b, addresses);
+  else if (ks_endpoint_get_address (endpoint, &literal))
     g_array_append_val (addresses, literal);
   else if (answers)
     g_array_append_vals (addresses, answers->data, answers->len);
@@ -186,6 +206,7 @@ static void
 add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
 {
   gboolean kernel = profile->vpn_type == KS_VPN_WIREGUARD || profile->vpn_type == KS_VPN_IP_TUNNEL;
+  const KsTunnel *tunnel = ks_tunnel_find (b->in->tunnels, ks_profile_key (profile));
 
   for (guint i = 0; i < profile->endpoints->len; i++) {
     const KsEndpoint *endpoint = profile->endpoints->pdata[i];
@@ -201,7 +222,11 @@ add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
           .dport = endpoint->port,
           .uid = g_array_index (profile->uids, guint32, k),
           .kernel = kernel,
+          .carriage = endpoint->carriage,
         };
+
+        if (tunnel && endpoint->carriage != KS_CARRIAGE_PLAIN)
+          g_strlcpy (transport.device, tunnel->interface, sizeof transport.device);
 
         add_transport (b->policy->transports, &transport);
       }

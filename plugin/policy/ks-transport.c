@@ -41,6 +41,7 @@ ks_transport_compare (const KsTransport *a, const KsTransport *b)
   COMPARE (fwmark);
   COMPARE (uid);
   COMPARE (kernel);
+  COMPARE (carriage);
   return strncmp (a->device, b->device, IFNAMSIZ);
 }
 
@@ -62,6 +63,9 @@ ks_transport_format (const KsTransport *self)
   case IPPROTO_ESP:
     g_string_append (out, "esp");
     break;
+  case IPPROTO_GRE:
+    g_string_append (out, "gre");
+    break;
   default:
     g_string_append_printf (out, "protocol %u", self->ip_protocol);
   }
@@ -80,5 +84,7 @@ ks_transport_format (const KsTransport *self)
     g_string_append_printf (out, ", mark 0x%x", self->fwmark);
   if (self->uid != KS_UID_ANY)
     g_string_append_printf (out, ", uid %u", self->uid);
+  if (self->carriage == KS_CARRIAGE_INSIDE_IPSEC)
+    g_string_append (out, ", only inside IPsec");
   return g_string_free (out, FALSE);
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "policy/ks-rule.h"
+#include "value/ks-endpoint.h"
 
 #define KS_UID_ANY G_MAXUINT32
 
@@ -18,8 +19,9 @@ typedef struct {
   guint16 dport; /* 0 for any */
   guint32 fwmark; /* 0 for none */
   guint32 uid; /* KS_UID_ANY for any */
-  char device[IFNAMSIZ]; /* the kernel tunnel that holds @sport, or "" */
+  char device[IFNAMSIZ]; /* the kernel tunnel that holds @sport or whose packets it carries, or "" */
   gboolean kernel; /* sent by the kernel: its packets have no socket owner the guard could ask for */
+  KsCarriage carriage;
 } KsTransport;
 
 /* `from all [to T] ... lookup TABLE` for the transport. */

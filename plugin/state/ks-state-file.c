@@ -58,7 +58,10 @@ set_prefixes (GKeyFile *file, const char *group, const char *key, const GArray *
   g_key_file_set_string_list (file, group, key, (const char *const *) words->pdata, words->len);
 }
 
-/* PROTOCOL,PORT,HOST each */
+/* By KsCarriage. */
+static const char *const carriage_words[] = { "", "/wrapped", "/ipsec", "/inside-ipsec" };
+
+/* PROTOCOL[/CARRIAGE],PORT,HOST each */
 static void
 set_endpoints (GKeyFile *file, const char *group, const GPtrArray *endpoints)
 {
@@ -67,7 +70,8 @@ set_endpoints (GKeyFile *file, const char *group, const GPtrArray *endpoints)
   for (guint i = 0; i < endpoints->len; i++) {
     const KsEndpoint *endpoint = endpoints->pdata[i];
 
-    g_ptr_array_add (words, g_strdup_printf ("%u,%u,%s", endpoint->ip_protocol, endpoint->port, endpoint->host));
+    g_ptr_array_add (words, g_strdup_printf ("%u%s,%u,%s", endpoint->ip_protocol, carriage_words[endpoint->carriage],
+                                             endpoint->port, endpoint->host));
   }
   g_key_file_set_string_list (file, group, "endpoints", (const char *const *) words->pdata, words->len);
 }
@@ -132,6 +136,18 @@ get_prefixes (GKeyFile *file, const char *group, const char *key, GArray *out)
   }
 }
 
+/* Cuts the carriage off @text. */
+static KsCarriage
+cut_carriage (char *text)
+{
+  for (guint i = KS_CARRIAGE_WRAPPED; i < G_N_ELEMENTS (carriage_words); i++)
+    if (g_str_has_suffix (text, carriage_words[i])) {
+      text[strlen (text) - strlen (carriage_words[i])] = '\0';
+      return i;
+    }
+  return KS_CARRIAGE_PLAIN;
+}
+
 static void
 get_endpoints (GKeyFile *file, const char *group, GPtrArray *out)
 {
@@ -139,11 +155,16 @@ get_endpoints (GKeyFile *file, const char *group, GPtrArray *out)
 
   for (char **word = words; word && *word; word++) {
     g_auto (GStrv) parts = g_strsplit (*word, ",", 3);
+    KsCarriage carriage = *parts ? cut_carriage (parts[0]) : KS_CARRIAGE_PLAIN;
     guint64 ip_protocol, port;
 
     if (g_strv_length (parts) == 3 && g_ascii_string_to_unsigned (parts[0], 10, 0, 255, &ip_protocol, NULL)
-        && g_ascii_string_to_unsigned (parts[1], 10, 0, 65535, &port, NULL))
-      g_ptr_array_add (out, ks_endpoint_new (parts[2], port, ip_protocol));
+        && g_ascii_string_to_unsigned (parts[1], 10, 0, 65535, &port, NULL)) {
+      KsEndpoint *endpoint = ks_endpoint_new (parts[2], port, ip_protocol);
+
+      endpoint->carriage = carriage;
+      g_ptr_array_add (out, endpoint);
+    }
   }
 }
 

@@ -94,11 +94,8 @@ copy_profile (const KsProfile *profile)
   copy->interface = g_strdup (profile->interface);
   copy->service = g_strdup (profile->service);
   copy->endpoints = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_endpoint_free);
-  for (guint i = 0; i < profile->endpoints->len; i++) {
-    const KsEndpoint *endpoint = profile->endpoints->pdata[i];
-
-    g_ptr_array_add (copy->endpoints, ks_endpoint_new (endpoint->host, endpoint->port, endpoint->ip_protocol));
-  }
+  for (guint i = 0; i < profile->endpoints->len; i++)
+    g_ptr_array_add (copy->endpoints, ks_endpoint_copy (profile->endpoints->pdata[i]));
   copy->prefixes = copy_array (profile->prefixes, sizeof (KsPrefix));
   copy->nameservers = copy_array (profile->nameservers, sizeof (KsPrefix));
   copy->uids = copy_array (profile->uids, sizeof (guint32));

@@ -14,6 +14,15 @@ ks_endpoint_new (const char *host, guint16 port, guint8 ip_protocol)
   return self;
 }
 
+KsEndpoint *
+ks_endpoint_copy (const KsEndpoint *self)
+{
+  KsEndpoint *copy = ks_endpoint_new (self->host, self->port, self->ip_protocol);
+
+  copy->carriage = self->carriage;
+  return copy;
+}
+
 void
 ks_endpoint_free (KsEndpoint *self)
 {
@@ -24,7 +33,20 @@ ks_endpoint_free (KsEndpoint *self)
 gboolean
 ks_endpoint_equal (const KsEndpoint *a, const KsEndpoint *b)
 {
-  return strcmp (a->host, b->host) == 0 && a->port == b->port && a->ip_protocol == b->ip_protocol;
+  return strcmp (a->host, b->host) == 0 && a->port == b->port && a->ip_protocol == b->ip_protocol
+         && a->carriage == b->carriage;
+}
+
+gboolean
+ks_endpoint_is_resolvers (const KsEndpoint *self)
+{
+  return strcmp (self->host, KS_ENDPOINT_RESOLVERS) == 0;
+}
+
+static gboolean
+is_name (const KsEndpoint *self)
+{
+  return !ks_endpoint_is_resolvers (self) && !ks_endpoint_get_address (self, NULL);
 }
 
 gboolean
@@ -45,8 +67,7 @@ ks_endpoint_collect_names (const GPtrArray *endpoints, GPtrArray *names)
   for (guint i = 0; i < endpoints->len; i++) {
     const KsEndpoint *endpoint = endpoints->pdata[i];
 
-    if (!ks_endpoint_get_address (endpoint, NULL)
-        && !g_ptr_array_find_with_equal_func (names, endpoint->host, g_str_equal, NULL))
+    if (is_name (endpoint) && !g_ptr_array_find_with_equal_func (names, endpoint->host, g_str_equal, NULL))
       g_ptr_array_add (names, g_strdup (endpoint->host));
   }
 }
@@ -55,7 +76,16 @@ gboolean
 ks_endpoint_has_name (const GPtrArray *endpoints)
 {
   for (guint i = 0; i < endpoints->len; i++)
-    if (!ks_endpoint_get_address (endpoints->pdata[i], NULL))
+    if (is_name (endpoints->pdata[i]))
+      return TRUE;
+  return FALSE;
+}
+
+gboolean
+ks_endpoint_has_resolvers (const GPtrArray *endpoints)
+{
+  for (guint i = 0; i < endpoints->len; i++)
+    if (ks_endpoint_is_resolvers (endpoints->pdata[i]))
       return TRUE;
   return FALSE;
 }

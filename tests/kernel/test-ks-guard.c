@@ -1188,6 +1188,10 @@ guard_loads_with_every_kind_of_transport (void **state G_GNUC_UNUSED)
   ports.ip_protocol = 0;
   add_transport (policy, ports);
   add_transport (policy, everywhere);
+  for (KsCarriage carriage = KS_CARRIAGE_WRAPPED; carriage <= KS_CARRIAGE_INSIDE_IPSEC; carriage++) {
+    ports.carriage = carriage;
+    add_transport (policy, ports);
+  }
   g_array_append_val (policy->lan_prefixes, all);
   add_tunnel (policy, "tun0", TUNNEL_ADDRESS);
   add_tunnel (policy, "guest", "fd66::1");

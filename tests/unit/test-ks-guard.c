@@ -300,19 +300,65 @@ static void
 guard_lets_ipsec_through_before_and_after_it_encapsulates (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsPolicy) policy = new_policy ();
-  g_autofree char *without = NULL, *with = NULL;
+  g_autofree char *without = NULL, *down = NULL, *with = NULL;
+  KsTransport esp = server_transport (IPPROTO_ESP, 0, 0), nat_t = server_transport (IPPROTO_UDP, 4500, 0);
 
+  /* vpnc's: a program sends it all */
   add_transport (policy, server_transport (IPPROTO_UDP, 500, 0));
-  add_transport (policy, server_transport (IPPROTO_UDP, 4500, 0));
+  add_transport (policy, nat_t);
+  add_transport (policy, esp);
   without = ks_guard_format (policy, NULL);
   assert_no_text (without, "ipsec");
+  assert_no_text (without, "secpath");
   assert_line (without, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 4500 meta skuid 0 accept");
-  add_transport (policy, server_transport (IPPROTO_ESP, 0, 0));
+  assert_line (without, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 50 accept");
+  g_array_set_size (policy->transports, 1);
+  esp.carriage = nat_t.carriage = KS_CARRIAGE_IPSEC;
+  g_strlcpy (nat_t.device, "nm-xfrm-1", sizeof nat_t.device);
+  add_transport (policy, nat_t);
+  add_transport (policy, esp);
+  down = ks_guard_format (policy, NULL);
+  assert_line (down, "rt ipsec exists accept");
+  assert_line (down, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 50 accept");
+  assert_line (down, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 4500 meta skuid 0 accept");
+  assert_line (down, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 4500 jump unowned");
+  ks_test_policy_add_tunnel (policy, "nm-xfrm-1", 7, "10.8.0.2");
   with = ks_guard_format (policy, NULL);
   assert_line (with, "rt ipsec exists accept");
   assert_line (with, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 50 accept");
   assert_line (with, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 4500 accept");
   assert_line (with, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 500 meta skuid 0 accept");
+  assert_line (with, "meta secpath exists accept");
+}
+
+static void
+guard_lets_l2tp_with_ipsec_out_only_encrypted (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  KsTransport l2tp = server_transport (IPPROTO_UDP, 1701, 0), esp = server_transport (IPPROTO_ESP, 0, 0);
+  g_autofree char *plain = NULL, *up = NULL, *inside = NULL;
+
+  l2tp.carriage = KS_CARRIAGE_WRAPPED;
+  add_transport (policy, l2tp);
+  plain = ks_guard_format (policy, NULL);
+  assert_line (plain, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 1701 meta skuid 0 accept");
+  assert_line (plain, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 1701 jump unowned");
+  g_array_set_size (policy->transports, 0);
+  l2tp.carriage = KS_CARRIAGE_WRAPPED;
+  g_strlcpy (l2tp.device, "ppp0", sizeof l2tp.device);
+  add_transport (policy, l2tp);
+  ks_test_policy_add_tunnel (policy, "ppp0", 7, "10.8.0.2");
+  up = ks_guard_format (policy, NULL);
+  assert_line (up, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 1701 accept");
+  assert_no_text (up, "ipsec");
+  g_array_set_size (policy->transports, 0);
+  l2tp.carriage = KS_CARRIAGE_INSIDE_IPSEC;
+  esp.carriage = KS_CARRIAGE_IPSEC;
+  add_transport (policy, l2tp);
+  add_transport (policy, esp);
+  inside = ks_guard_format (policy, NULL);
+  assert_no_text (inside, "1701");
+  assert_line (inside, "rt ipsec exists accept");
 }
 
 static void
@@ -366,6 +412,7 @@ main (void)
     cmocka_unit_test (guard_opens_a_wireguard_port_only_while_its_device_holds_it),
     cmocka_unit_test (guard_prefers_a_mark_to_a_port_that_anybody_can_bind),
     cmocka_unit_test (guard_lets_ipsec_through_before_and_after_it_encapsulates),
+    cmocka_unit_test (guard_lets_l2tp_with_ipsec_out_only_encrypted),
     cmocka_unit_test (guard_forwards_no_transport),
     cmocka_unit_test (guard_drops_what_arrives_elsewhere_for_a_tunnels_address),
   };

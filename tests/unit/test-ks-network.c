@@ -427,6 +427,22 @@ network_refuses_interface_names_that_are_none (void **state G_GNUC_UNUSED)
 }
 
 static void
+network_lists_the_uplinks_resolvers_for_a_dns_tunnel (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestNm) nm = ks_test_nm_new ();
+  g_autoptr (GPtrArray) profiles = profiles_new ();
+  g_autoptr (KsNetwork) network = NULL;
+  g_autofree char *resolvers = NULL;
+
+  set_openvpn (nm, ACTIVATED);
+  ks_test_nm_main (nm, CONNECTED, "2 3", "2 3");
+  add_profile (profiles, KS_TEST_UUID_1, KS_VPN_PLUGIN, KS_ENDPOINT_RESOLVERS);
+  network = read_network (profiles);
+  resolvers = ks_test_format_prefixes (network->resolvers);
+  assert_string_equal (resolvers, "192.168.50.1 fd50::53");
+}
+
+static void
 network_lists_the_uplinks_resolvers_for_servers_with_names (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsTestNm) nm = ks_test_nm_new ();
@@ -530,6 +546,7 @@ main (void)
     cmocka_unit_test (network_takes_no_nonsense),
     cmocka_unit_test (network_refuses_interface_names_that_are_none),
     cmocka_unit_test (network_lists_the_uplinks_resolvers_for_servers_with_names),
+    cmocka_unit_test (network_lists_the_uplinks_resolvers_for_a_dns_tunnel),
     cmocka_unit_test (network_knows_when_networkmanager_itself_is_leaving),
     cmocka_unit_test (network_puts_tunnels_without_a_default_route_last),
     cmocka_unit_test (network_knows_a_profile_without_a_uuid_by_its_file),

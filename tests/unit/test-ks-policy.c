@@ -465,6 +465,60 @@ policy_exempts_every_remote (void **state G_GNUC_UNUSED)
 }
 
 static void
+policy_exempts_ipsec_by_whatever_the_kernel_routes_it_as (void **state G_GNUC_UNUSED)
+{
+  static const struct {
+    guint16 port;
+    guint8 ip_protocol;
+    KsCarriage carriage;
+  } others[] = { { 4500, IPPROTO_UDP, KS_CARRIAGE_IPSEC },
+                 { 0, IPPROTO_ESP, KS_CARRIAGE_IPSEC },
+                 { 1701, IPPROTO_UDP, KS_CARRIAGE_INSIDE_IPSEC } };
+  g_autoptr (Scene) scene = scene_new ();
+  KsProfile *profile = add_profile (scene, "l2tp", KS_VPN_PLUGIN, SERVER, 500, IPPROTO_UDP);
+  g_autoptr (KsPolicy) policy = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (others); i++) {
+    KsEndpoint *endpoint = ks_endpoint_new (SERVER, others[i].port, others[i].ip_protocol);
+
+    endpoint->carriage = others[i].carriage;
+    g_ptr_array_add (profile->endpoints, endpoint);
+  }
+  assert_rules_between (
+    scene, AF_INET, 8300, 8304,
+    "priority 8300 from all nop protocol 83\n"
+    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 500 lookup 85 protocol 83\n"
+    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 4500 lookup 85 protocol 83\n"
+    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto 50 lookup 85 protocol 83\n"
+    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 1701 lookup 85 protocol 83\n");
+  policy = ks_policy_compute (&scene->input);
+  assert_int_equal (g_array_index (policy->transports, KsTransport, 0).carriage, KS_CARRIAGE_PLAIN);
+  for (guint i = 0; i < G_N_ELEMENTS (others); i++)
+    assert_int_equal (g_array_index (policy->transports, KsTransport, i + 1).carriage, others[i].carriage);
+}
+
+static void
+policy_exempts_a_dns_tunnel_to_the_uplinks_resolvers (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (GArray) resolvers = ks_test_prefixes ("192.168.50.1 127.0.0.53 2001:db8::53");
+
+  add_profile (scene, "iodine", KS_VPN_PLUGIN, KS_ENDPOINT_RESOLVERS, 53, IPPROTO_UDP);
+  assert_rules_between (scene, AF_INET, 8300, 8304, "priority 8300 from all nop protocol 83\n");
+  g_array_append_vals (scene->resolvers, resolvers->data, resolvers->len);
+  assert_rules_between (
+    scene, AF_INET, 8300, 8304,
+    "priority 8300 from all nop protocol 83\n"
+    "priority 8300 from all to 192.168.50.1 uidrange 0-0 ipproto udp dport 53 lookup 85 protocol 83\n");
+  assert_rules_between (
+    scene, AF_INET6, 8300, 8304,
+    "priority 8300 from all nop protocol 83\n"
+    "priority 8300 from all to 2001:db8::53 uidrange 0-0 ipproto udp dport 53 lookup 85 protocol 83\n");
+  /* no name to ask for */
+  assert_rules_between (scene, AF_INET, 8305, 8306, "");
+}
+
+static void
 policy_exempts_the_addresses_a_name_was_resolved_to (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
@@ -1040,6 +1094,8 @@ main (void)
     cmocka_unit_test (policy_tells_the_guard_which_device_holds_a_port),
     cmocka_unit_test (policy_exempts_a_plugin_vpn_for_root_and_its_service_user),
     cmocka_unit_test (policy_exempts_every_remote),
+    cmocka_unit_test (policy_exempts_ipsec_by_whatever_the_kernel_routes_it_as),
+    cmocka_unit_test (policy_exempts_a_dns_tunnel_to_the_uplinks_resolvers),
     cmocka_unit_test (policy_exempts_the_addresses_a_name_was_resolved_to),
     cmocka_unit_test (policy_has_each_selector_once_when_profiles_share_it),
     cmocka_unit_test (policy_lan_modes),

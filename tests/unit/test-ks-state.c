@@ -29,6 +29,12 @@ new_profile (const char *uuid, const char *path)
   profile->fwmark = 0xffffffff;
   g_ptr_array_add (profile->endpoints, ks_endpoint_new ("vpn.example.org", 1194, IPPROTO_UDP));
   g_ptr_array_add (profile->endpoints, ks_endpoint_new ("2001:db8::1", 0, 0));
+  for (KsCarriage carriage = KS_CARRIAGE_WRAPPED; carriage <= KS_CARRIAGE_INSIDE_IPSEC; carriage++) {
+    KsEndpoint *endpoint = ks_endpoint_new (KS_ENDPOINT_RESOLVERS, 1701, IPPROTO_UDP);
+
+    endpoint->carriage = carriage;
+    g_ptr_array_add (profile->endpoints, endpoint);
+  }
   g_array_unref (profile->prefixes);
   profile->prefixes = ks_test_prefixes ("10.99.0.0/16 2001:db8::/32 203.0.113.1");
   g_array_unref (profile->nameservers);
@@ -64,7 +70,6 @@ state_remembers_everything_of_a_profile (void **state G_GNUC_UNUSED)
   g_autoptr (KsState) written = ks_state_new (), read = NULL;
   g_autofree char *prefixes = NULL, *nameservers = NULL, *tunnel_prefixes = NULL, *addresses = NULL;
   KsRemembered *remembered = ks_state_remember (written, profile);
-  const KsEndpoint *endpoint;
 
   remembered->tunnel = g_strdup ("tun0");
   remembered->session = g_strdup ("boot-1");
@@ -100,9 +105,9 @@ state_remembers_everything_of_a_profile (void **state G_GNUC_UNUSED)
   assert_int_equal (remembered->profile->dns, KS_DNS_LAN);
   assert_int_equal (remembered->profile->listen_port, 51820);
   assert_int_equal (remembered->profile->fwmark, 0xffffffff);
-  assert_int_equal (remembered->profile->endpoints->len, 2);
-  endpoint = remembered->profile->endpoints->pdata[1];
-  assert_string_equal (endpoint->host, "2001:db8::1");
+  assert_int_equal (remembered->profile->endpoints->len, 5);
+  for (guint i = 0; i < profile->endpoints->len; i++)
+    assert_true (ks_endpoint_equal (remembered->profile->endpoints->pdata[i], profile->endpoints->pdata[i]));
   assert_int_equal (remembered->profile->uids->len, 3);
   assert_int_equal (g_array_index (remembered->profile->uids, guint32, 2), 4000000000U);
   prefixes = ks_test_format_prefixes (remembered->profile->prefixes);

@@ -53,7 +53,7 @@ static void
 transport_reads_well (void **state G_GNUC_UNUSED)
 {
   KsTransport transport = plain;
-  g_autofree char *first = NULL, *second = NULL, *third = NULL, *fourth = NULL;
+  g_autofree char *first = NULL, *second = NULL, *third = NULL, *fourth = NULL, *fifth = NULL, *sixth = NULL;
 
   transport.to = ks_test_prefix ("203.0.113.10");
   transport.dport = 51820;
@@ -71,6 +71,16 @@ transport_reads_well (void **state G_GNUC_UNUSED)
   transport = (KsTransport){ .family = AF_INET, .ip_protocol = IPPROTO_ESP, .to = ks_test_prefix ("192.0.2.1") };
   fourth = ks_transport_format (&transport);
   assert_string_equal (fourth, "esp to 192.0.2.1, uid 0");
+
+  transport.ip_protocol = IPPROTO_GRE;
+  fifth = ks_transport_format (&transport);
+  assert_string_equal (fifth, "gre to 192.0.2.1, uid 0");
+
+  transport = (KsTransport){ .family = AF_INET, .ip_protocol = IPPROTO_UDP, .dport = 1701 };
+  transport.to = ks_test_prefix ("192.0.2.1");
+  transport.carriage = KS_CARRIAGE_INSIDE_IPSEC;
+  sixth = ks_transport_format (&transport);
+  assert_string_equal (sixth, "udp to 192.0.2.1 port 1701, uid 0, only inside IPsec");
 }
 
 static void
@@ -93,6 +103,7 @@ transport_every_field_counts (void **state G_GNUC_UNUSED)
   VARIANT (transport.fwmark = 1);
   VARIANT (transport.uid = 1);
   VARIANT (transport.kernel = TRUE);
+  VARIANT (transport.carriage = KS_CARRIAGE_IPSEC);
   VARIANT (transport.device[0] = 'w');
 #undef VARIANT
 
