@@ -5,8 +5,8 @@
 
 #include "base/ks-error.h"
 #include "base/ks-user.h"
-#include "input/ks-endpoint-parse.h"
 #include "value/ks-interface.h"
+#include "vpn/ks-vpn.h"
 
 static void
 add_prefix (GArray *prefixes, int family, const char *address, guint length)
@@ -54,7 +54,7 @@ read_peer (KsProfile *profile, NMWireGuardPeer *peer, gboolean routed, GPtrArray
 
   if (endpoint) {
     g_autoptr (GError) error = NULL;
-    KsEndpoint *parsed = ks_endpoint_parse_wireguard (endpoint, &error);
+    KsEndpoint *parsed = ks_vpn_wireguard_endpoint (endpoint, &error);
 
     if (parsed)
       g_ptr_array_add (profile->endpoints, parsed);
@@ -89,15 +89,21 @@ read_wireguard (KsProfile *profile, NMSettingWireGuard *setting, GPtrArray *erro
 }
 
 static const char *
-lookup_vpn_data (gconstpointer data, const char *key)
+lookup_vpn_data (gconstpointer setting, const char *key)
 {
-  return nm_setting_vpn_get_data_item ((NMSettingVpn *) (gpointer) data, key);
+  return nm_setting_vpn_get_data_item ((NMSettingVpn *) (gpointer) setting, key);
+}
+
+static const char *
+lookup_vpn_secret (gconstpointer setting, const char *key)
+{
+  return nm_setting_vpn_get_secret ((NMSettingVpn *) (gpointer) setting, key);
 }
 
 static void
 add_service_user (KsProfile *profile)
 {
-  const char *user = ks_endpoint_service_user (profile->service);
+  const char *user = ks_vpn_user (profile->service);
   guint32 uid;
 
   if (user && ks_user_find_uid (user, &uid) && uid != 0)
@@ -107,6 +113,7 @@ add_service_user (KsProfile *profile)
 static void
 read_vpn (KsProfile *profile, NMSettingVpn *setting, GPtrArray *errors)
 {
+  KsVpnSettings settings = { .data = lookup_vpn_data, .secret = lookup_vpn_secret, .profile = setting };
   g_autoptr (GPtrArray) malformed = NULL;
 
   if (!setting)
@@ -114,7 +121,7 @@ read_vpn (KsProfile *profile, NMSettingVpn *setting, GPtrArray *errors)
   malformed = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
   profile->service = g_strdup (nm_setting_vpn_get_service_type (setting));
   g_ptr_array_unref (profile->endpoints);
-  profile->endpoints = ks_endpoint_parse_vpn (profile->service, lookup_vpn_data, setting, malformed);
+  profile->endpoints = ks_vpn_endpoints (profile->service, &settings, malformed);
   for (guint i = 0; i < malformed->len; i++)
     ks_error_add (errors, "%s: [vpn] %s", profile->path, ((const GError *) malformed->pdata[i])->message);
   add_service_user (profile);
@@ -202,9 +209,8 @@ read_connection (KsProfile *profile, NMConnection *connection, GPtrArray *errors
 static gboolean
 is_used (const char *group)
 {
-  static const char *const used[] = {
-    "connection", "user", "ipv4", "ipv6", "vpn", "wireguard", "tun", "ip-tunnel", NULL
-  };
+  static const char *const used[] = { "connection",  "user",      "ipv4", "ipv6",      "vpn",
+                                      "vpn-secrets", "wireguard", "tun",  "ip-tunnel", NULL };
 
   return g_strv_contains (used, group) || g_str_has_prefix (group, "wireguard-peer.");
 }

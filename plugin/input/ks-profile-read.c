@@ -117,6 +117,7 @@ add_profile (Reader *r, const KsKeyfile *keyfile)
   g_autofree char *zone = get_string (keyfile->file, "connection", "zone");
   g_autofree char *interface = get_string (keyfile->file, "connection", "interface-name");
   guint32 root = 0;
+  guint known_errors;
 
   profile->path = g_strdup (keyfile->path);
   profile->uuid = g_strdup (keyfile->uuid);
@@ -140,7 +141,10 @@ add_profile (Reader *r, const KsKeyfile *keyfile)
     return;
   }
   read_overrides (r, keyfile->file, profile);
+  known_errors = r->errors->len;
   ks_profile_read_connection (profile, keyfile->file, r->errors);
+  if (r->errors->len == known_errors)
+    ks_profile_warn_of_server (profile, r->set->warnings);
   g_ptr_array_add (r->set->profiles, g_steal_pointer (&profile));
 }
 

@@ -217,3 +217,17 @@ ks_profile_warn_of_type (const KsProfile *profile, GKeyFile *file, GPtrArray *wa
     add_warning (warnings, "%s has no effect on '%s': it is %s %s connection, not a VPN", setting, profile->id,
                  strchr ("aeiou", g_ascii_tolower (*type)) ? "an" : "a", type);
 }
+
+void
+ks_profile_warn_of_server (const KsProfile *profile, GPtrArray *warnings)
+{
+  g_autofree char *name = NULL, *service = NULL;
+
+  if (!ks_profile_wants (profile) || profile->vpn_type != KS_VPN_PLUGIN || profile->endpoints->len > 0)
+    return;
+  name = ks_error_printable (profile->id);
+  service = ks_error_printable (profile->service ? profile->service : "no service-type");
+  g_ptr_array_add (warnings, g_strdup_printf ("profile '%s' (%s) has no setting that names its server: this VPN cannot "
+                                              "connect while the kill switch blocks",
+                                              name, service));
+}

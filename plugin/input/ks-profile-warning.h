@@ -24,3 +24,6 @@ void ks_profile_warn_of_misspellings (const KsProfile *profile, GKeyFile *file, 
 
 /* Appends the warning about @profile, which asks for the kill switch and is not a VPN. */
 void ks_profile_warn_of_type (const KsProfile *profile, GKeyFile *file, GPtrArray *warnings);
+
+/* Appends a warning if @profile, of a plugin, does not say where its VPN is: nothing can be exempted for it. */
+void ks_profile_warn_of_server (const KsProfile *profile, GPtrArray *warnings);

@@ -408,6 +408,31 @@ profile_with_a_misspelt_user_data_key_warns (void **state G_GNUC_UNUSED)
 }
 
 static void
+profile_without_a_server_warns_and_is_armed (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+#define VENDOR(setting, data) \
+  "[connection]\nid=vendor\nuuid=" KS_TEST_UUID_1 "\ntype=vpn\n" setting "[vpn]\nservice-type=org.example." \
+  "vendor\n" data
+
+  write_file (f, "etc/vendor", VENDOR (STRICT, "token=1\n"));
+  assert_profiles (f, "etc/vendor strict (connection.zone)");
+  assert_int_equal (f->set->warnings->len, 1);
+  assert_string_equal (f->set->warnings->pdata[0],
+                       "profile 'vendor' (org.example.vendor) has no setting that names its server: this VPN cannot "
+                       "connect while the kill switch blocks");
+  write_file (f, "etc/vendor", VENDOR (STRICT, "server=203.0.113.10\n"));
+  assert_int_equal (read_set (f)->warnings->len, 0);
+  /* an error has said it */
+  write_file (f, "etc/vendor", VENDOR (STRICT, "server=a b\n"));
+  assert_int_equal (read_set (f)->warnings->len, 0);
+  assert_int_equal (f->errors->len, 1);
+  write_file (f, "etc/vendor", VENDOR ("[user]\nnm-killswitch.mode=off\n", "token=1\n"));
+  assert_int_equal (read_set (f)->warnings->len, 0);
+#undef VENDOR
+}
+
+static void
 profile_of_every_vpn_type_can_be_armed (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
@@ -886,6 +911,7 @@ main (void)
     cmocka_unit_test (profile_zone_is_compared_with_the_configured_names),
     cmocka_unit_test (profile_warnings_quote_names_for_a_shell),
     cmocka_unit_test (profile_with_a_misspelt_user_data_key_warns),
+    cmocka_unit_test (profile_without_a_server_warns_and_is_armed),
     cmocka_unit_test (profile_of_every_vpn_type_can_be_armed),
     cmocka_unit_test (profile_precedence_is_run_then_etc_then_lib),
     cmocka_unit_test (profile_newer_file_wins_in_one_directory),

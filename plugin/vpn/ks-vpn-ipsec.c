@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * IPsec. The IKE daemon speaks to UDP port 500, and to 4500 behind NAT, as
+ * root. Packets then travel in ESP, or in ESP inside UDP to port 4500: the
+ * kernel makes them, and looks their route up as root, with protocol 50, or
+ * with UDP and that port (run, Linux 6.1 and 6.12).
+ */
+#include <netinet/in.h>
+#include <string.h>
+
+#include "vpn/ks-vpn-type.h"
+
+#define IKE_PORT 500
+#define NAT_T_PORT 4500
+#define L2TP_PORT 1701
+
+static void
+add_ipsec (KsVpnParser *p, const char *host)
+{
+  ks_vpn_parser_add (p, host, IKE_PORT, IPPROTO_UDP);
+  ks_vpn_parser_add_carried (p, host, NAT_T_PORT, IPPROTO_UDP, KS_CARRIAGE_IPSEC);
+  ks_vpn_parser_add_carried (p, host, 0, IPPROTO_ESP, KS_CARRIAGE_IPSEC);
+}
+
+/*
+ * strongSwan's charon-nm, src/charon-nm/nm/nm_service.c, connect_(): "address",
+ * and "server-port" instead of 500. With a port of its own IKE does not move to
+ * 4500, and ESP in UDP goes there as well. It looks the name up itself, once
+ * for each attempt.
+ */
+void
+ks_vpn_parse_strongswan (KsVpnParser *p)
+{
+  g_autofree char *host = ks_vpn_parser_get_host (p, "address");
+  guint16 port = ks_vpn_parser_get_port (p, "server-port", IKE_PORT);
+
+  if (!host)
+    return;
+  if (port == IKE_PORT) {
+    add_ipsec (p, host);
+  } else {
+    ks_vpn_parser_add_carried (p, host, port, IPPROTO_UDP, KS_CARRIAGE_IPSEC);
+    ks_vpn_parser_add_carried (p, host, 0, IPPROTO_ESP, KS_CARRIAGE_IPSEC);
+  }
+}
+
+/* NetworkManager-libreswan, shared/utils.c, params[]: "right". Pluto runs as root. */
+void
+ks_vpn_parse_libreswan (KsVpnParser *p)
+{
+  g_autofree char *host = ks_vpn_parser_get_host (p, "right");
+
+  if (host)
+    add_ipsec (p, host);
+}
+
+/*
+ * NetworkManager-l2tp, src/nm-l2tp-service.c: "gateway", a name or an address,
+ * IPv6 in brackets or not (real_connect()); xl2tpd or kl2tpd speaks to its UDP
+ * port 1701 as root, and the kernel sends the data with the tunnel's socket:
+ * routed as root's, owned by who sent what is inside (run, Linux 6.1). With
+ * "ipsec-enabled" strongSwan or libreswan, whichever /usr/sbin/ipsec is,
+ * encrypts that in transport mode ("type=transport", "rightprotoport=udp/l2tp",
+ * nm_l2tp_config_write()). Such packets are routed as what they are before they
+ * are encrypted; without IPsec they must not leave, they would carry the log-in.
+ */
+void
+ks_vpn_parse_l2tp (KsVpnParser *p)
+{
+  g_autofree char *host = ks_vpn_parser_get_host (p, "gateway");
+
+  if (!host)
+    return;
+  if (ks_vpn_parser_is_yes (p, "ipsec-enabled")) {
+    add_ipsec (p, host);
+    ks_vpn_parser_add_carried (p, host, L2TP_PORT, IPPROTO_UDP, KS_CARRIAGE_INSIDE_IPSEC);
+  } else {
+    ks_vpn_parser_add_carried (p, host, L2TP_PORT, IPPROTO_UDP, KS_CARRIAGE_WRAPPED);
+  }
+}
+
+/*
+ * NetworkManager-vpnc, src/nm-vpnc-service.c, nm_vpnc_config_write(): vpnc does
+ * IKE and ESP itself, as root, with UDP and raw sockets. "NAT Traversal Mode"
+ * is "cisco-udp" unless set. "Local Port" and "Cisco UDP Encapsulation Port"
+ * are ports of this end; the server names the port it wants Cisco's UDP
+ * encapsulation at (vpnc(8), --udp-port), so any of it is exempted then.
+ */
+void
+ks_vpn_parse_vpnc (KsVpnParser *p)
+{
+  g_autofree char *host = ks_vpn_parser_get_host (p, "IPSec gateway");
+  const char *mode = ks_vpn_parser_get (p, "NAT Traversal Mode");
+
+  if (!host)
+    return;
+  if (!mode || strcmp (mode, "cisco-udp") == 0) {
+    ks_vpn_parser_add (p, host, 0, IPPROTO_UDP);
+  } else {
+    ks_vpn_parser_add (p, host, IKE_PORT, IPPROTO_UDP);
+    if (strcmp (mode, "none") != 0)
+      ks_vpn_parser_add (p, host, NAT_T_PORT, IPPROTO_UDP);
+  }
+  ks_vpn_parser_add (p, host, 0, IPPROTO_ESP);
+}
