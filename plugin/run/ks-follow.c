@@ -4,8 +4,12 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
-/* Somebody who changes profiles without an end is looked at again by the path unit. */
-#define MAX_FOLLOW 50
+/*
+ * No further run begins after this: one may take 40 seconds, most of them
+ * waiting for the lock, and nm-killswitch-sync.service ends after 60. Later
+ * changes are seen by nm-killswitch-settle.service and by the path unit.
+ */
+#define BUDGET_SECONDS 15
 
 static int
 compare_names (gconstpointer a, gconstpointer b)
@@ -53,18 +57,18 @@ fingerprint (const KsPaths *paths)
 KsReport *
 ks_follow (const KsPaths *paths)
 {
-  g_autofree char *seen = NULL;
+  gint64 end = g_get_monotonic_time () + BUDGET_SECONDS * G_USEC_PER_SEC;
+  g_autofree char *seen = fingerprint (paths);
   KsReport *report = NULL;
 
-  for (int i = 0; i < MAX_FOLLOW; i++) {
-    g_autofree char *now = fingerprint (paths);
+  for (;;) {
+    g_autofree char *now = NULL;
 
-    if (report && g_strcmp0 (seen, now) == 0)
-      break;
+    report = ks_report_join (report, ks_reconcile (paths, NULL, KS_RECONCILE_DEFAULT));
+    now = fingerprint (paths);
+    if (g_str_equal (seen, now) || g_get_monotonic_time () >= end)
+      return report;
     g_free (seen);
     seen = g_steal_pointer (&now);
-    g_clear_pointer (&report, ks_report_free);
-    report = ks_reconcile (paths, NULL, KS_RECONCILE_DEFAULT);
   }
-  return report;
 }

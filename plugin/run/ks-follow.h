@@ -9,6 +9,7 @@
 
 /*
  * As ks_reconcile() without an event, again for as long as profiles or
- * configuration changed on disk meanwhile (transfer full).
+ * configuration changed on disk meanwhile, with the report of all these runs
+ * (transfer full). Ends within the time limit of the unit.
  */
 KsReport *ks_follow (const KsPaths *paths);

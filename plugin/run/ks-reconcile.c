@@ -52,20 +52,27 @@ take_proof (KsReport *report, const KsSnapshot *snapshot, KsGuardState guard)
   return report->proof != NULL;
 }
 
-/* After a run that changed something: is it true now? */
+/* Whether the proof that was taken shows what gets out and should not. */
+static gboolean
+is_refuted (const KsReport *report)
+{
+  return report->proof && ks_proof_count_unwanted (report->proof, report->policy) > 0;
+}
+
+/* After a run that changed something, and when looking again: is it true now? */
 static void
-prove (KsReport *report, const KsPaths *paths, KsKernel *kernel)
+prove (KsReport *report, const KsPaths *paths, KsKernel *kernel, gboolean is_second_look)
 {
   g_autofree char *state = ks_paths_runtime (paths, KS_GUARD_NAME);
   g_autoptr (KsSnapshot) snapshot = NULL;
   g_autoptr (GError) error = NULL;
   KsGuardState guard;
 
-  if (!report->policy || !report->policy->armed || report->changes == 0)
+  if (!report->policy || !report->policy->armed || (report->changes == 0 && !is_second_look))
     return;
   guard = ks_guard_inspect (report->policy, holds_guard (report), state, NULL, NULL);
   snapshot = ks_kernel_dump (kernel, report->situation->config, &error);
-  if (snapshot && take_proof (report, snapshot, guard) && ks_proof_count_unwanted (report->proof, report->policy) > 0)
+  if (snapshot && take_proof (report, snapshot, guard) && is_refuted (report))
     g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL,
                  "%u of %u probes would get out past the kill switch: `nm-killswitch check` shows which",
                  ks_proof_count_unwanted (report->proof, report->policy), report->proof->probes->len);
@@ -255,7 +262,7 @@ update_names_marker (const KsSituation *situation, const KsPaths *paths)
 /* @answers, nullable, is what the servers' names were resolved to meanwhile. */
 static void
 reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags,
-                  GHashTable *answers)
+                  GHashTable *answers, gboolean is_second_look)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (KsKernel) kernel = NULL;
@@ -279,7 +286,7 @@ reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, 
   remove_former (report, kernel);
   if (report->errors->len == 0 || !report->policy->armed || !report->situation->state->numbers)
     ks_state_set_numbers (report->situation->state, report->situation->config);
-  prove (report, paths, kernel);
+  prove (report, paths, kernel, is_second_look);
   if (!ks_situation_save (report->situation, paths, &error))
     ks_report_take_error (report, &error);
   update_names_marker (report->situation, paths);
@@ -297,34 +304,38 @@ check_privileges (KsReport *report)
   return FALSE;
 }
 
-/* One run under the lock. */
+/* One look at everything, with the lock, or without it because of @lock_error. */
 static KsReport *
-run (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, GHashTable *answers)
+look (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, GHashTable *answers, const GError *lock_error,
+      gboolean is_second_look)
 {
   KsReport *report = ks_report_new ();
-  g_autoptr (GError) error = NULL;
-  /* without a lock (a full disk, say) two runs may undo each other's steps, but neither opens anything: go on */
-  int lock = ks_lock_take (paths, LOCK_TIMEOUT_MS, &error);
 
-  if (flags & KS_RECONCILE_BOOT)
+  if ((flags & KS_RECONCILE_BOOT) && !is_second_look)
     block_first (report, paths);
-  ks_report_take_error (report, &error);
-  reconcile_locked (report, paths, event, flags, answers);
-  ks_lock_release (lock);
+  if (lock_error)
+    g_ptr_array_add (report->errors, g_error_copy (lock_error));
+  reconcile_locked (report, paths, event, flags, answers, is_second_look);
   return report;
 }
 
-/* The later of two runs, with what the earlier one did. */
+/*
+ * One run under the lock. A proof that was taken between a change of
+ * NetworkManager's, or of another program's, and what has to follow from it
+ * says nothing: it is an error only if a second look comes to the same.
+ */
 static KsReport *
-join_reports (KsReport *earlier, KsReport *later)
+run (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, GHashTable *answers)
 {
-  later->changes += earlier->changes;
-  later->repairs += earlier->repairs;
-  g_array_append_vals (later->followed, earlier->followed->data, earlier->followed->len);
-  for (guint i = 0; i < earlier->done->len; i++)
-    g_ptr_array_add (later->done, g_strdup (earlier->done->pdata[i]));
-  ks_report_free (earlier);
-  return later;
+  g_autoptr (GError) error = NULL;
+  /* without a lock (a full disk, say) two runs may undo each other's steps, but neither opens anything: go on */
+  int lock = ks_lock_take (paths, LOCK_TIMEOUT_MS, &error);
+  KsReport *report = look (paths, event, flags, answers, error, FALSE);
+
+  if (is_refuted (report))
+    report = ks_report_join (report, look (paths, event, flags, answers, error, TRUE));
+  ks_lock_release (lock);
+  return report;
 }
 
 /*
@@ -351,7 +362,7 @@ ks_reconcile (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags
       || !ks_answers_merge (report->situation->state->answers, answers))
     return g_steal_pointer (&report);
   /* the event is over by now: what NetworkManager says counts */
-  return join_reports (g_steal_pointer (&report), run (paths, NULL, flags, answers));
+  return ks_report_join (g_steal_pointer (&report), run (paths, NULL, flags, answers));
 }
 
 KsReport *

@@ -37,3 +37,17 @@ ks_report_take_error (KsReport *self, GError **error)
   if (*error)
     g_ptr_array_add (self->errors, g_steal_pointer (error));
 }
+
+KsReport *
+ks_report_join (KsReport *earlier, KsReport *later)
+{
+  if (!earlier)
+    return later;
+  later->changes += earlier->changes;
+  later->repairs += earlier->repairs;
+  g_array_prepend_vals (later->followed, earlier->followed->data, earlier->followed->len);
+  for (guint i = 0; i < earlier->done->len; i++)
+    g_ptr_array_insert (later->done, (int) i, g_strdup (earlier->done->pdata[i]));
+  ks_report_free (earlier);
+  return later;
+}

@@ -31,3 +31,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsReport, ks_report_free)
 void ks_report_take_errors (KsReport *self, const GPtrArray *errors);
 /* Appends *@error and clears it; nothing when it is NULL. */
 void ks_report_take_error (KsReport *self, GError **error);
+
+/*
+ * The report of two runs of one occasion, the later of which looked at
+ * everything anew: what both did, and what the later found and says is wrong.
+ * @earlier may be NULL (transfer full of both; returns @later).
+ */
+KsReport *ks_report_join (KsReport *earlier, KsReport *later);
