@@ -103,8 +103,7 @@ run_status (int argc, char **argv)
     text = ks_status_format (&status);
   if (text)
     fputs (text, stdout);
-  if (option != 0)
-    print_errors (report);
+  print_errors (report);
   return report->errors->len > 0 ? EXIT_ERROR : EXIT_OK;
 }
 
@@ -174,13 +173,17 @@ run_sync (int argc, char **argv)
   return finish (report, option == 0 ? "boot" : "sync");
 }
 
+static void
+log_round (const KsReport *report, gboolean insists, gpointer user_data G_GNUC_UNUSED)
+{
+  ks_log_healed (report, insists);
+}
+
 static int
 run_heal (int argc, char **argv)
 {
   int sockets[8];
   int count = MIN (sd_listen_fds (0), (int) G_N_ELEMENTS (sockets));
-  g_autoptr (KsReport) report = NULL;
-  gboolean insists;
   int option;
 
   if (!parse_option (argc, argv, NULL, &option))
@@ -188,11 +191,7 @@ run_heal (int argc, char **argv)
   count = MAX (count, 0); /* an error: systemd passed none that could be used */
   for (int i = 0; i < count; i++)
     sockets[i] = SD_LISTEN_FDS_START + i;
-  report = ks_heal (&ks_paths_default, sockets, (guint) count, &insists);
-  if (!report)
-    return EXIT_OK;
-  ks_log_healed (report, insists);
-  return report->errors->len > 0 ? EXIT_ERROR : EXIT_OK;
+  return ks_heal (&ks_paths_default, sockets, (guint) count, log_round, NULL) ? EXIT_OK : EXIT_ERROR;
 }
 
 static int

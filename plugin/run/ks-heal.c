@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Each run that repaired something leaves a time stamp in the runtime
- * directory. When there are many of late, somebody insists: the next repair
- * waits, twice as long each time, so that two programs do not chase each other
- * at full speed. The wait is short enough for a run to end soon.
+ * Each round that repaired something leaves a time stamp in the runtime
+ * directory. When there are many of late, another program insists: the next
+ * repair waits, twice as long each time, so that the two do not chase each
+ * other at full speed. The stamps outlive the process, so a service that is
+ * started again goes on waiting where it was.
  */
 #include "run/ks-heal.h"
 
@@ -17,14 +18,33 @@
 #define PATIENCE 5 /* repairs within the window that cost nothing */
 #define FIRST_WAIT_MS 200
 #define MAX_WAIT_MS 5000
-#define MAX_ROUNDS 20 /* what still waits then starts the service again */
+#define MAX_HISTORY 16 /* more would not make the wait longer */
+/*
+ * No further round begins after this. The last one may wait 5 seconds and then
+ * take 20, most of them for the lock; nm-killswitch-heal.service ends after 60.
+ */
+#define BUDGET_SECONDS 20
 
-/* The times of repairs within the window, in microseconds of the monotonic clock, oldest first (of gint64). */
+/* Leaves what is within the window up to @now, of that the latest. */
+static void
+forget_old (GArray *history, gint64 now)
+{
+  for (guint i = history->len; i-- > 0;) {
+    gint64 time = g_array_index (history, gint64, i);
+
+    /* one of before a reboot may be in the future */
+    if (time > now || now - time >= WINDOW_SECONDS * G_USEC_PER_SEC)
+      g_array_remove_index (history, i);
+  }
+  if (history->len > MAX_HISTORY)
+    g_array_remove_range (history, 0, history->len - MAX_HISTORY);
+}
+
+/* The times of repairs, in microseconds of the monotonic clock, oldest first (of gint64). */
 static GArray *
 read_history (const char *path)
 {
   GArray *history = g_array_new (FALSE, FALSE, sizeof (gint64));
-  gint64 now = g_get_monotonic_time ();
   g_autofree char *text = NULL;
   g_auto (GStrv) lines = NULL;
 
@@ -34,8 +54,7 @@ read_history (const char *path)
   for (char **line = lines; *line; line++) {
     gint64 time;
 
-    if (g_ascii_string_to_signed (*line, 10, 0, G_MAXINT64, &time, NULL) && time <= now
-        && now - time < WINDOW_SECONDS * G_USEC_PER_SEC)
+    if (g_ascii_string_to_signed (*line, 10, 0, G_MAXINT64, &time, NULL))
       g_array_append_val (history, time);
   }
   return history;
@@ -78,42 +97,57 @@ count_restored (const GArray *followed, const GArray *deleted)
   return count;
 }
 
-KsReport *
-ks_heal (const KsPaths *paths, const int *sockets, guint count, gboolean *insists)
+/* Takes note of a repair now. */
+static void
+add_repair (GArray *history, const char *path)
 {
+  gint64 now = g_get_monotonic_time ();
+
+  g_array_append_val (history, now);
+  forget_old (history, now);
+  write_history (path, history);
+}
+
+/* The wait that the repairs of late call for: returns whether there was one. */
+static gboolean
+back_off (GArray *history)
+{
+  guint ms;
+
+  forget_old (history, g_get_monotonic_time ());
+  ms = wait_ms (history->len);
+  if (ms > 0)
+    g_usleep (ms * 1000);
+  return ms > 0;
+}
+
+gboolean
+ks_heal (const KsPaths *paths, const int *sockets, guint count, KsHealFunc func, gpointer user_data)
+{
+  gint64 end = g_get_monotonic_time () + BUDGET_SECONDS * G_USEC_PER_SEC;
   g_autoptr (GPtrArray) errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
   g_autoptr (KsConfig) config = ks_config_read (paths->config, errors);
   g_autofree char *path = ks_paths_runtime (paths, HISTORY_NAME);
   g_autoptr (GArray) history = read_history (path);
   g_autoptr (GArray) deleted = g_array_new (FALSE, FALSE, sizeof (KsRoute));
-  KsReport *result = NULL;
+  gboolean ok = TRUE;
 
-  *insists = FALSE;
-  for (int round = 0; round < MAX_ROUNDS; round++) {
-    KsReport *report;
+  for (gboolean is_first = TRUE; g_get_monotonic_time () < end; is_first = FALSE) {
+    g_autoptr (KsReport) report = NULL;
+    gboolean insists;
 
-    if (ks_monitor_drain (sockets, count, config, deleted) != KS_NOTICE_RELEVANT && (count > 0 || round > 0))
+    if (ks_monitor_drain (sockets, count, config, deleted) != KS_NOTICE_RELEVANT && (count > 0 || !is_first))
       break;
-    if (wait_ms (history->len) > 0) {
-      *insists = TRUE;
-      g_usleep (wait_ms (history->len) * 1000);
+    insists = back_off (history);
+    if (insists)
       ks_monitor_drain (sockets, count, config, deleted);
-    }
     report = ks_reconcile (paths, NULL, KS_RECONCILE_QUICK);
     report->repairs += count_restored (report->followed, deleted);
     g_array_set_size (deleted, 0);
-    if (report->repairs > 0) {
-      gint64 now = g_get_monotonic_time ();
-
-      g_array_append_val (history, now);
-      write_history (path, history);
-    }
-    if (result && result->changes > 0 && report->changes == 0) {
-      ks_report_free (report);
-    } else {
-      g_clear_pointer (&result, ks_report_free);
-      result = report;
-    }
+    if (report->repairs > 0)
+      add_repair (history, path);
+    ok = report->errors->len == 0;
+    func (report, insists, user_data);
   }
-  return result;
+  return ok;
 }

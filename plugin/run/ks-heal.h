@@ -7,11 +7,14 @@
 
 #include "run/ks-reconcile.h"
 
+/* Called with the report of each round; @insists when another program keeps undoing the repairs. */
+typedef void (*KsHealFunc) (const KsReport *report, gboolean insists, gpointer user_data);
+
 /*
  * Reads the notifications that wait on @sockets and reconciles until nothing
- * relevant waits any more. Another program that keeps undoing it is met more
- * and more slowly, and named in *@insists. Returns the report of the run that
- * changed something, or else of the last; NULL when nothing was relevant
- * (transfer full).
+ * relevant waits any more, or half a minute has passed: what still waits on the
+ * sockets then starts the unit again. Without sockets, reconciles once. If
+ * another program keeps undoing the repair, the delay between repairs grows.
+ * Returns FALSE when the last round had an error.
  */
-KsReport *ks_heal (const KsPaths *paths, const int *sockets, guint count, gboolean *insists);
+gboolean ks_heal (const KsPaths *paths, const int *sockets, guint count, KsHealFunc func, gpointer user_data);

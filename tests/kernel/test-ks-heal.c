@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Healing for real: a host's files, an uplink in a network namespace, sockets
+ * as systemd opens them, and another program that undoes things. NetworkManager
+ * is silent throughout. Only waiting takes no time: the clock goes on instead.
+ *
+ *   +-----------------------------------+
+ *   | host (this namespace)             |
+ *   |   uplink 192.168.50.2/24          |---- far (a veth pair, nobody answers)
+ *   |   default via 192.168.50.1        |
+ *   +-----------------------------------+
+ */
+#include <dlfcn.h>
+#include <linux/netlink.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+
+#include "kernel/ks-guard.h"
+#include "ks-test-nm.h"
+#include "ks-test.h"
+#include "netns.h"
+#include "run/ks-heal.h"
+
+#define TERMINAL_RULES "8390" /* the priority of `unreachable` */
+#define TAMPER "nft insert rule inet nm_killswitch postrouting accept"
+#define MAX_REPORTS 1000
+
+/* --- the clock --- */
+
+static gint64 skipped; /* microseconds that were waited for without waiting */
+static GArray *waits; /* guint, milliseconds: each one */
+
+gint64
+g_get_monotonic_time (void)
+{
+  struct timespec time;
+
+  clock_gettime (CLOCK_MONOTONIC, &time);
+  return time.tv_sec * G_USEC_PER_SEC + time.tv_nsec / 1000 + skipped;
+}
+
+void
+g_usleep (gulong microseconds)
+{
+  guint ms = (guint) (microseconds / 1000);
+
+  if (!waits) { /* setting up */
+    usleep ((useconds_t) microseconds);
+    return;
+  }
+  skipped += (gint64) microseconds;
+  g_array_append_val (waits, ms);
+}
+
+/* --- when a run reads the guard, which it does before its proof as well --- */
+
+static guint reads;
+static void (*on_read) (guint number);
+
+struct nl_sock;
+int nl_connect (struct nl_sock *socket, int protocol);
+
+/* Takes the place of libnl's function in this program. */
+int
+nl_connect (struct nl_sock *socket, int protocol)
+{
+  static int (*original) (struct nl_sock *, int);
+
+  if (!original)
+    original = (int (*) (struct nl_sock *, int)) dlsym (RTLD_NEXT, "nl_connect");
+  if (protocol == NETLINK_NETFILTER && on_read)
+    on_read (++reads);
+  return original (socket, protocol);
+}
+
+/* --- the host --- */
+
+typedef struct {
+  KsTestHost *host;
+  int sockets[2];
+  guint rounds;
+  guint repairs[MAX_REPORTS];
+  guint errors[MAX_REPORTS];
+  gboolean insists; /* of the last round */
+  guint undo_rounds; /* after as many rounds, another program undoes the repair */
+  const char *undo;
+  gboolean mends; /* it mends the configuration as well */
+} Fixture;
+
+/* As ListenNetlink= does. */
+static int
+open_socket (int protocol, guint32 groups)
+{
+  struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = groups };
+  int fd = socket (AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+
+  assert_int_equal (bind (fd, (struct sockaddr *) &address, sizeof address), 0);
+  return fd;
+}
+
+/* What comes after LISTEN in a unit. */
+static guint32
+groups_of (const char *listen)
+{
+  g_autofree char *text = NULL;
+  const char *line;
+
+  assert_true (g_file_get_contents (KS_TESTS "/../nm-conf/nm-killswitch-heal.socket.in", &text, NULL, NULL));
+  line = strstr (text, listen);
+  assert_non_null (line);
+  return (guint32) g_ascii_strtoull (line + strlen (listen), NULL, 10);
+}
+
+static void
+drain (Fixture *f)
+{
+  char buffer[65536];
+
+  for (guint i = 0; i < G_N_ELEMENTS (f->sockets); i++)
+    while (recv (f->sockets[i], buffer, sizeof buffer, MSG_DONTWAIT) > 0)
+      ;
+}
+
+static KsReport *
+sync_host (Fixture *f)
+{
+  return ks_reconcile (&f->host->paths, NULL, KS_RECONCILE_DEFAULT);
+}
+
+/* The messages of a report's errors, one a line (transfer full). */
+static char *
+errors_of (const KsReport *report)
+{
+  return ks_test_format_errors (report->errors);
+}
+
+/* An armed host without a tunnel, with nothing waiting on the sockets. NULL: there can be none here. */
+static Fixture *
+fixture_new (void)
+{
+  g_autofree char *profile = ks_test_wireguard (KS_TEST_UUID_1, "zone=killswitch\n", "");
+  g_autoptr (KsReport) report = NULL;
+  g_autofree char *errors = NULL;
+  Fixture *self;
+
+  if (!netns_enter ())
+    return NULL;
+  netns_run ("ip link add uplink type veth peer name far");
+  netns_run ("ip link set uplink up");
+  netns_run ("ip link set far up");
+  netns_run ("ip address add 192.168.50.2/24 dev uplink");
+  netns_run ("ip route add default via 192.168.50.1 dev uplink");
+  netns_settle ();
+  ks_test_no_bus ();
+  self = g_new0 (Fixture, 1);
+  self->host = ks_test_host_new ();
+  ks_test_host_write (self->host, "config", "");
+  ks_test_host_write (self->host, "etc/vpn.nmconnection", profile);
+  report = sync_host (self);
+  errors = errors_of (report);
+  assert_string_equal (errors, "");
+  assert_true (report->policy->armed);
+  waits = g_array_new (FALSE, FALSE, sizeof (guint));
+  self->sockets[0] = open_socket (NETLINK_ROUTE, groups_of ("ListenNetlink=route "));
+  self->sockets[1] = open_socket (NETLINK_NETFILTER, groups_of ("ListenNetlink=netfilter "));
+  return self;
+}
+
+static void
+fixture_free (Fixture *self)
+{
+  if (!self)
+    return;
+  for (guint i = 0; i < G_N_ELEMENTS (self->sockets); i++)
+    close (self->sockets[i]);
+  ks_test_host_free (self->host);
+  g_clear_pointer (&waits, g_array_unref);
+  skipped = 0;
+  reads = 0;
+  on_read = NULL;
+  g_free (self);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Fixture, fixture_free)
+
+#define NEED_HOST(f) \
+  if (!(f)) { \
+    print_message ("skipped: no network namespace\n"); \
+    skip (); \
+  }
+
+static void
+take_round (const KsReport *report, gboolean insists, gpointer user_data)
+{
+  Fixture *f = user_data;
+
+  assert_true (f->rounds < MAX_REPORTS);
+  f->repairs[f->rounds] = report->repairs;
+  f->errors[f->rounds] = report->errors->len;
+  f->rounds++;
+  f->insists = insists;
+  if (f->rounds > f->undo_rounds)
+    return;
+  if (f->mends)
+    ks_test_host_write (f->host, "config", "");
+  netns_run ("%s", f->undo);
+}
+
+static gboolean
+heal (Fixture *f)
+{
+  f->rounds = 0;
+  return ks_heal (&f->host->paths, f->sockets, G_N_ELEMENTS (f->sockets), take_round, f);
+}
+
+static guint
+count_repairs (const Fixture *f)
+{
+  guint count = 0;
+
+  for (guint i = 0; i < f->rounds; i++)
+    count += f->repairs[i] > 0;
+  return count;
+}
+
+static int
+compare_lines (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
+/* Rules and routes, in no order, and the guard without what counts (transfer full). */
+static char *
+everything (void)
+{
+  g_autofree char *routing = netns_everything ();
+  g_autofree char *guard = netns_output ("nft -s list table inet nm_killswitch");
+  g_auto (GStrv) lines = g_strsplit (routing, "\n", -1);
+  g_autofree char *sorted = NULL;
+
+  qsort (lines, g_strv_length (lines), sizeof *lines, compare_lines);
+  sorted = g_strjoinv ("\n", lines);
+  return g_strconcat (sorted, guard, NULL);
+}
+
+/* --- tests --- */
+
+static void
+heal_puts_back_whatever_was_undone (void **state G_GNUC_UNUSED)
+{
+  static const char *const deeds[] = {
+    "ip rule delete pref " TERMINAL_RULES,
+    "ip -6 rule delete pref " TERMINAL_RULES,
+    "ip rule flush",
+    "ip route flush table 83",
+    "nft delete table inet nm_killswitch",
+    TAMPER,
+  };
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autofree char *before = NULL;
+
+  NEED_HOST (f);
+  before = everything ();
+  for (guint i = 0; i < G_N_ELEMENTS (deeds); i++) {
+    g_autofree char *after = NULL;
+
+    drain (f);
+    netns_run ("%s", deeds[i]);
+    if (g_str_has_prefix (deeds[i], "ip rule flush")) {
+      netns_run ("ip rule add pref 32766 lookup main");
+      netns_run ("ip rule add pref 32767 lookup default");
+    }
+    assert_true (heal (f));
+    after = everything ();
+    if (strcmp (before, after) != 0)
+      fail_msg ("%s: it was\n%sand is\n%s", deeds[i], before, after);
+    assert_int_equal (count_repairs (f), 1);
+  }
+}
+
+static void
+heal_runs_only_for_what_concerns_it (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  NEED_HOST (f);
+  assert_true (heal (f));
+  assert_int_equal (f->rounds, 0);
+  netns_run ("nft add table inet somebody");
+  netns_run ("ip route add 203.0.113.0/24 dev uplink table 4711");
+  assert_true (heal (f));
+  assert_int_equal (f->rounds, 0);
+}
+
+static void
+heal_reconciles_once_without_sockets (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  NEED_HOST (f);
+  netns_run ("ip rule delete pref " TERMINAL_RULES);
+  assert_true (ks_heal (&f->host->paths, NULL, 0, take_round, f));
+  assert_int_equal (f->rounds, 1);
+  assert_int_equal (f->repairs[0], 1);
+}
+
+static void
+heal_reports_every_round (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  NEED_HOST (f);
+  drain (f);
+  f->undo = "ip rule delete pref " TERMINAL_RULES;
+  f->undo_rounds = 2;
+  netns_run ("nft delete table inet nm_killswitch");
+  assert_true (heal (f));
+  assert_true (f->rounds >= 3);
+  assert_int_equal (count_repairs (f), 3);
+  assert_int_equal (waits->len, 0); /* a few are patiently put back */
+}
+
+static void
+heal_reports_an_error_of_a_round_that_a_later_one_mends (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  NEED_HOST (f);
+  drain (f);
+  ks_test_host_write (f->host, "config", "[main]\nLan=nonsense\n");
+  f->undo = "ip rule delete pref " TERMINAL_RULES;
+  f->undo_rounds = 1;
+  f->mends = TRUE;
+  netns_run ("%s", f->undo);
+  assert_true (heal (f));
+  assert_int_not_equal (f->errors[0], 0);
+  assert_int_equal (f->errors[f->rounds - 1], 0);
+}
+
+static void
+heal_fails_when_its_last_round_has_an_error (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  NEED_HOST (f);
+  drain (f);
+  ks_test_host_write (f->host, "config", "[main]\nLan=nonsense\n");
+  netns_run ("ip rule delete pref " TERMINAL_RULES);
+  assert_false (heal (f));
+  assert_int_not_equal (f->errors[f->rounds - 1], 0);
+}
+
+/* In seconds. */
+static gint64
+time_limit (void)
+{
+  g_autofree char *text = NULL;
+  const char *line;
+
+  assert_true (g_file_get_contents (KS_TESTS "/../nm-conf/nm-killswitch-heal.service.in", &text, NULL, NULL));
+  line = strstr (text, "\nTimeoutStartSec=");
+  assert_non_null (line);
+  return g_ascii_strtoll (line + strlen ("\nTimeoutStartSec="), NULL, 10);
+}
+
+static void
+heal_waits_longer_for_a_program_that_insists_and_ends_in_time (void **state G_GNUC_UNUSED)
+{
+  enum { LONGEST_RUN = 20 };
+  g_autoptr (Fixture) f = fixture_new ();
+  gint64 start;
+
+  NEED_HOST (f);
+  drain (f);
+  f->undo = "ip rule delete pref " TERMINAL_RULES;
+  f->undo_rounds = MAX_REPORTS;
+  netns_run ("%s", f->undo);
+  start = g_get_monotonic_time ();
+  assert_true (heal (f));
+  assert_true (g_get_monotonic_time () - start < (time_limit () - LONGEST_RUN) * G_USEC_PER_SEC);
+  assert_int_equal (count_repairs (f), f->rounds);
+  assert_true (f->insists);
+  assert_true (waits->len > 4);
+  for (guint i = 1; i < waits->len; i++)
+    assert_true (g_array_index (waits, guint, i) >= g_array_index (waits, guint, i - 1));
+  assert_true (g_array_index (waits, guint, waits->len - 1) >= 3000);
+}
+
+static void
+heal_goes_on_waiting_when_it_is_started_again (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  guint last;
+
+  NEED_HOST (f);
+  drain (f);
+  f->undo = "ip rule delete pref " TERMINAL_RULES;
+  f->undo_rounds = MAX_REPORTS;
+  netns_run ("%s", f->undo);
+  assert_true (heal (f));
+  last = g_array_index (waits, guint, waits->len - 1);
+  g_array_set_size (waits, 0);
+  f->undo_rounds = 0; /* what the last round of before undid is still to be put back */
+  assert_true (heal (f));
+  assert_true (f->insists || waits->len > 0);
+  assert_true (g_array_index (waits, guint, 0) >= last / 2);
+  assert_int_equal (count_repairs (f), 1);
+}
+
+static void
+heal_forgets_repairs_of_long_ago_and_of_before_a_reboot (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (GString) history = g_string_new ("garbage\n-5\n\n");
+  g_autofree char *path = NULL;
+  g_autofree char *left = NULL;
+  g_auto (GStrv) lines = NULL;
+
+  NEED_HOST (f);
+  drain (f);
+  for (int i = 0; i < 1000; i++)
+    g_string_append_printf (history, "%" G_GINT64_FORMAT "\n%" G_GINT64_FORMAT "\n",
+                            g_get_monotonic_time () - (gint64) 31 * G_USEC_PER_SEC - i,
+                            g_get_monotonic_time () + (gint64) 3600 * G_USEC_PER_SEC + i);
+  ks_test_host_write (f->host, "runtime/healed", history->str);
+  netns_run ("ip rule delete pref " TERMINAL_RULES);
+  assert_true (heal (f));
+  assert_int_equal (waits->len, 0);
+  path = ks_paths_runtime (&f->host->paths, "healed");
+  assert_true (g_file_get_contents (path, &left, NULL, NULL));
+  lines = g_strsplit (left, "\n", -1);
+  assert_int_equal (g_strv_length (lines), 2); /* this repair, and what follows the last newline */
+}
+
+static void
+heal_keeps_a_short_history (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (GString) history = g_string_new (NULL);
+  g_autofree char *path = NULL;
+  g_autofree char *left = NULL;
+
+  NEED_HOST (f);
+  drain (f);
+  for (int i = 1000; i > 0; i--)
+    g_string_append_printf (history, "%" G_GINT64_FORMAT "\n", g_get_monotonic_time () - i);
+  ks_test_host_write (f->host, "runtime/healed", history->str);
+  netns_run ("ip rule delete pref " TERMINAL_RULES);
+  assert_true (heal (f));
+  assert_true (f->rounds > 0);
+  assert_int_equal (g_array_index (waits, guint, 0), 5000);
+  path = ks_paths_runtime (&f->host->paths, "healed");
+  assert_true (g_file_get_contents (path, &left, NULL, NULL));
+  assert_true (strlen (left) < 1000);
+}
+
+/* --- what a run calls good --- */
+
+static void
+run_replaces_a_tampered_guard_while_networkmanager_is_silent (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autofree char *before = NULL;
+  g_autofree char *after = NULL;
+
+  NEED_HOST (f);
+  before = everything ();
+  /* another guard is wanted now; the one that is there stays, since the policy may lack something */
+  ks_test_host_write (f->host, "config", "[main]\nGuard=off\n");
+  for (int i = 0; i < 2; i++) {
+    g_autoptr (KsReport) report = sync_host (f);
+
+    assert_int_equal (report->repairs, 0);
+    assert_int_equal (report->errors->len, 0);
+  }
+  netns_run (TAMPER);
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (KsReport) report = sync_host (f);
+    g_autofree char *errors = errors_of (report);
+
+    assert_string_equal (errors, "");
+    assert_int_equal (report->repairs, i == 0);
+    assert_int_equal (report->changes, i == 0);
+  }
+  after = everything ();
+  assert_string_equal (before, after);
+}
+
+static void
+run_replaces_a_guard_that_another_policy_wants_without_calling_it_a_repair (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autofree char *state_path = NULL;
+  g_autoptr (KsReport) report = NULL;
+
+  NEED_HOST (f);
+  state_path = ks_paths_runtime (&f->host->paths, KS_GUARD_NAME);
+  netns_run ("rm %s", state_path);
+  report = sync_host (f);
+  assert_int_equal (report->changes, 1); /* it cannot be told from one that was tampered with */
+  assert_int_equal (report->repairs, 0);
+}
+
+/* /run is full: a run directory of one page, which is taken. */
+static gboolean
+fill_run (Fixture *f)
+{
+  g_autofree char *path = ks_paths_runtime (&f->host->paths, "page");
+  char page[8192] = { 1 };
+
+  if (unshare (CLONE_NEWNS) < 0 || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0
+      || mount ("tmpfs", f->host->paths.runtime, "tmpfs", 0, "mode=755,size=4k") < 0)
+    return FALSE;
+  g_file_set_contents (path, page, sizeof page, NULL);
+  netns_try ("sh -c 'cat /dev/zero >%s'", path);
+  return TRUE;
+}
+
+static void
+run_with_a_full_run_directory_sees_that_the_guard_it_installed_is_there (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (KsReport) report = NULL;
+  g_autofree char *errors = NULL;
+
+  NEED_HOST (f);
+  if (!fill_run (f)) {
+    print_message ("skipped: no file system of the test's own\n");
+    skip ();
+  }
+  netns_run ("nft delete table inet nm_killswitch");
+  report = sync_host (f);
+  errors = errors_of (report);
+  if (!strstr (errors, "cannot be recorded"))
+    fail_msg ("the record was written: %s", errors);
+  assert_null (strstr (errors, "would get out"));
+  assert_non_null (report->proof);
+  assert_int_equal (report->proof->escapes, 0);
+}
+
+static void
+heal_with_a_full_run_directory_does_not_chase_itself (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  NEED_HOST (f);
+  if (!fill_run (f)) {
+    print_message ("skipped: no file system of the test's own\n");
+    skip ();
+  }
+  drain (f);
+  netns_run ("nft delete table inet nm_killswitch");
+  heal (f);
+  assert_int_equal (count_repairs (f), 1);
+  assert_true (f->rounds <= 3);
+}
+
+/* The reading before the first proof: the policy's rules are in place by then. */
+static void
+go_first_once (guint number)
+{
+  if (number == 2)
+    netns_run ("ip rule add pref 50 lookup main");
+}
+
+/* A new rule in front of ours each time, so that no look finds the situation it has dealt with. */
+static void
+go_first_always (guint number)
+{
+  if (number > 1)
+    netns_run ("ip rule add pref %u lookup main", 100 - 10 * number);
+}
+
+static void
+run_withdraws_a_verdict_that_a_second_look_does_not_come_to (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (KsReport) report = NULL;
+  g_autofree char *errors = NULL;
+
+  NEED_HOST (f);
+  netns_run ("ip rule delete pref " TERMINAL_RULES);
+  on_read = go_first_once;
+  report = sync_host (f);
+  errors = errors_of (report);
+  assert_string_equal (errors, "");
+  assert_true (reads > 2);
+  assert_true (report->changes >= 2); /* of both looks */
+  assert_int_equal (report->proof->escapes, 0);
+}
+
+static void
+run_says_what_escapes_when_a_second_look_comes_to_the_same (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (KsReport) report = NULL;
+  g_autofree char *errors = NULL;
+
+  NEED_HOST (f);
+  netns_run ("ip rule delete pref " TERMINAL_RULES);
+  on_read = go_first_always;
+  report = sync_host (f);
+  errors = errors_of (report);
+  assert_non_null (strstr (errors, "would get out past the kill switch"));
+  assert_int_equal (report->errors->len, 1);
+}
+
+static void
+run_says_what_escapes_when_there_is_nothing_left_that_it_could_do (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (KsReport) report = NULL;
+  g_autofree char *errors = NULL;
+
+  NEED_HOST (f);
+  netns_run ("ip rule delete pref " TERMINAL_RULES);
+  netns_run ("ip rule add pref 0 lookup main"); /* beside table local: not to be jumped over */
+  report = sync_host (f);
+  errors = errors_of (report);
+  assert_non_null (strstr (errors, "would get out past the kill switch"));
+  assert_int_equal (report->errors->len, 1);
+  assert_int_equal (report->changes, 1); /* the second look had none */
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test (heal_puts_back_whatever_was_undone),
+    cmocka_unit_test (heal_runs_only_for_what_concerns_it),
+    cmocka_unit_test (heal_reconciles_once_without_sockets),
+    cmocka_unit_test (heal_reports_every_round),
+    cmocka_unit_test (heal_reports_an_error_of_a_round_that_a_later_one_mends),
+    cmocka_unit_test (heal_fails_when_its_last_round_has_an_error),
+    cmocka_unit_test (heal_waits_longer_for_a_program_that_insists_and_ends_in_time),
+    cmocka_unit_test (heal_goes_on_waiting_when_it_is_started_again),
+    cmocka_unit_test (heal_forgets_repairs_of_long_ago_and_of_before_a_reboot),
+    cmocka_unit_test (heal_keeps_a_short_history),
+    cmocka_unit_test (run_replaces_a_tampered_guard_while_networkmanager_is_silent),
+    cmocka_unit_test (run_replaces_a_guard_that_another_policy_wants_without_calling_it_a_repair),
+    cmocka_unit_test (run_with_a_full_run_directory_sees_that_the_guard_it_installed_is_there),
+    cmocka_unit_test (heal_with_a_full_run_directory_does_not_chase_itself),
+    cmocka_unit_test (run_withdraws_a_verdict_that_a_second_look_does_not_come_to),
+    cmocka_unit_test (run_says_what_escapes_when_a_second_look_comes_to_the_same),
+    cmocka_unit_test (run_says_what_escapes_when_there_is_nothing_left_that_it_could_do),
+  };
+
+  return cmocka_run_group_tests_name ("ks-heal", tests, NULL, NULL);
+}
