@@ -176,13 +176,14 @@ $(BUILD)/tests/kernel/test-faults.o: ALL_CPPFLAGS += -DKS_FAULTY='"$(abspath $(F
 faulty:
 	+$(Q)$(MAKE) --no-print-directory BUILD=$(FAULTY) FAULTS=1 all
 
-# What tests/kernel/test-boot.c runs, and the name service that the programs must not ask.
+# What tests/kernel/test-ks-log.c and test-boot.c run, and the name service that the programs must not ask.
 ASKED = $(BUILD)/tests/tools/libnss_asked.so.2
 $(ASKED): tests/tools/nss-asked.c
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) -shared -fPIC -o $@ $<
 $(BUILD)/tests/kernel/test-boot: | $(PROGRAMS) $(ASKED)
-$(BUILD)/tests/kernel/test-boot.o: ALL_CPPFLAGS += -DKS_BUILD='"$(abspath $(BUILD))"'
+$(BUILD)/tests/kernel/test-ks-log: | $(PROGRAMS)
+$(BUILD)/tests/kernel/test-boot.o $(BUILD)/tests/kernel/test-ks-log.o: ALL_CPPFLAGS += -DKS_BUILD='"$(abspath $(BUILD))"'
 
 .PHONY: tests
 tests: $(UNIT_TESTS) $(KERNEL_TESTS)

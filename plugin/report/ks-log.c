@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "report/ks-log.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *program_name = "nm-killswitch";
@@ -34,15 +31,30 @@ send_to_journal (GLogLevelFlags level, const char *id, const char *text, const c
 }
 
 /*
- * To the journal when there is one and no person watches; otherwise to standard
- * error (of a dispatcher script, NetworkManager's dispatcher logs it).
+ * Whether standard error is a stream of the journal, as for a unit. The same
+ * for what NetworkManager's dispatcher runs: it takes JOURNAL_STREAM out of the
+ * environment, so the stream itself is asked.
+ */
+static gboolean
+is_stderr_journal (void)
+{
+  return g_log_writer_is_journald (STDERR_FILENO);
+}
+
+/*
+ * To the journal, if there is one; and warnings to standard error as well, where
+ * a person, a script, cron or ssh sees them, unless that is the journal and has
+ * the message already. First, since a journal that does not read makes us wait.
  */
 static void
 send_message (GLogLevelFlags level, const char *id, const char *text, const char *armed, const char *changes)
 {
-  if (!isatty (STDERR_FILENO) && send_to_journal (level, id, text, armed, changes))
-    return;
-  if (level == G_LOG_LEVEL_WARNING)
+  gboolean is_warning = level == G_LOG_LEVEL_WARNING;
+  gboolean is_shown = is_warning && !is_stderr_journal ();
+
+  if (is_shown)
+    g_printerr ("%s: %s\n", program_name, text);
+  if (!send_to_journal (level, id, text, armed, changes) && is_warning && !is_shown)
     g_printerr ("%s: %s\n", program_name, text);
 }
 
@@ -50,18 +62,6 @@ void
 ks_log_error (const GError *error)
 {
   send_message (G_LOG_LEVEL_WARNING, KS_MESSAGE_ERROR, error->message, "", "");
-}
-
-/* Whether standard error is the journal, as for a unit (systemd.exec(5), JOURNAL_STREAM). */
-static gboolean
-is_stderr_journal (void)
-{
-  const char *stream = g_getenv ("JOURNAL_STREAM");
-  uintmax_t device, inode;
-  struct stat status;
-
-  return stream && sscanf (stream, "%" SCNuMAX ":%" SCNuMAX, &device, &inode) == 2
-         && fstat (STDERR_FILENO, &status) == 0 && status.st_dev == device && status.st_ino == inode;
 }
 
 /* Whether @warnings are others than those that were logged last; remembers them. */
@@ -93,7 +93,7 @@ log_warnings (const GPtrArray *warnings, const KsPaths *paths, gboolean show)
     const char *text = warnings->pdata[i];
     gboolean is_logged = news && send_to_journal (G_LOG_LEVEL_WARNING, KS_MESSAGE_WARNING, text, "", "");
 
-    if (show ? !is_stderr_journal () : news && !is_logged)
+    if ((show && !is_stderr_journal ()) || (news && !is_logged))
       g_printerr ("%s: warning: %s\n", program_name, text);
   }
 }
@@ -132,6 +132,6 @@ ks_log_healed (const KsReport *report, gboolean insists)
   if (report->done->len > KS_REPORT_MAX_STEPS)
     g_string_append_printf (text, "; and %u more", report->done->len - KS_REPORT_MAX_STEPS);
   if (insists)
-    g_string_append (text, "; it keeps happening: the next repairs will wait");
+    g_string_append (text, "; this keeps happening: the delay between repairs grows");
   send_message (G_LOG_LEVEL_WARNING, KS_MESSAGE_HEALED, text->str, "1", changes);
 }

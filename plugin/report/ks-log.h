@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Messages: to the journal with fields, or to standard error. Called only by
- * the programs' entry points.
+ * Messages: to the journal with fields; errors and warnings to standard error
+ * too, unless that is the journal. Called only by the programs' entry points.
  */
 #pragma once
 
@@ -26,5 +26,5 @@ void ks_log_init (const char *program);
 void ks_log_report (const KsReport *report, const KsPaths *paths, const char *what, gboolean show);
 /* One error. */
 void ks_log_error (const GError *error);
-/* What a healing run found and put back. */
+/* What a round of healing found and put back. */
 void ks_log_healed (const KsReport *report, gboolean insists);
