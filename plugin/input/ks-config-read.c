@@ -160,6 +160,7 @@ read_numbers (Reader *r, KsConfig *config)
   read_table (r, "Table", &config->table);
   read_table (r, "TunnelTable", &config->tunnel_table);
   read_table (r, "UplinkTable", &config->uplink_table);
+  read_table (r, "ServersTable", &config->servers_table);
   /* 0 to 4 are the kernel's own and "static" */
   read_number (r, "Protocol", 5, 255, &protocol);
   read_number (r, "Priority", 1, 32766 - KS_PRIORITY_WINDOW, &config->priority);
@@ -167,14 +168,15 @@ read_numbers (Reader *r, KsConfig *config)
   read_number (r, "BlackholeMetric", 2, 1000000, &config->blackhole_metric);
   config->protocol = protocol;
 
-  if (config->table == config->tunnel_table || config->table == config->uplink_table
-      || config->tunnel_table == config->uplink_table) {
-    g_autofree char *tables = g_strdup_printf ("%u, %u, %u", config->table, config->tunnel_table, config->uplink_table);
+  if (!ks_config_numbers_are_valid (config)) {
+    g_autofree char *tables = g_strdup_printf ("%u, %u, %u, %u", config->table, config->tunnel_table,
+                                               config->uplink_table, config->servers_table);
 
-    report (r, "Table, TunnelTable, UplinkTable", tables, "three different tables");
+    report (r, "Table, TunnelTable, UplinkTable, ServersTable", tables, "four different tables");
     config->table = defaults->table;
     config->tunnel_table = defaults->tunnel_table;
     config->uplink_table = defaults->uplink_table;
+    config->servers_table = defaults->servers_table;
   }
   if (config->tunnel_metric >= config->blackhole_metric) {
     g_autofree char *metrics = g_strdup_printf ("%u, %u", config->tunnel_metric, config->blackhole_metric);
@@ -189,10 +191,9 @@ read_numbers (Reader *r, KsConfig *config)
 static void
 check_names (Reader *r)
 {
-  static const char *const known[] = {
-    "Zones",       "SessionZones", "Lan",      "LanPrefixes", "Dns",          "Guard",           "Table",
-    "TunnelTable", "UplinkTable",  "Protocol", "Priority",    "TunnelMetric", "BlackholeMetric", NULL
-  };
+  static const char *const known[] = { "Zones",    "SessionZones", "Lan",          "LanPrefixes",     "Dns",
+                                       "Guard",    "Table",        "TunnelTable",  "UplinkTable",     "ServersTable",
+                                       "Protocol", "Priority",     "TunnelMetric", "BlackholeMetric", NULL };
   g_auto (GStrv) groups = g_key_file_get_groups (r->file, NULL);
   g_auto (GStrv) keys = g_key_file_get_keys (r->file, GROUP, NULL, NULL);
 

@@ -177,7 +177,8 @@ dump_rules (KsKernel *self, int family, GArray *out, GError **error)
 KsSnapshot *
 ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **error)
 {
-  const guint32 tables[] = { config->table, config->tunnel_table, config->uplink_table, RT_TABLE_MAIN };
+  const guint32 tables[] = { config->table, config->tunnel_table, config->uplink_table, config->servers_table,
+                             RT_TABLE_MAIN };
   static const int families[] = { AF_INET, AF_INET6 };
   g_autoptr (KsSnapshot) snapshot = g_new0 (KsSnapshot, 1);
 

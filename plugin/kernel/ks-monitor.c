@@ -29,8 +29,7 @@ is_route_relevant (struct nlmsghdr *header, const KsConfig *config)
   route = nlmsg_data (header);
   attribute = nlmsg_find_attr (header, sizeof *route, RTA_TABLE);
   table = attribute && nla_len (attribute) == sizeof table ? nla_get_u32 (attribute) : route->rtm_table;
-  return table == RT_TABLE_MAIN || table == config->table || table == config->tunnel_table
-         || table == config->uplink_table;
+  return table == RT_TABLE_MAIN || ks_owner_has_table (config, table);
 }
 
 static gboolean

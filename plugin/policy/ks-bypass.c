@@ -73,39 +73,39 @@ add (GArray *out, const KsRoute *route)
   g_array_append_val (out, *route);
 }
 
-/* A server that main would send by another way than its uplink. */
+/* A server whose best route in the servers' table is @uplink, and that main would send by another way. */
 static void
-consider_server (const KsConfig *config, const GArray *routes, const KsPrefix *server, GArray *out)
+consider_server (const KsConfig *config, const GArray *routes, const KsRoute *uplink, GArray *out)
 {
-  const KsRoute *uplink = best_route (config, routes, config->uplink_table, server);
-  const KsRoute *main_route = best_route (config, routes, RT_TABLE_MAIN, server);
+  const KsRoute *main_route = best_route (config, routes, RT_TABLE_MAIN, &uplink->dst);
   KsRoute bypass;
 
-  if (!uplink || !is_needed (main_route, &uplink->nexthops[0]))
+  if (!is_needed (main_route, &uplink->nexthops[0]))
     return;
-  bypass = ks_route_via (RT_TABLE_MAIN, config->protocol, server, METRIC, uplink->nexthops[0].ifindex,
+  bypass = ks_route_via (RT_TABLE_MAIN, config->protocol, &uplink->dst, METRIC, uplink->nexthops[0].ifindex,
                          &uplink->nexthops[0].gateway);
   add (out, &bypass);
 }
 
-void
-ks_bypass_compute (const KsConfig *config, const GArray *rules, const GArray *routes, GArray *out)
+/* A bypass route that is there already. */
+static void
+consider_bypass (const KsConfig *config, const GArray *routes, const KsRoute *bypass, GArray *out)
 {
-  for (guint i = 0; rules && i < rules->len; i++) {
-    const KsRule *rule = &g_array_index (rules, KsRule, i);
+  if (bypass->n_nexthops > 0
+      && is_needed (best_route (config, routes, RT_TABLE_MAIN, &bypass->dst), &bypass->nexthops[0]))
+    add (out, bypass);
+}
 
-    if (ks_owner_has_rule (config, rule) && rule->priority == config->priority + KS_PRIORITY_TRANSPORT
-        && ks_prefix_is_set (&rule->to) && ks_prefix_is_host (&rule->to))
-      consider_server (config, routes, &rule->to, out);
-  }
+void
+ks_bypass_compute (const KsConfig *config, const GArray *routes, GArray *out)
+{
   for (guint i = 0; routes && i < routes->len; i++) {
     const KsRoute *route = &g_array_index (routes, KsRoute, i);
-    const KsRoute *main_route;
 
-    if (!ks_owner_has_bypass (config, route) || route->n_nexthops == 0)
-      continue;
-    main_route = best_route (config, routes, RT_TABLE_MAIN, &route->dst);
-    if (is_needed (main_route, &route->nexthops[0]))
-      add (out, route);
+    if (ks_owner_has_bypass (config, route))
+      consider_bypass (config, routes, route, out);
+    else if (route->table == config->servers_table && ks_owner_has_route (config, route)
+             && best_route (config, routes, config->servers_table, &route->dst) == route)
+      consider_server (config, routes, route, out);
   }
 }

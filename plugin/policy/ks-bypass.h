@@ -11,9 +11,9 @@
  * nm-vpn-connection.c).
  *
  * While armed: a route that takes the server for a neighbour is not followed
- * (table 85 is without it), or the VPN would be cut off from its server.
+ * (tables 85 and 86 are without it), or the VPN would be cut off from its server.
  *
- * After disarming: a VPN that connected while armed relied on table 85; with
+ * After disarming: a VPN that connected while armed relied on table 86; with
  * that gone, its transport would follow main's default route into the tunnel,
  * or ask the LAN for the server, and the host would be off-line. So the route
  * NetworkManager would have made is made, with our protocol number, and taken
@@ -22,15 +22,14 @@
 #pragma once
 
 #include "policy/ks-route.h"
-#include "policy/ks-rule.h"
 #include "value/ks-config.h"
 
 /*
- * Appends to @out (KsRoute) the host routes that main needs for the servers of
- * the exemptions in @rules, and those there already that it still needs.
- * @rules and @routes are what the kernel holds.
+ * Appends to @out (KsRoute) the host routes that main needs for the servers in
+ * the servers' table, and those there already that it still needs. @routes is
+ * what the kernel holds.
  */
-void ks_bypass_compute (const KsConfig *config, const GArray *rules, const GArray *routes, GArray *out);
+void ks_bypass_compute (const KsConfig *config, const GArray *routes, GArray *out);
 /*
  * Whether @route, one of @routes, is NetworkManager's mistake: a host of main
  * taken for a neighbour although the other routes by that device know a gateway

@@ -6,22 +6,35 @@
  * two steps must be one that the old or the new policy lets out:
  *
  *   1  routes that block         blackholes: nothing can fall through behind a rule that is about to appear
- *   2  routes that carry         tunnel defaults, the tunnel's subnets, uplink routes
- *   3  stale uplink routes       table 85 is now what the new exemptions rely on
- *   4  exemptions                so that a transport both policies allow never meets a blocker first
- *   5  rules that block          the terminal rule, then the default, the tunnel's own subnets, DNS
- *   6  LAN rules                 after the tunnel's own subnets, which they must not shadow
- *   7  stale LAN rules, stale exemptions
- *   8  stale routes that carry   tunnels that are gone: before that, the LAN rule behind a tunnel's subnet would
+ *   2  routes that carry         tunnel defaults, the tunnel's subnets, uplink routes, servers known before
+ *   3  stale uplink routes       tables 85 and 86 are now what the new exemptions rely on
+ *   4  exemptions by port, mark  so that a transport both policies allow never meets a blocker first
+ *   5  servers                   the old ones' routes out, new rules in, old rules out, the new ones' routes in
+ *   6  rules that block          the terminal rule, then the default, the tunnel's own subnets, DNS
+ *   7  LAN rules                 after the tunnel's own subnets, which they must not shadow
+ *   8  stale LAN rules, stale exemptions by port, mark
+ *   9  stale routes that carry   tunnels that are gone: before that, the LAN rule behind a tunnel's subnet would
  *                                have taken over what the tunnel carried
- *   9  stale rules that block    once nothing old is left that they would have stopped
- *  10  stale routes that block
+ *  10  stale rules that block    once nothing old is left that they would have stopped
+ *  11  stale routes that block
+ *
+ * A server is exempted by two things, its route in table 86 and a rule that
+ * looks that table up, and each rule is for every server there. The order of 5
+ * keeps an old server from meeting a new rule, or a new server an old rule:
+ * with R for routes and Q for rules, what is exempted is at first R_old x Q_old,
+ * then in turn (R_old and R_new) x Q_old, x (Q_old or Q_new), x Q_new, and at
+ * last R_new x Q_new. What both allow is exempted throughout. While exemptions
+ * are held (KS_DIFF_HOLD, KS_DIFF_HOLD_EXEMPTIONS) nothing of R_old and Q_old
+ * goes, and an old server may meet a new rule until they no longer are: of
+ * the same user, and only by routing. To leave the new rule out instead could
+ * keep a VPN from coming up for as long as NetworkManager is silent.
  *
  * When a step fails on which others rely, these are left out: after an
  * addition of what blocks, or of a tunnel's subnet (an uplink's own may be
  * numbered alike, and then nothing blocks behind it), and after the deletion of
  * a LAN rule or an exemption, no LAN rule is added and neither what blocks nor
- * what carries is deleted. tests/unit/test-order.c tries it all.
+ * what carries is deleted. After the deletion of a server's route or rule, no
+ * server's rule and no server is added. tests/unit/test-order.c tries it all.
  *
  * To disarm, rules go from the last to the first, then routes: at no time is
  * anything but the old policy or main asked, and a run killed half way leaves
@@ -34,6 +47,10 @@ enum {
   PHASE_ADD_ROUTE,
   PHASE_DELETE_UPLINK_ROUTE,
   PHASE_ADD_EXEMPTION,
+  PHASE_DELETE_SERVER,
+  PHASE_ADD_SERVER_RULE,
+  PHASE_DELETE_SERVER_RULE,
+  PHASE_ADD_SERVER,
   PHASE_ADD_BLOCKING_RULE,
   PHASE_ADD_LAN,
   PHASE_DELETE_LAN,
@@ -45,6 +62,7 @@ enum {
 
 typedef enum {
   ROLE_EXEMPTION,
+  ROLE_SERVER, /* an exemption that looks up the servers */
   ROLE_LAN,
   ROLE_BLOCKER,
 } Role;
@@ -59,17 +77,24 @@ rule_role (const KsConfig *config, const KsRule *rule)
     return ROLE_BLOCKER; /* the jump over somebody else's rules */
   offset = rule->priority - config->priority;
   if (offset < KS_PRIORITY_DNS)
-    return ROLE_EXEMPTION;
+    return rule->table == config->servers_table ? ROLE_SERVER : ROLE_EXEMPTION;
   if ((offset >= KS_PRIORITY_LAN && offset < KS_PRIORITY_PROGRAMS) || offset == KS_PRIORITY_GATEWAY)
     return ROLE_LAN;
   return ROLE_BLOCKER;
 }
 
-/* Whether a route stops packets, or carries them. Routes in table 85 only ever serve exemptions. */
+/* Whether only exemptions look the route up: it takes part in no blocking, whatever its type. */
+static gboolean
+serves_exemptions (const KsConfig *config, const KsRoute *route)
+{
+  return route->table == config->uplink_table || route->table == config->servers_table;
+}
+
+/* Whether a route stops packets, or carries them. */
 static gboolean
 route_blocks (const KsConfig *config, const KsRoute *route)
 {
-  return route->type != RTN_UNICAST && route->table != config->uplink_table;
+  return route->type != RTN_UNICAST && !serves_exemptions (config, route);
 }
 
 static guint
@@ -78,6 +103,8 @@ add_rule_phase (const KsConfig *config, const KsRule *rule)
   switch (rule_role (config, rule)) {
   case ROLE_EXEMPTION:
     return PHASE_ADD_EXEMPTION;
+  case ROLE_SERVER:
+    return PHASE_ADD_SERVER_RULE;
   case ROLE_LAN:
     return PHASE_ADD_LAN;
   default:
@@ -91,6 +118,8 @@ delete_rule_phase (const KsConfig *config, const KsRule *rule)
   switch (rule_role (config, rule)) {
   case ROLE_EXEMPTION:
     return PHASE_DELETE_EXEMPTION;
+  case ROLE_SERVER:
+    return PHASE_DELETE_SERVER_RULE;
   case ROLE_LAN:
     return PHASE_DELETE_LAN;
   default:
@@ -98,16 +127,29 @@ delete_rule_phase (const KsConfig *config, const KsRule *rule)
   }
 }
 
-static guint
-add_route_phase (const KsConfig *config, const KsRoute *route)
+/* Of a server's route: whether the server is in @others, the routes of the other side, as well. */
+static gboolean
+is_kept_server (const KsConfig *config, const KsRoute *route, GHashTable *others)
 {
+  return route->table == config->servers_table && g_hash_table_contains (others, &route->dst);
+}
+
+/* @others is the set of servers that the kernel has. */
+static guint
+add_route_phase (const KsConfig *config, const KsRoute *route, GHashTable *others)
+{
+  if (route->table == config->servers_table && !is_kept_server (config, route, others))
+    return PHASE_ADD_SERVER;
   return route_blocks (config, route) ? PHASE_ADD_BLOCKING_ROUTE : PHASE_ADD_ROUTE;
 }
 
+/* @others is the set of servers that are wanted. */
 static guint
-delete_route_phase (const KsConfig *config, const KsRoute *route)
+delete_route_phase (const KsConfig *config, const KsRoute *route, GHashTable *others)
 {
-  if (route->table == config->uplink_table)
+  if (route->table == config->servers_table && !is_kept_server (config, route, others))
+    return PHASE_DELETE_SERVER;
+  if (serves_exemptions (config, route))
     return PHASE_DELETE_UPLINK_ROUTE;
   return route->type == RTN_UNICAST ? PHASE_DELETE_ROUTE : PHASE_DELETE_BLOCKING_ROUTE;
 }
@@ -150,13 +192,16 @@ compare_steps (gconstpointer first, gconstpointer second)
   case PHASE_ADD_BLOCKING_RULE:
     return a->rule.priority > b->rule.priority ? -1 : a->rule.priority < b->rule.priority;
   case PHASE_ADD_ROUTE:
+  case PHASE_ADD_SERVER:
     return compare_precedence (&a->route, &b->route);
   case PHASE_DELETE_ROUTE:
   case PHASE_DELETE_UPLINK_ROUTE:
+  case PHASE_DELETE_SERVER:
   case PHASE_DELETE_BLOCKING_ROUTE:
     return compare_precedence (&b->route, &a->route);
   case PHASE_DELETE_LAN:
   case PHASE_DELETE_EXEMPTION:
+  case PHASE_DELETE_SERVER_RULE:
   case PHASE_DELETE_BLOCKING_RULE:
     return compare_deletions (&a->rule, &b->rule);
   default:
@@ -198,35 +243,41 @@ compare_disarming_steps (gconstpointer first, gconstpointer second)
   return compare_deletions (&a->rule, &b->rule);
 }
 
-/* Whether something could get out where the step is not taken, and others after it are. */
-static gboolean
-does_close (const KsConfig *config, const KsStep *step)
+/* Of what something could get out where the step is not taken, and others after it are. */
+static KsConcern
+closed_by (const KsConfig *config, const KsStep *step)
 {
   switch (step->phase) {
   case PHASE_ADD_BLOCKING_ROUTE:
   case PHASE_ADD_BLOCKING_RULE:
   case PHASE_DELETE_LAN:
   case PHASE_DELETE_EXEMPTION:
-    return TRUE;
+    return KS_CONCERN_BLOCK;
+  case PHASE_DELETE_SERVER:
+  case PHASE_DELETE_SERVER_RULE:
+    return KS_CONCERN_BLOCK | KS_CONCERN_SERVERS;
   case PHASE_ADD_ROUTE:
-    return step->route.table == config->tunnel_table;
+    return step->route.table == config->tunnel_table ? KS_CONCERN_BLOCK : KS_CONCERN_NONE;
   default:
-    return FALSE;
+    return KS_CONCERN_NONE;
   }
 }
 
-/* Whether the step takes away, or goes before, what stops something that a step before it has to stop. */
-static gboolean
-does_open (const KsStep *step)
+/* Of what the step takes away, or goes before, what stops something that a step before it has to stop. */
+static KsConcern
+opened_by (const KsStep *step)
 {
   switch (step->phase) {
   case PHASE_ADD_LAN:
   case PHASE_DELETE_ROUTE:
   case PHASE_DELETE_BLOCKING_RULE:
   case PHASE_DELETE_BLOCKING_ROUTE:
-    return TRUE;
+    return KS_CONCERN_BLOCK;
+  case PHASE_ADD_SERVER_RULE:
+  case PHASE_ADD_SERVER:
+    return KS_CONCERN_SERVERS;
   default:
-    return FALSE;
+    return KS_CONCERN_NONE;
   }
 }
 
@@ -234,8 +285,8 @@ static void
 push (GArray *plan, const KsConfig *config, const KsPolicy *policy, KsStep step)
 {
   /* to disarm is to open */
-  step.closes = policy->armed && does_close (config, &step);
-  step.opens = policy->armed && does_open (&step);
+  step.closes = policy->armed ? closed_by (config, &step) : KS_CONCERN_NONE;
+  step.opens = policy->armed ? opened_by (&step) : KS_CONCERN_NONE;
   g_array_append_val (plan, step);
 }
 
@@ -277,55 +328,100 @@ sorted_copy (const GArray *array, guint size, GCompareFunc compare)
   return copy;
 }
 
-/* The step that adds or deletes the object at @item. */
-typedef KsStep (*StepFunc) (const KsConfig *config, const void *item, gboolean is_addition);
+/* Two sorted arrays, walked side by side for what only one of them has. */
+typedef struct {
+  const GArray *have, *want;
+  gsize size;
+  GCompareFunc compare;
+  guint i, j;
+} Merge;
 
-static KsStep
-rule_step (const KsConfig *config, const void *item, gboolean is_addition)
+/* The next object of one array only: in *@old of @have or in *@new of @want, the other one NULL. FALSE at the end. */
+static gboolean
+merge_next (Merge *m, gconstpointer *old, gconstpointer *new)
 {
-  const KsRule *rule = item;
+  while (m->i < m->have->len || m->j < m->want->len) {
+    gconstpointer a = m->i < m->have->len ? m->have->data + m->i * m->size : NULL;
+    gconstpointer b = m->j < m->want->len ? m->want->data + m->j * m->size : NULL;
+    int order = !a ? 1 : !b ? -1 : m->compare (a, b);
 
-  return (KsStep){ .kind = is_addition ? KS_STEP_ADD_RULE : KS_STEP_DELETE_RULE,
-                   .phase = is_addition ? add_rule_phase (config, rule) : delete_rule_phase (config, rule),
-                   .rule = *rule };
-}
-
-static KsStep
-route_step (const KsConfig *config, const void *item, gboolean is_addition)
-{
-  const KsRoute *route = item;
-
-  return (KsStep){ .kind = is_addition ? KS_STEP_ADD_ROUTE : KS_STEP_DELETE_ROUTE,
-                   .phase = is_addition ? add_route_phase (config, route) : delete_route_phase (config, route),
-                   .route = *route };
-}
-
-/* Adds to @plan what turns @have into @want, arrays of objects of @size that @compare has sorted. */
-static void
-diff_sorted (GArray *plan, const KsConfig *config, const KsPolicy *policy, const GArray *have, const GArray *want,
-             gsize size, GCompareFunc compare, StepFunc step)
-{
-  guint i = 0, j = 0;
-
-  while (i < have->len || j < want->len) {
-    const void *old = i < have->len ? have->data + i * size : NULL;
-    const void *new = j < want->len ? want->data + j *size : NULL;
-    int order = !old ? 1 : !new ? -1 : compare (old, new);
-
-    if (order < 0)
-      push (plan, config, policy, step (config, old, FALSE));
-    if (order > 0)
-      push (plan, config, policy, step (config, new, TRUE));
-    i += order <= 0;
-    j += order >= 0;
+    m->i += order <= 0;
+    m->j += order >= 0;
+    if (order == 0)
+      continue;
+    *old = order < 0 ? a : NULL;
+    *new = order > 0 ? b : NULL;
+    return TRUE;
   }
+  return FALSE;
+}
+
+/* The servers that have a route among @routes (set of KsPrefix, transfer full). */
+static GHashTable *
+servers_of (const KsConfig *config, const GArray *routes)
+{
+  GHashTable *servers = g_hash_table_new (ks_prefix_hash, ks_prefix_equal_func);
+
+  for (guint i = 0; i < routes->len; i++) {
+    KsRoute *route = &g_array_index (routes, KsRoute, i);
+
+    if (route->table == config->servers_table)
+      g_hash_table_add (servers, &route->dst);
+  }
+  return servers;
+}
+
+static void
+diff_rules (GArray *plan, const KsConfig *config, const GArray *rules, const KsPolicy *policy)
+{
+  g_autoptr (GArray) have = own_rules (config, rules);
+  g_autoptr (GArray) want = sorted_copy (policy->rules, sizeof (KsRule), ks_rule_compare);
+  Merge merge = { have, want, sizeof (KsRule), ks_rule_compare };
+  const KsRule *old, *new;
+
+  while (merge_next (&merge, (gconstpointer *) &old, (gconstpointer *) &new)) {
+    if (old)
+      push (plan, config, policy,
+            (KsStep){ .kind = KS_STEP_DELETE_RULE, .phase = delete_rule_phase (config, old), .rule = *old });
+    else
+      push (plan, config, policy,
+            (KsStep){ .kind = KS_STEP_ADD_RULE, .phase = add_rule_phase (config, new), .rule = *new });
+  }
+}
+
+static void
+diff_routes (GArray *plan, const KsConfig *config, const GArray *routes, const KsPolicy *policy)
+{
+  g_autoptr (GArray) have = own_routes (config, routes);
+  g_autoptr (GArray) want = sorted_copy (policy->routes, sizeof (KsRoute), ks_route_compare);
+  g_autoptr (GHashTable) had_servers = servers_of (config, have);
+  g_autoptr (GHashTable) wanted_servers = servers_of (config, want);
+  Merge merge = { have, want, sizeof (KsRoute), ks_route_compare };
+  const KsRoute *old, *new;
+
+  while (merge_next (&merge, (gconstpointer *) &old, (gconstpointer *) &new)) {
+    if (old)
+      push (plan, config, policy,
+            (KsStep){
+              .kind = KS_STEP_DELETE_ROUTE, .phase = delete_route_phase (config, old, wanted_servers), .route = *old });
+    else
+      push (plan, config, policy,
+            (KsStep){ .kind = KS_STEP_ADD_ROUTE, .phase = add_route_phase (config, new, had_servers), .route = *new });
+  }
+}
+
+static gboolean
+deletes_exemption (const KsStep *step)
+{
+  return step->phase == PHASE_DELETE_EXEMPTION || step->phase == PHASE_DELETE_SERVER
+         || step->phase == PHASE_DELETE_SERVER_RULE;
 }
 
 /* Whether a step has to wait until the inputs can be read again: it would open or cut off on a guess. */
 static gboolean
 is_held (const KsConfig *config, const KsStep *step, KsDiffFlags flags)
 {
-  if (step->phase == PHASE_DELETE_EXEMPTION)
+  if (deletes_exemption (step))
     return (flags & (KS_DIFF_HOLD | KS_DIFF_HOLD_EXEMPTIONS)) != 0;
   if (!(flags & KS_DIFF_HOLD))
     return FALSE;
@@ -381,7 +477,7 @@ make_exact (const KsConfig *config, const GArray *rules, const GArray *plan)
       again.kind = KS_STEP_ADD_RULE;
       again.rule = g_array_index (list, KsRule, hit);
       again.closes = step->opens;
-      again.opens = FALSE;
+      again.opens = KS_CONCERN_NONE;
       g_array_remove_index (list, hit);
       if (ks_rule_equal (&again.rule, &step->rule))
         break;
@@ -399,18 +495,12 @@ ks_diff_compute (const KsConfig *config, const GArray *rules, const GArray *rout
                  KsDiffFlags flags)
 {
   g_autoptr (GArray) plan = g_array_new (FALSE, FALSE, sizeof (KsStep));
-  g_autoptr (GArray) have_rules = NULL, want_rules = NULL;
-  g_autoptr (GArray) have_routes = NULL, want_routes = NULL;
 
   if (!policy->armed && (flags & KS_DIFF_HOLD))
     return g_steal_pointer (&plan);
 
-  have_rules = own_rules (config, rules);
-  want_rules = sorted_copy (policy->rules, sizeof (KsRule), ks_rule_compare);
-  diff_sorted (plan, config, policy, have_rules, want_rules, sizeof (KsRule), ks_rule_compare, rule_step);
-  have_routes = own_routes (config, routes);
-  want_routes = sorted_copy (policy->routes, sizeof (KsRoute), ks_route_compare);
-  diff_sorted (plan, config, policy, have_routes, want_routes, sizeof (KsRoute), ks_route_compare, route_step);
+  diff_rules (plan, config, rules, policy);
+  diff_routes (plan, config, routes, policy);
   for (guint i = plan->len; policy->armed && i-- > 0;)
     if (is_held (config, &g_array_index (plan, KsStep, i), flags))
       g_array_remove_index (plan, i);
@@ -424,16 +514,16 @@ gboolean
 ks_plan_take (const GArray *plan, KsStepFunc take, gpointer user_data)
 {
   gboolean is_whole = TRUE;
-  gboolean is_closed = TRUE;
+  KsConcern failed = KS_CONCERN_NONE;
 
   for (guint i = 0; i < plan->len; i++) {
     const KsStep *step = &g_array_index (plan, KsStep, i);
 
-    if (step->opens && !is_closed)
+    if (step->opens & failed)
       continue;
     if (!take (step, user_data)) {
       is_whole = FALSE;
-      is_closed = is_closed && !step->closes;
+      failed |= step->closes;
     }
   }
   return is_whole;

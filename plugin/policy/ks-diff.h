@@ -15,11 +15,18 @@ typedef enum {
   KS_STEP_DELETE_RULE,
 } KsStepKind;
 
+/* What steps rely on each other for; a set of bits. */
+typedef enum {
+  KS_CONCERN_NONE = 0,
+  KS_CONCERN_BLOCK = 1 << 0, /* what blocks is in place, and what no longer counts has gone */
+  KS_CONCERN_SERVERS = 1 << 1, /* no old server meets a new rule, and no new server an old one */
+} KsConcern;
+
 typedef struct {
   KsStepKind kind;
   guint phase; /* steps are sorted by it; ks-diff.c names them */
-  gboolean closes; /* something could get out without it: once it failed, no step that opens is taken */
-  gboolean opens; /* relies on the steps before it that close */
+  KsConcern closes; /* something could get out without it: once it failed, no step that opens the same is taken */
+  KsConcern opens; /* relies on the steps before it that close the same */
   union {
     KsRoute route;
     KsRule rule;
@@ -44,8 +51,8 @@ GArray *ks_diff_compute (const KsConfig *config, const GArray *rules, const GArr
 
 /* Takes one step; returns whether it is done. */
 typedef gboolean (*KsStepFunc) (const KsStep *step, gpointer user_data);
-/* Takes the steps of @plan in order; after one that closes has failed, those that open are left out. Returns whether
- * every step was done. */
+/* Takes the steps of @plan in order; after one that closes has failed, those that open the same are left out. Returns
+ * whether every step was done. */
 gboolean ks_plan_take (const GArray *plan, KsStepFunc take, gpointer user_data);
 
 /* For messages: "add rule ..." (transfer full). */

@@ -12,6 +12,13 @@ ks_owner_has_rule (const KsConfig *config, const KsRule *rule)
 }
 
 gboolean
+ks_owner_has_table (const KsConfig *config, guint32 table)
+{
+  return table == config->table || table == config->tunnel_table || table == config->uplink_table
+         || table == config->servers_table;
+}
+
+gboolean
 ks_owner_has_bypass (const KsConfig *config, const KsRoute *route)
 {
   return route->table == RT_TABLE_MAIN && route->protocol == config->protocol && route->type == RTN_UNICAST
@@ -21,8 +28,6 @@ ks_owner_has_bypass (const KsConfig *config, const KsRoute *route)
 gboolean
 ks_owner_has_route (const KsConfig *config, const KsRoute *route)
 {
-  if (route->protocol != config->protocol)
-    return FALSE;
-  return route->table == config->table || route->table == config->tunnel_table || route->table == config->uplink_table
-         || ks_owner_has_bypass (config, route);
+  return route->protocol == config->protocol
+         && (ks_owner_has_table (config, route->table) || ks_owner_has_bypass (config, route));
 }

@@ -24,6 +24,8 @@ enum {
   KS_PRIORITY_TERMINAL = 90,
 };
 
+/* Whether routing table @table is one of ours. */
+gboolean ks_owner_has_table (const KsConfig *config, guint32 table);
 /* Whether @rule has our protocol and one of our priorities, or is our jump to them. */
 gboolean ks_owner_has_rule (const KsConfig *config, const KsRule *rule);
 /* Whether @route has our protocol and is in one of our tables, or is a bypass route. */

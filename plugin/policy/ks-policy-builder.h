@@ -10,6 +10,7 @@ typedef struct {
   const KsPolicyInput *in;
   const KsConfig *config;
   KsPolicy *policy;
+  GHashTable *servers; /* set of KsPrefix, hosts: where transports to one server go */
 } KsPolicyBuilder;
 
 /* AF_INET, AF_INET6: the first ks_policy_family_count() of them count. */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The routes of the policy: tables 83, 84 and 85. ks-policy.c tells what is in
+ * The routes of the policy: tables 83 to 86. ks-policy.c tells what is in
  * them and why.
  */
 #include <string.h>
 
 #include "policy/ks-bypass.h"
 #include "policy/ks-policy-builder.h"
+#include "policy/ks-route-index.h"
 
 const int ks_policy_families[] = { AF_INET, AF_INET6 };
 
@@ -218,16 +219,25 @@ uplink_route (const KsPolicyBuilder *b, const KsRoute *route)
   }
   if (copy.n_nexthops == 1)
     copy.nexthops[0].weight = 0;
+  /* main's "look elsewhere": what comes after main in our rules is the tunnel */
+  if (copy.type == RTN_THROW)
+    copy.type = RTN_UNREACHABLE;
   return copy;
 }
 
-static gboolean
-is_server (const KsPolicyBuilder *b, const KsPrefix *host)
+/* The servers that there are transports to (set of KsPrefix, transfer full). */
+static GHashTable *
+find_servers (const GArray *transports)
 {
-  for (guint i = 0; i < b->policy->transports->len; i++)
-    if (ks_prefix_equal (&g_array_index (b->policy->transports, KsTransport, i).to, host))
-      return TRUE;
-  return FALSE;
+  GHashTable *servers = g_hash_table_new (ks_prefix_hash, ks_prefix_equal_func);
+
+  for (guint i = 0; i < transports->len; i++) {
+    KsTransport *transport = &g_array_index (transports, KsTransport, i);
+
+    if (ks_transport_has_server (transport))
+      g_hash_table_add (servers, &transport->to);
+  }
+  return servers;
 }
 
 static gboolean
@@ -238,6 +248,7 @@ is_uplink_route (const KsPolicyBuilder *b, const KsRoute *route)
   case RTN_BLACKHOLE:
   case RTN_UNREACHABLE:
   case RTN_PROHIBIT:
+  case RTN_THROW:
     break;
   default:
     return FALSE;
@@ -246,11 +257,21 @@ is_uplink_route (const KsPolicyBuilder *b, const KsRoute *route)
     return FALSE;
   if (route->type == RTN_UNICAST && route->n_nexthops == 0)
     return FALSE;
-  if (is_server (b, &route->dst) && ks_bypass_is_mistaken (b->config, route, b->in->main_routes))
+  if (g_hash_table_contains (b->servers, &route->dst) && ks_bypass_is_mistaken (b->config, route, b->in->main_routes))
     return FALSE;
   /* Each device has its own fe80::/64 and ff00::/8; no transport is routed by them. */
   return !(route->family == AF_INET6
            && (ks_prefix_is_link_local (&route->dst) || ks_prefix_is_multicast (&route->dst)));
+}
+
+/* Behind the routes to @dst: where none of them leads any more, the lookup ends. */
+static KsRoute
+end_of (const KsPolicyBuilder *b, guint32 table, const KsPrefix *dst)
+{
+  KsRoute end = ks_route_init (table, b->config->protocol, dst, G_MAXUINT32);
+
+  end.type = RTN_UNREACHABLE;
+  return end;
 }
 
 static void
@@ -267,19 +288,50 @@ add_uplink_routes (KsPolicyBuilder *b)
   }
   for (guint i = 0; i < ks_policy_family_count (b); i++) {
     KsPrefix all = ks_prefix_default (ks_policy_families[i]);
-    KsRoute end = ks_route_init (b->config->uplink_table, b->config->protocol, &all, G_MAXUINT32);
+    KsRoute end = end_of (b, b->config->uplink_table, &all);
 
-    end.type = RTN_UNREACHABLE;
     add_route (b, &end);
   }
+}
+
+/* For each server what table 85 answers, as host routes. */
+static void
+add_server_routes (KsPolicyBuilder *b)
+{
+  g_autoptr (KsRouteIndex) index = ks_route_index_new (b->policy->routes, b->config->uplink_table);
+  g_autoptr (GArray) routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+  GHashTableIter iter;
+  gpointer server;
+
+  g_hash_table_iter_init (&iter, b->servers);
+  while (g_hash_table_iter_next (&iter, &server, NULL)) {
+    const GPtrArray *answers = ks_route_index_match (index, server);
+    KsRoute end = end_of (b, b->config->servers_table, server);
+
+    g_array_append_val (routes, end);
+    for (guint i = 0; answers && i < answers->len; i++) {
+      KsRoute route = *(const KsRoute *) answers->pdata[i];
+
+      route.table = b->config->servers_table;
+      route.dst = *(const KsPrefix *) server;
+      g_array_append_val (routes, route);
+    }
+  }
+  /* not before: the index points into the policy's routes */
+  g_array_append_vals (b->policy->routes, routes->data, routes->len);
 }
 
 void
 ks_policy_add_routes (KsPolicyBuilder *b)
 {
+  g_autoptr (GHashTable) servers = NULL;
+
   add_default_routes (b);
   add_tunnel_routes (b);
+  b->servers = servers = find_servers (b->policy->transports);
   add_uplink_routes (b);
+  add_server_routes (b);
+  b->servers = NULL;
   if (b->in->no_ipv6)
     drop_ipv6_routes (b->policy->routes);
   ks_policy_sort_routes (b->policy->routes);

@@ -6,7 +6,8 @@
  * from KsConfig.priority (8300):
  *
  *   +0   anchor              nop
- *   +0   transports          from all [to SERVER] ipproto P [sport|dport N] [fwmark M] uidrange U-U lookup 85
+ *   +0   servers             ipproto P dport N uidrange U-U lookup 86                    (one for each P, N, U)
+ *        WireGuard devices   ipproto udp sport N uidrange 0-0|fwmark M lookup 85         (while they exist)
  *   +5   bootstrap DNS       to RESOLVER ipproto udp|tcp dport 53 uidrange U-U lookup 85   (no tunnel is up)
  *   +7   DHCP renewal        ipproto udp sport 68 dport 67 uidrange 0-0 lookup 85   (IPv6: 546, 547)
  *   +10  DNS                 ipproto udp|tcp dport 53|853 lookup 83
@@ -19,7 +20,7 @@
  *   +90  terminal            unreachable
  *
  * Transports come first: a VPN may use port 53, or push a route that covers
- * its own server. They look up table 85, not main: for a plugin VPN
+ * its own server. They look up table 86 or 85, not main: for a plugin VPN
  * NetworkManager puts the tunnel's default route into main, and the transport
  * would be sent into its own tunnel.
  *
@@ -28,6 +29,13 @@
  * transport mode (L2TP) it keeps the way that the packet inside had, so that
  * packet is exempted here, and the guard lets it pass only if it is about to be
  * encrypted (run, 6.1 and 6.12).
+ *
+ * The servers' addresses are the routes of table 86, so that the number of
+ * rules does not grow with the number of profiles: the kernel walks rules one
+ * after the other, and finds a route in a tree. A packet to another address
+ * finds none there and goes on. Routing alone lets one server be reached by
+ * another one's protocol and port as well, if the user is the same; the guard
+ * does not.
  *
  * The tunnel's own subnets come before the LAN, so that neither a LAN nor a
  * DHCP route (option 121) can shadow them. Table 84 never holds a default
@@ -73,6 +81,8 @@
  *   85   every route of main that does not leave by a tunnel, but for what ks-bypass.h tells
  *        unreachable default metric 4294967295           a transport without an uplink ends here, and is
  *                                                        not sent into its own tunnel
+ *   86   SERVER [via GATEWAY] dev UPLINK metric N        what 85 answers for it: the routes of the longest prefix
+ *        unreachable SERVER metric 4294967295            as in 85
  *
  * While none is armed there is nothing of ours, but for what ks-bypass.h tells.
  */
@@ -172,6 +182,22 @@ add_transport (GArray *transports, const KsTransport *transport)
   g_array_append_val (transports, *transport);
 }
 
+/* Puts @transports in order, each once: they may be many, so not while adding. */
+static void
+sort_transports (GArray *transports)
+{
+  guint kept = 0;
+
+  g_array_sort (transports, ks_transport_compare);
+  for (guint i = 0; i < transports->len; i++) {
+    const KsTransport *transport = &g_array_index (transports, KsTransport, i);
+
+    if (kept == 0 || ks_transport_compare (&g_array_index (transports, KsTransport, kept - 1), transport) != 0)
+      g_array_index (transports, KsTransport, kept++) = *transport;
+  }
+  g_array_set_size (transports, kept);
+}
+
 /* A resolver at a loopback address is the system's own, not the uplinks'. */
 static void
 add_uplink_resolvers (const KsPolicyBuilder *b, GArray *addresses)
@@ -227,41 +253,45 @@ add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
 
         if (tunnel && endpoint->carriage != KS_CARRIAGE_PLAIN)
           g_strlcpy (transport.device, tunnel->interface, sizeof transport.device);
-
-        add_transport (b->policy->transports, &transport);
+        g_array_append_val (b->policy->transports, transport);
       }
   }
 }
 
 /*
- * From WireGuard's port and with its mark. Kernel WireGuard routes as uid 0.
- * The mark does not replace the port: with strict reverse-path filtering a
- * mark alone loses the answers (run, Linux 6.1).
+ * From WireGuard's port and with its mark, to wherever its peers have roamed.
+ * Kernel WireGuard routes as uid 0. The mark does not replace the port: with
+ * strict reverse-path filtering a mark alone loses the answers (run, Linux 6.1).
+ *
+ * Only while the device exists: until then nobody sends from that port, and a
+ * handshake goes to an endpoint the profile names. NetworkManager waits for us
+ * at pre-up.
  */
 static void
 add_wireguard_transports (KsPolicyBuilder *b, const KsProfile *profile)
 {
   const KsTunnel *tunnel = ks_tunnel_find (b->in->tunnels, ks_profile_key (profile));
-  guint16 port = tunnel && tunnel->listen_port ? tunnel->listen_port : profile->listen_port;
-  /* a device whose port is known has told its mark too: a profile changed meanwhile does not count yet */
-  guint32 mark = tunnel && (tunnel->listen_port || tunnel->fwmark) ? tunnel->fwmark : profile->fwmark;
+  guint16 port;
+  guint32 mark;
 
+  if (!tunnel)
+    return;
+  port = tunnel->listen_port ? tunnel->listen_port : profile->listen_port;
+  /* a device whose port is known has told its mark too: a profile changed meanwhile does not count yet */
+  mark = tunnel->listen_port || tunnel->fwmark ? tunnel->fwmark : profile->fwmark;
   for (guint i = 0; i < ks_policy_family_count (b); i++) {
     KsTransport transport = { .family = ks_policy_families[i], .ip_protocol = IPPROTO_UDP, .kernel = TRUE };
 
-    if (tunnel)
-      g_strlcpy (transport.device, tunnel->interface, sizeof transport.device);
-    else if (profile->interface)
-      g_strlcpy (transport.device, profile->interface, sizeof transport.device);
+    g_strlcpy (transport.device, tunnel->interface, sizeof transport.device);
     if (port) {
       transport.sport = port;
-      add_transport (b->policy->transports, &transport);
+      g_array_append_val (b->policy->transports, transport);
       transport.sport = 0;
     }
     if (mark) {
       transport.fwmark = mark;
       transport.uid = KS_UID_ANY;
-      add_transport (b->policy->transports, &transport);
+      g_array_append_val (b->policy->transports, transport);
     }
   }
 }
@@ -332,21 +362,40 @@ lookup (const KsPolicyBuilder *b, int family, guint32 offset, guint32 table)
   return ks_rule_lookup (family, b->config->priority + offset, b->config->protocol, table);
 }
 
+/* One rule for each selector: servers with the same one share it, and so may two profiles with one port. */
 static void
-add_transport_rules (KsPolicyBuilder *b, int family, const GArray *transports, guint32 offset)
+add_transport_rules (KsPolicyBuilder *b, int family)
 {
+  g_autoptr (GArray) rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
+  const GArray *transports = b->policy->transports;
+
   for (guint i = 0; i < transports->len; i++) {
     const KsTransport *transport = &g_array_index (transports, KsTransport, i);
-    KsRule rule =
-      ks_transport_rule (transport, b->config->priority + offset, b->config->protocol, b->config->uplink_table);
-    gboolean known = FALSE;
+    KsRule rule = ks_transport_rule (transport, b->config, b->config->priority + KS_PRIORITY_TRANSPORT);
 
-    if (transport->family != family)
-      continue;
-    /* Two profiles may share a port; the kernel wants each selector once. */
-    for (guint j = 0; j < b->policy->rules->len && !known; j++)
-      known = ks_rule_equal (&g_array_index (b->policy->rules, KsRule, j), &rule);
-    if (!known)
+    if (transport->family == family)
+      g_array_append_val (rules, rule);
+  }
+  g_array_sort (rules, ks_rule_compare);
+  for (guint i = 0; i < rules->len; i++) {
+    const KsRule *rule = &g_array_index (rules, KsRule, i);
+
+    if (i == 0 || !ks_rule_equal (&g_array_index (rules, KsRule, i - 1), rule))
+      add_rule (b, rule);
+  }
+}
+
+/* The uplinks' resolvers are no servers: each has a rule of its own, to its address. */
+static void
+add_bootstrap_rules (KsPolicyBuilder *b, int family)
+{
+  for (guint i = 0; i < b->policy->bootstrap->len; i++) {
+    const KsTransport *transport = &g_array_index (b->policy->bootstrap, KsTransport, i);
+    KsRule rule = ks_transport_rule (transport, b->config, b->config->priority + KS_PRIORITY_BOOTSTRAP);
+
+    rule.to = transport->to;
+    rule.table = b->config->uplink_table;
+    if (transport->family == family)
       add_rule (b, &rule);
   }
 }
@@ -506,8 +555,8 @@ add_rules (KsPolicyBuilder *b, int family)
 
   add_jump (b, family);
   add_rule (b, &anchor);
-  add_transport_rules (b, family, b->policy->transports, KS_PRIORITY_TRANSPORT);
-  add_transport_rules (b, family, b->policy->bootstrap, KS_PRIORITY_BOOTSTRAP);
+  add_transport_rules (b, family);
+  add_bootstrap_rules (b, family);
   add_dhcp_rule (b, family);
   if (b->policy->dns == KS_DNS_TUNNEL)
     add_dns_rules (b, family);
@@ -557,7 +606,7 @@ ks_policy_compute (const KsPolicyInput *input)
   KsPolicyBuilder b = { .in = input, .config = input->config, .policy = policy };
 
   if (input->armed->len == 0) {
-    ks_bypass_compute (input->config, input->rules, input->main_routes, policy->routes);
+    ks_bypass_compute (input->config, input->main_routes, policy->routes);
     ks_policy_sort_routes (policy->routes);
     return policy;
   }
@@ -576,6 +625,7 @@ ks_policy_compute (const KsPolicyInput *input)
       add_wireguard_transports (&b, profile);
   }
   add_bootstrap (&b);
+  sort_transports (policy->transports);
   add_policy_tunnels (&b);
 
   for (guint i = 0; i < ks_policy_family_count (&b); i++)

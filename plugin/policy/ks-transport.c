@@ -3,12 +3,21 @@
 
 #include <string.h>
 
-KsRule
-ks_transport_rule (const KsTransport *self, guint32 priority, guint8 protocol, guint32 table)
+gboolean
+ks_transport_has_server (const KsTransport *self)
 {
-  KsRule rule = ks_rule_lookup (self->family, priority, protocol, table);
+  return ks_prefix_is_set (&self->to) && ks_prefix_is_host (&self->to);
+}
 
-  rule.to = self->to;
+KsRule
+ks_transport_rule (const KsTransport *self, const KsConfig *config, guint32 priority)
+{
+  KsRule rule = ks_rule_lookup (self->family, priority, config->protocol, config->uplink_table);
+
+  if (ks_transport_has_server (self))
+    rule.table = config->servers_table;
+  else
+    rule.to = self->to;
   rule.ip_protocol = self->ip_protocol;
   rule.sport = (KsPortRange){ self->sport, self->sport };
   rule.dport = (KsPortRange){ self->dport, self->dport };
@@ -28,8 +37,9 @@ ks_transport_rule (const KsTransport *self, guint32 priority, guint8 protocol, g
   return a->field < b->field ? -1 : 1
 
 int
-ks_transport_compare (const KsTransport *a, const KsTransport *b)
+ks_transport_compare (gconstpointer first, gconstpointer second)
 {
+  const KsTransport *a = first, *b = second;
   int order;
 
   COMPARE (family);

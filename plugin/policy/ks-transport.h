@@ -7,6 +7,7 @@
 #pragma once
 
 #include "policy/ks-rule.h"
+#include "value/ks-config.h"
 #include "value/ks-endpoint.h"
 
 #define KS_UID_ANY G_MAXUINT32
@@ -24,8 +25,15 @@ typedef struct {
   KsCarriage carriage;
 } KsTransport;
 
-/* `from all [to T] ... lookup TABLE` for the transport. */
-KsRule ks_transport_rule (const KsTransport *self, guint32 priority, guint8 protocol, guint32 table);
-int ks_transport_compare (const KsTransport *a, const KsTransport *b);
+/*
+ * The rule that exempts the transport. Of one server it names no address, and
+ * looks up the servers' table, which holds the addresses: all servers with the
+ * same protocol, port and user share it. Of others it looks up the uplinks'.
+ */
+KsRule ks_transport_rule (const KsTransport *self, const KsConfig *config, guint32 priority);
+/* Whether the transport is to one server, whose address is a route in the servers' table. */
+gboolean ks_transport_has_server (const KsTransport *self);
+/* A GCompareFunc of KsTransport. */
+int ks_transport_compare (gconstpointer a, gconstpointer b);
 /* For people, such as "udp to 203.0.113.10 port 51820, uid 0" (transfer full). */
 char *ks_transport_format (const KsTransport *self);

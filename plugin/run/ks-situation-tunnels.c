@@ -65,7 +65,7 @@ describe_from_routes (const KsConfig *config, const KsSnapshot *snapshot, KsTunn
   for (guint i = 0; i < snapshot->routes->len; i++) {
     const KsRoute *route = &g_array_index (snapshot->routes, KsRoute, i);
 
-    if (!ks_owner_has_route (config, route) || route->table == config->uplink_table
+    if (!ks_owner_has_route (config, route) || (route->table != config->table && route->table != config->tunnel_table)
         || !ks_route_uses (route, tunnel->ifindex))
       continue;
     if (!ks_route_is_default (route)) {

@@ -51,8 +51,8 @@ const KsSelftestCase ks_selftest_cases[] = {
     .socket = KS_SELFTEST_MULTICAST_IF },
 
   /* what looks like a transport */
-  { "udp from the VPN's port, as root", GUARD, UDP, PUBLIC, .sport = KS_SELFTEST_WIREGUARD_PORT },
-  { "udp in fragments from the VPN's port, as root", GUARD, UDP, PUBLIC, .sport = KS_SELFTEST_WIREGUARD_PORT, BIG },
+  { "udp from the VPN's port, as root", ATTACK, UDP, PUBLIC, .sport = KS_SELFTEST_WIREGUARD_PORT },
+  { "udp in fragments from the VPN's port, as root", ATTACK, UDP, PUBLIC, .sport = KS_SELFTEST_WIREGUARD_PORT, BIG },
   { "tcp from the VPN's port, as root", ATTACK, TCP, PUBLIC, .sport = KS_SELFTEST_WIREGUARD_PORT },
   { "udp and tcp from the VPN's port, as another user", ATTACK, UDP | TCP, PUBLIC, .sport = KS_SELFTEST_WIREGUARD_PORT,
     .other_user = TRUE },

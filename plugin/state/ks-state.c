@@ -57,6 +57,7 @@ ks_state_set_numbers (KsState *self, const KsConfig *config)
   self->numbers->table = config->table;
   self->numbers->tunnel_table = config->tunnel_table;
   self->numbers->uplink_table = config->uplink_table;
+  self->numbers->servers_table = config->servers_table;
   self->numbers->protocol = config->protocol;
   self->numbers->priority = config->priority;
 }

@@ -18,6 +18,7 @@ ks_config_new (void)
   self->table = 83;
   self->tunnel_table = 84;
   self->uplink_table = 85;
+  self->servers_table = 86;
   self->protocol = 83;
   self->priority = 8300;
   self->tunnel_metric = 100;
@@ -55,16 +56,23 @@ is_own_table (guint32 table)
 gboolean
 ks_config_numbers_are_valid (const KsConfig *self)
 {
-  return is_own_table (self->table) && is_own_table (self->tunnel_table) && is_own_table (self->uplink_table)
-         && self->table != self->tunnel_table && self->table != self->uplink_table
-         && self->tunnel_table != self->uplink_table && self->protocol > RTPROT_STATIC && self->priority > 0;
+  const guint32 tables[] = { self->table, self->tunnel_table, self->uplink_table, self->servers_table };
+
+  for (guint i = 0; i < G_N_ELEMENTS (tables); i++) {
+    if (!is_own_table (tables[i]))
+      return FALSE;
+    for (guint j = 0; j < i; j++)
+      if (tables[i] == tables[j])
+        return FALSE;
+  }
+  return self->protocol > RTPROT_STATIC && self->priority > 0;
 }
 
 gboolean
 ks_config_has_same_numbers (const KsConfig *a, const KsConfig *b)
 {
   return a->table == b->table && a->tunnel_table == b->tunnel_table && a->uplink_table == b->uplink_table
-         && a->protocol == b->protocol && a->priority == b->priority;
+         && a->servers_table == b->servers_table && a->protocol == b->protocol && a->priority == b->priority;
 }
 
 static const char *const lan_words[] = { "private", "routes", "off" };

@@ -21,8 +21,9 @@ typedef struct {
   guint32 table; /* the tunnel's default, and the blackhole */
   guint32 tunnel_table; /* the tunnel's own subnets */
   guint32 uplink_table; /* main without the tunnels */
+  guint32 servers_table; /* the same for the servers' addresses alone */
   guint8 protocol; /* of our rules and routes */
-  guint32 priority; /* first of KS_PRIORITY_WINDOW rule priorities; these five say what is ours in the kernel */
+  guint32 priority; /* first of KS_PRIORITY_WINDOW rule priorities; these six say what is ours in the kernel */
   guint32 tunnel_metric;
   guint32 blackhole_metric;
   char **zones; /* connection.zone values that arm in mode strict */
@@ -41,7 +42,7 @@ KsConfig *ks_config_new (void);
 void ks_config_free (KsConfig *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsConfig, ks_config_free)
 
-/* Whether the numbers of @self may be ours: no table and no protocol of the system's, three different tables. */
+/* Whether the numbers of @self may be ours: no table and no protocol of the system's, four different tables. */
 gboolean ks_config_numbers_are_valid (const KsConfig *self);
 /* Whether both take the same objects of the kernel for ours. */
 gboolean ks_config_has_same_numbers (const KsConfig *a, const KsConfig *b);

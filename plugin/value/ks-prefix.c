@@ -171,6 +171,23 @@ ks_prefix_overlaps (const KsPrefix *a, const KsPrefix *b)
   return ks_prefix_contains (a, b) || ks_prefix_contains (b, a);
 }
 
+guint
+ks_prefix_hash (gconstpointer prefix)
+{
+  const KsPrefix *self = prefix;
+  guint hash = 5381u * 33 + self->length;
+
+  for (guint i = 0; i < sizeof self->bytes; i++)
+    hash = hash * 33 + self->bytes[i];
+  return hash;
+}
+
+gboolean
+ks_prefix_equal_func (gconstpointer a, gconstpointer b)
+{
+  return ks_prefix_equal (a, b);
+}
+
 int
 ks_prefix_compare (const KsPrefix *a, const KsPrefix *b)
 {

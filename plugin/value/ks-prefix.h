@@ -40,6 +40,9 @@ gboolean ks_prefix_is_multicast (const KsPrefix *self);
 gboolean ks_prefix_contains (const KsPrefix *outer, const KsPrefix *inner);
 gboolean ks_prefix_overlaps (const KsPrefix *a, const KsPrefix *b);
 gboolean ks_prefix_equal (const KsPrefix *a, const KsPrefix *b);
+/* For hash tables whose keys are KsPrefix. */
+guint ks_prefix_hash (gconstpointer prefix);
+gboolean ks_prefix_equal_func (gconstpointer a, gconstpointer b);
 /* A total order: family, length, bytes. */
 int ks_prefix_compare (const KsPrefix *a, const KsPrefix *b);
 

@@ -89,8 +89,8 @@ def row17_rule_at_priority_1(m):
 
 @attack(COLUMNS)
 def row17_ip_route_flush_tables(m):
-    """ip route flush of tables 83, 84 and 85"""
-    return destroyed(m, "for table in 83 84 85; do ip route flush table $table; ip -6 route flush table $table; done; true")
+    """ip route flush of tables 83 to 86"""
+    return destroyed(m, "for table in 83 84 85 86; do ip route flush table $table; ip -6 route flush table $table; done; true")
 
 
 @attack(COLUMNS)
@@ -107,6 +107,7 @@ def row17_systemd_networkd_restarted(m):
             ip $family rule | grep -v 'lookup \\(local\\|main\\|default\\)$' | while IFS=: read priority rest; do
                 ip $family rule delete priority $priority; done
             ip $family route flush table 83; ip $family route flush table 84; ip $family route flush table 85
+            ip $family route flush table 86
         done; true""")
 
 

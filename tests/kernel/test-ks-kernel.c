@@ -23,9 +23,11 @@
 
 #include "base/ks-error.h"
 #include "kernel/ks-kernel.h"
+#include "kernel/ks-lookup.h"
 #include "kernel/ks-netlink.h"
 #include "kernel/ks-rule-message.h"
 #include "ks-test.h"
+#include "policy/ks-route-index.h"
 
 #define SERVER "203.0.113.10"
 #define PUBLIC "198.51.100.1"
@@ -272,9 +274,8 @@ expect_at (const char *words, const char *expected, int line)
 static void
 expect_armed (void)
 {
-  /* the transport, and nobody else by its port or to its server */
-  expect ("198.51.100.7 uid 0 ipproto udp sport 51820 dport 4711", "uplink table 85");
-  expect (SERVER " uid 0 ipproto udp dport 51820", "uplink table 85");
+  /* the transport, and nobody else to its server */
+  expect (SERVER " uid 0 ipproto udp dport 51820", "uplink table 86");
   /* the LAN */
   expect ("192.168.50.77 uid 0", "uplink table 254");
   expect ("fd50::77 uid 0", "uplink table 254");
@@ -298,12 +299,21 @@ expect_blocked (void)
   expect ("fd50::1 ipproto tcp dport 853", "blocked");
 }
 
+/* There is no device that could send from its port. */
+static void
+expect_no_port (void)
+{
+  expect ("198.51.100.7 uid 0 ipproto udp sport 51820 dport 4711", "blocked");
+}
+
 static void
 expect_tunnel (const char *device, gboolean with_ipv6)
 {
   g_autofree char *by_tunnel = g_strdup_printf ("%s table 83", device);
 
   expect_armed ();
+  /* wherever its peers have roamed to */
+  expect ("198.51.100.7 uid 0 ipproto udp sport 51820 dport 4711", "uplink table 85");
   expect (PUBLIC, by_tunnel);
   expect (PUBLIC " uid 65534 ipproto udp sport 51820", by_tunnel);
   expect (SERVER " uid 0 ipproto tcp dport 80", by_tunnel);
@@ -325,6 +335,7 @@ armed_without_a_tunnel_only_lan_and_transport_get_out (void **state G_GNUC_UNUSE
   arm (scene, "wg", SERVER, 51820);
   assert_true (apply (scene) > 0);
   expect_blocked ();
+  expect_no_port ();
 
   scene->config->dns = KS_DNS_LAN;
   assert_true (apply (scene) > 0);
@@ -334,7 +345,7 @@ armed_without_a_tunnel_only_lan_and_transport_get_out (void **state G_GNUC_UNUSE
   scene->config->lan = KS_LAN_OFF;
   assert_true (apply (scene) > 0);
   expect ("192.168.50.77", "blocked");
-  expect (SERVER " uid 0 ipproto udp dport 51820", "uplink table 85");
+  expect (SERVER " uid 0 ipproto udp dport 51820", "uplink table 86");
 }
 
 static void
@@ -360,6 +371,7 @@ tunnel_carries_everything_while_it_is_there (void **state G_GNUC_UNUSED)
   g_ptr_array_set_size (scene->tunnels, 0);
   apply (scene);
   expect_blocked ();
+  expect_no_port ();
 
   netns_run ("ip link set tun0 up");
   netns_run ("ip addr replace fd08::2/64 dev tun0 nodad");
@@ -411,7 +423,7 @@ tunnels_switch_without_a_gap_for_the_transport (void **state G_GNUC_UNUSED)
   apply (scene);
   expect_tunnel ("tun0", TRUE);
   expect ("10.9.0.5", "tun1 table 84");
-  expect ("203.0.113.11 uid 0 ipproto udp dport 51821", "uplink table 85");
+  expect ("203.0.113.11 uid 0 ipproto udp dport 51821", "uplink table 86");
 
   /* the second is preferred now */
   g_ptr_array_add (scene->tunnels, g_ptr_array_steal_index (scene->tunnels, 0));
@@ -440,7 +452,7 @@ uplink_table_follows_main (void **state G_GNUC_UNUSED)
   g_ptr_array_add (((KsProfile *) scene->armed->pdata[0])->endpoints,
                    ks_endpoint_new ("2001:db8:5::10", 51820, IPPROTO_UDP));
   apply (scene);
-  expect (transport6, "uplink table 85");
+  expect (transport6, "uplink table 86");
 
   /* another gateway at the same metric, of both families */
   netns_run ("ip route replace default via 192.168.50.254 dev uplink proto dhcp metric 100");
@@ -464,11 +476,11 @@ uplink_table_follows_main (void **state G_GNUC_UNUSED)
   netns_run ("ip addr add 192.168.60.2/24 dev wireless");
   netns_run ("ip route add default via 192.168.60.1 dev wireless proto dhcp metric 50");
   apply (scene);
-  expect (transport, "wireless table 85");
+  expect (transport, "wireless table 86");
   expect (PUBLIC, "blocked");
   expect ("192.168.60.9", "wireless table 254");
   netns_run ("ip link del wireless");
-  expect (transport, "uplink table 85");
+  expect (transport, "uplink table 86");
   apply (scene);
   expect_blocked ();
 
@@ -482,6 +494,74 @@ uplink_table_follows_main (void **state G_GNUC_UNUSED)
 }
 
 /* IPv6 next hops of one destination and metric are one route, or several, as they came. */
+/* Where @host goes by table main, and by the policy's index over it: the same device, or none. */
+static void
+expect_same_answer (KsNlSocket *socket, const KsRouteIndex *index, const char *host)
+{
+  KsLookup lookup = { .to = ks_test_prefix (host), .ip_protocol = IPPROTO_UDP, .sport = 1, .dport = 2 };
+  const GPtrArray *routes = ks_route_index_match (index, &lookup.to);
+  const KsRoute *first = routes ? routes->pdata[0] : NULL;
+  KsLookupResult result;
+
+  assert_true (ks_lookup (socket, &lookup, &result, NULL));
+  if (!first || first->type != RTN_UNICAST)
+    assert_true (result.error != 0 || result.type != RTN_UNICAST);
+  else if (result.error || result.ifindex != first->nexthops[0].ifindex)
+    fail_msg ("%s: the kernel says device %u, error %d; the index device %u", host, result.ifindex, result.error,
+              first->nexthops[0].ifindex);
+}
+
+static void
+longest_match_is_the_kernels_answer (void **state G_GNUC_UNUSED)
+{
+  static const char *const lengths4[] = { "0.0.0.0/1",       "128.0.0.0/1",     "203.0.0.0/8",     "203.0.113.0/24",
+                                          "203.0.113.64/26", "203.0.113.65/32", "198.51.100.0/22", "0.0.0.0/0" };
+  static const char *const lengths6[] = { "2001:db8::/32",      "2001:db8:5::/48", "2001:db8:5::40/122",
+                                          "2001:db8:5::41/128", "2000::/3",        "::/0" };
+  g_autoptr (GRand) random = g_rand_new_with_seed (86);
+  g_autoptr (KsNlSocket) socket = NULL;
+  g_autoptr (KsKernel) kernel = NULL;
+  g_autoptr (Scene) scene = scene_new ();
+
+  NETNS_ENTER_OR_SKIP ();
+  make_network ();
+  netns_run ("ip link add other type veth peer name far");
+  netns_run ("ip link set other addrgenmode none up");
+  netns_run ("ip link set far addrgenmode none up");
+  netns_settle ();
+  socket = ks_netlink_open (NULL);
+  kernel = ks_kernel_new (NULL);
+  for (int round = 0; round < 12; round++) {
+    g_autoptr (KsSnapshot) snapshot = NULL;
+    g_autoptr (KsRouteIndex) index = NULL;
+
+    netns_run ("ip -4 route flush table main");
+    netns_run ("ip -6 route flush table main");
+    for (guint i = 0; i < G_N_ELEMENTS (lengths4) + G_N_ELEMENTS (lengths6); i++)
+      for (int j = 0; j < 2; j++)
+        if (g_rand_boolean (random))
+          netns_run ("ip route replace %s dev %s metric %d",
+                     i < G_N_ELEMENTS (lengths4) ? lengths4[i] : lengths6[i - G_N_ELEMENTS (lengths4)],
+                     g_rand_boolean (random) ? "uplink" : "other", g_rand_int_range (random, 1, 1000));
+    netns_run ("ip route replace unreachable 203.0.113.128/25 metric 5");
+    snapshot = dump (kernel, scene);
+    index = ks_route_index_new (snapshot->routes, RT_TABLE_MAIN);
+    for (int i = 0; i < 60; i++) {
+      g_autofree char *v4 = g_strdup_printf ("203.0.113.%d", g_rand_int_range (random, 1, 255));
+      g_autofree char *v6 =
+        g_strdup_printf ("2001:db8:%d::%x", g_rand_int_range (random, 4, 7), g_rand_int_range (random, 0x38, 0x50));
+      g_autofree char *far = g_strdup_printf ("%d.51.100.7", g_rand_int_range (random, 1, 223));
+
+      expect_same_answer (socket, index, v4);
+      expect_same_answer (socket, index, v6);
+      if (!g_str_has_prefix (far, "127."))
+        expect_same_answer (socket, index, far);
+    }
+    expect_same_answer (socket, index, "203.0.113.65");
+    expect_same_answer (socket, index, "2001:db8:5::41");
+  }
+}
+
 static void
 siblings_of_ipv6_routes_come_and_go_one_by_one (void **state G_GNUC_UNUSED)
 {
@@ -514,7 +594,7 @@ siblings_of_ipv6_routes_come_and_go_one_by_one (void **state G_GNUC_UNUSED)
     netns_run ("ip -6 %s", changes[i]);
     apply (scene);
     left = netns_output ("ip -6 route show default");
-    expect (transport6, *left ? "uplink table 85" : "blocked");
+    expect (transport6, *left ? "uplink table 86" : "blocked");
     expect (PUBLIC6, "blocked");
   }
 }
@@ -537,7 +617,7 @@ disarming_restores_the_host_exactly (void **state G_GNUC_UNUSED)
   netns_run ("ip route add 10.77.0.0/16 dev uplink table 83 metric 150");
   netns_run ("ip route add blackhole default table 84 metric 200 proto 4");
   netns_run ("ip -6 route add 2001:db8:77::/48 dev uplink table 85");
-  netns_run ("ip route add 10.78.0.0/16 dev uplink table 86 proto 83");
+  netns_run ("ip route add 10.78.0.0/16 dev uplink table 87 proto 83");
   netns_settle ();
   before = netns_everything ();
 
@@ -681,7 +761,7 @@ device_that_vanishes_between_dump_and_apply_is_an_error_and_blocked (void **stat
   expect (PUBLIC, "blocked");
   expect (PUBLIC6, "blocked");
   expect ("10.8.0.5", "blocked");
-  expect (SERVER " uid 0 ipproto udp dport 51820", "uplink table 85");
+  expect (SERVER " uid 0 ipproto udp dport 51820", "uplink table 86");
 
   g_ptr_array_set_size (scene->tunnels, 0);
   apply (scene);
@@ -765,7 +845,7 @@ thousands_of_routes_of_others_and_a_hundred_tunnels_are_handled (void **state G_
   expect (PUBLIC, "t0 table 83");
   expect (PUBLIC6, "t0 table 83");
   expect ("10.119.3.3", "t119 table 84");
-  expect ("203.0.113.129 uid 0 ipproto udp dport 51939", "uplink table 85");
+  expect ("203.0.113.129 uid 0 ipproto udp dport 51939", "uplink table 86");
   expect ("100.64.7.1", "t0 table 83"); /* a public route of main is no LAN */
 
   g_ptr_array_set_size (scene->armed, 0);
@@ -864,6 +944,7 @@ main (void)
     cmocka_unit_test (vpn_without_ipv6_leaves_ipv6_blocked),
     cmocka_unit_test (tunnels_switch_without_a_gap_for_the_transport),
     cmocka_unit_test (uplink_table_follows_main),
+    cmocka_unit_test (longest_match_is_the_kernels_answer),
     cmocka_unit_test (siblings_of_ipv6_routes_come_and_go_one_by_one),
     cmocka_unit_test (disarming_restores_the_host_exactly),
     cmocka_unit_test (rule_put_in_front_of_ours_is_jumped_over),

@@ -4,13 +4,12 @@
 
 #include "policy/ks-bypass.h"
 #include "policy/ks-owner.h"
-#include "policy/ks-transport.h"
+#include "policy/ks-route-index.h"
 
 #define SERVER "203.0.113.10"
 
 typedef struct {
   KsConfig *config;
-  GArray *rules;
   GArray *routes;
 } Kernel;
 
@@ -20,7 +19,6 @@ kernel_new (void)
   Kernel *self = g_new0 (Kernel, 1);
 
   self->config = ks_config_new ();
-  self->rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
   self->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
   return self;
 }
@@ -29,22 +27,10 @@ static void
 kernel_free (Kernel *self)
 {
   ks_config_free (self->config);
-  g_array_unref (self->rules);
   g_array_unref (self->routes);
   g_free (self);
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Kernel, kernel_free)
-
-static void
-add_exemption (Kernel *self, const char *server)
-{
-  KsTransport transport = { .to = ks_test_prefix (server), .ip_protocol = IPPROTO_UDP, .dport = 1194 };
-  KsRule rule;
-
-  transport.family = transport.to.family;
-  rule = ks_transport_rule (&transport, 8300, 83, 85);
-  g_array_append_val (self->rules, rule);
-}
 
 static void
 add_route (Kernel *self, guint32 table, guint8 protocol, const char *dst, const char *gateway, guint ifindex,
@@ -53,6 +39,24 @@ add_route (Kernel *self, guint32 table, guint8 protocol, const char *dst, const 
   KsPrefix to = ks_test_prefix (dst), via = *gateway ? ks_test_prefix (gateway) : KS_PREFIX_UNSET;
   KsRoute route = ks_route_via (table, protocol, &to, metric, ifindex, &via);
 
+  g_array_append_val (self->routes, route);
+}
+
+/* A server that was exempted: table 86 has for it what table 85, filled before, answers. */
+static void
+add_server (Kernel *self, const char *server)
+{
+  g_autoptr (KsRouteIndex) index = ks_route_index_new (self->routes, 85);
+  KsPrefix host = ks_test_prefix (server);
+  const GPtrArray *answers = ks_route_index_match (index, &host);
+  KsRoute route = ks_route_init (86, 83, &host, G_MAXUINT32);
+
+  if (answers)
+    route = *(const KsRoute *) answers->pdata[0];
+  else
+    route.type = RTN_UNREACHABLE;
+  route.table = 86;
+  route.dst = host;
   g_array_append_val (self->routes, route);
 }
 
@@ -71,7 +75,7 @@ assert_bypass (const Kernel *self, const char *expected)
   g_autoptr (GArray) routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
   g_autoptr (GString) out = g_string_new (NULL);
 
-  ks_bypass_compute (self->config, self->rules, self->routes, routes);
+  ks_bypass_compute (self->config, self->routes, routes);
   for (guint i = 0; i < routes->len; i++) {
     g_autofree char *text = ks_route_format (&g_array_index (routes, KsRoute, i));
 
@@ -88,9 +92,8 @@ bypass_keeps_a_transport_out_of_its_own_tunnel (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Kernel) kernel = kernel_new ();
 
-  add_exemption (kernel, SERVER);
-  add_exemption (kernel, SERVER); /* for the service's user */
   add_tunnel_up (kernel);
+  add_server (kernel, SERVER);
   assert_bypass (kernel, ROUTE);
 }
 
@@ -100,20 +103,20 @@ bypass_is_not_needed_where_main_has_the_way (void **state G_GNUC_UNUSED)
   g_autoptr (Kernel) down = kernel_new (), routed = kernel_new (), split = kernel_new ();
 
   /* no tunnel is up */
-  add_exemption (down, SERVER);
   add_route (down, RT_TABLE_MAIN, RTPROT_DHCP, "0.0.0.0/0", "192.168.1.1", 2, 100);
   add_route (down, 85, 83, "0.0.0.0/0", "192.168.1.1", 2, 100);
+  add_server (down, SERVER);
   assert_bypass (down, "");
   /* NetworkManager added its own route */
-  add_exemption (routed, SERVER);
   add_tunnel_up (routed);
   add_route (routed, RT_TABLE_MAIN, RTPROT_STATIC, SERVER, "192.168.1.1", 2, 50);
+  add_server (routed, SERVER);
   assert_bypass (routed, "");
   /* the tunnel's default is not preferred */
-  add_exemption (split, SERVER);
   add_route (split, RT_TABLE_MAIN, RTPROT_STATIC, "0.0.0.0/0", "10.8.0.1", 8, 500);
   add_route (split, RT_TABLE_MAIN, RTPROT_DHCP, "0.0.0.0/0", "192.168.1.1", 2, 100);
   add_route (split, 85, 83, "0.0.0.0/0", "192.168.1.1", 2, 100);
+  add_server (split, SERVER);
   assert_bypass (split, "");
 }
 
@@ -124,12 +127,12 @@ bypass_needs_an_uplink_and_an_exemption_of_ours (void **state G_GNUC_UNUSED)
 
   add_tunnel_up (none);
   assert_bypass (none, "");
-  add_exemption (blocked, SERVER);
   add_route (blocked, RT_TABLE_MAIN, RTPROT_STATIC, "0.0.0.0/0", "10.8.0.1", 8, 50);
+  add_server (blocked, SERVER);
   assert_bypass (blocked, "");
-  add_exemption (others, SERVER);
-  g_array_index (others->rules, KsRule, 0).protocol = RTPROT_STATIC;
   add_tunnel_up (others);
+  add_server (others, SERVER);
+  g_array_index (others->routes, KsRoute, others->routes->len - 1).protocol = RTPROT_STATIC;
   assert_bypass (others, "");
 }
 
@@ -156,9 +159,9 @@ bypass_corrects_networkmanagers_route_to_a_private_server (void **state G_GNUC_U
 {
   g_autoptr (Kernel) kernel = kernel_new (), disarmed = kernel_new (), over = kernel_new (), onlink = kernel_new ();
 
-  add_exemption (kernel, PRIVATE);
   add_tunnel_up (kernel);
   add_route (kernel, RT_TABLE_MAIN, RTPROT_STATIC, PRIVATE, "", 2, 50);
+  add_server (kernel, PRIVATE);
   assert_bypass (kernel, PRIVATE_ROUTE);
   add_tunnel_up (disarmed);
   add_route (disarmed, RT_TABLE_MAIN, RTPROT_STATIC, PRIVATE, "", 2, 50);
@@ -168,11 +171,11 @@ bypass_corrects_networkmanagers_route_to_a_private_server (void **state G_GNUC_U
   add_route (over, RT_TABLE_MAIN, 83, PRIVATE, "192.168.1.1", 2, 1);
   assert_bypass (over, "");
   /* a server that is a neighbour */
-  add_exemption (onlink, PRIVATE);
   add_tunnel_up (onlink);
   add_route (onlink, RT_TABLE_MAIN, RTPROT_KERNEL, "10.200.0.0/24", "", 2, 100);
   add_route (onlink, 85, 83, "10.200.0.0/24", "", 2, 100);
   add_route (onlink, RT_TABLE_MAIN, RTPROT_STATIC, PRIVATE, "", 2, 50);
+  add_server (onlink, PRIVATE);
   assert_bypass (onlink, "");
 }
 
@@ -206,10 +209,10 @@ bypass_for_ipv6 (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Kernel) kernel = kernel_new ();
 
-  add_exemption (kernel, "2001:db8:ffff::10");
   add_route (kernel, RT_TABLE_MAIN, RTPROT_STATIC, "::/0", "", 8, 50);
   add_route (kernel, RT_TABLE_MAIN, RTPROT_RA, "::/0", "fe80::1", 2, 100);
   add_route (kernel, 85, 83, "::/0", "fe80::1", 2, 100);
+  add_server (kernel, "2001:db8:ffff::10");
   assert_bypass (kernel, "2001:db8:ffff::10 via fe80::1 dev if2 onlink table 254 protocol 83 metric 1\n");
 }
 

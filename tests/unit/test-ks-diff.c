@@ -342,13 +342,14 @@ phases_of (const GArray *plan)
       continue;
     switch (step->kind) {
     case KS_STEP_ADD_ROUTE:
-      word = g_strdup (step->route.n_nexthops    ? "add carrying routes"
-                       : step->route.table == 85 ? "add carrying routes"
-                                                 : "add blackholes");
+      word = g_strdup (step->route.table == 86                             ? "add servers"
+                       : step->route.n_nexthops || step->route.table == 85 ? "add carrying routes"
+                                                                           : "add blackholes");
       break;
     case KS_STEP_DELETE_ROUTE:
-      word = g_strdup (step->route.n_nexthops && step->route.table != 85 ? "delete carrying routes"
-                                                                         : "delete blackholes and uplink routes");
+      word = g_strdup (step->route.table == 86                             ? "delete servers"
+                       : step->route.n_nexthops && step->route.table != 85 ? "delete carrying routes"
+                                                                           : "delete blackholes and uplink routes");
       break;
     case KS_STEP_ADD_RULE:
       word = g_strdup_printf ("add %u", step->rule.priority);
@@ -379,17 +380,78 @@ diff_arms_in_order (void **state G_GNUC_UNUSED)
   policy = policy_of (scene);
   plan = model_diff (scene, model, policy, KS_DIFF_DEFAULT);
   text = phases_of (plan);
-  assert_string_equal (text, "add blackholes, add carrying routes, add 8300, add 8307, add 8390, add 8380, add 8370, "
-                             "add 8320, add 8310, add 8330, add 8335, add 8375");
+  assert_string_equal (text, "add blackholes, add carrying routes, add 8300, add 8307, add 8300, add servers, "
+                             "add 8390, add 8380, add 8370, add 8320, add 8310, add 8330, add 8335, add 8375");
   for (guint i = 0; i < plan->len; i++) {
     const KsStep *step = &g_array_index (plan, KsStep, i);
     gboolean blocks = step->kind == KS_STEP_ADD_RULE
                         ? step->rule.priority >= 8310 && step->rule.priority != 8330 && step->rule.priority != 8335
                             && step->rule.priority != 8307 && step->rule.priority != 8375
-                        : step->route.table == 84 || (step->route.type != RTN_UNICAST && step->route.table != 85);
+                        : step->route.table == 84 || (step->route.type != RTN_UNICAST && step->route.table < 85);
 
-    assert_int_equal (step->closes, blocks);
+    assert_int_equal (step->closes, blocks ? KS_CONCERN_BLOCK : KS_CONCERN_NONE);
   }
+}
+
+/* See ks-diff.c: no old server may meet a new rule, nor a new server an old rule. */
+static void
+diff_replaces_servers_without_mixing_old_and_new (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) before = scene_new (), after = scene_new ();
+  g_autoptr (Model) model = model_new (before);
+  g_autoptr (KsPolicy) old = NULL, new = NULL;
+  g_autoptr (GArray) plan = NULL;
+  g_autofree char *text = NULL;
+  KsConcern closes = KS_CONCERN_BLOCK | KS_CONCERN_SERVERS;
+
+  add_profile (before, "a", "203.0.113.10");
+  old = policy_of (before);
+  model_apply (before, model, old);
+  add_profile (after, "b", "203.0.113.11");
+  ((KsEndpoint *) ((KsProfile *) after->armed->pdata[0])->endpoints->pdata[0])->port = 443;
+  new = policy_of (after);
+  plan = model_diff (after, model, new, KS_DIFF_DEFAULT);
+  text = phases_of (plan);
+  assert_string_equal (text, "delete servers, add 8300, delete 8300, add servers");
+  for (guint i = 0; i < plan->len; i++) {
+    const KsStep *step = &g_array_index (plan, KsStep, i);
+    gboolean is_addition = step->kind == KS_STEP_ADD_RULE || step->kind == KS_STEP_ADD_ROUTE;
+
+    assert_int_equal (step->closes, is_addition ? KS_CONCERN_NONE : closes);
+    assert_int_equal (step->opens, is_addition ? KS_CONCERN_SERVERS : KS_CONCERN_NONE);
+  }
+}
+
+/* The uplink's gateway has changed: the server is the same, and has a route at every moment. */
+static void
+diff_moves_a_server_to_another_gateway_without_a_gap (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (Model) model = model_new (scene);
+  g_autoptr (KsPolicy) old = NULL, new = NULL;
+  g_autoptr (GArray) plan = NULL;
+  int servers = 0, least = G_MAXINT;
+
+  add_profile (scene, "a", "203.0.113.10");
+  old = policy_of (scene);
+  for (guint i = 0; i < old->routes->len; i++) {
+    KsRoute *route = &g_array_index (old->routes, KsRoute, i);
+
+    if (route->table == 86 && route->type == RTN_UNICAST)
+      route->nexthops[0].gateway = ks_test_prefix ("192.168.1.77");
+  }
+  model_apply (scene, model, old);
+  new = policy_of (scene);
+  plan = model_diff (scene, model, new, KS_DIFF_DEFAULT);
+  assert_int_equal (plan->len, 2);
+  for (guint i = 0; i < model->routes->len; i++)
+    servers += g_array_index (model->routes, KsRoute, i).table == 86
+               && g_array_index (model->routes, KsRoute, i).type == RTN_UNICAST;
+  for (guint i = 0; i < plan->len; i++) {
+    servers += g_array_index (plan, KsStep, i).kind == KS_STEP_ADD_ROUTE ? 1 : -1;
+    least = MIN (least, servers);
+  }
+  assert_true (least >= 1);
 }
 
 static void
@@ -658,6 +720,8 @@ main (void)
     cmocka_unit_test (diff_plans_nothing_when_nothing_is_armed_and_nothing_is_ours),
     cmocka_unit_test (diff_is_empty_after_its_plan_was_applied),
     cmocka_unit_test (diff_arms_in_order),
+    cmocka_unit_test (diff_replaces_servers_without_mixing_old_and_new),
+    cmocka_unit_test (diff_moves_a_server_to_another_gateway_without_a_gap),
     cmocka_unit_test (diff_disarms_from_the_last_rule_to_the_first),
     cmocka_unit_test (diff_no_step_opens_anything),
     cmocka_unit_test (diff_puts_back_what_somebody_took_away),

@@ -251,8 +251,8 @@ policy_of_a_wireguard_vpn_that_is_up (void **state G_GNUC_UNUSED)
   add_home_lan (scene);
   assert_rules (scene, AF_INET,
                 "priority 8300 from all nop protocol 83\n"
-                "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 51820 lookup 85 protocol 83\n"
                 "priority 8300 from all uidrange 0-0 ipproto udp sport 51820 lookup 85 protocol 83\n"
+                "priority 8300 from all uidrange 0-0 ipproto udp dport 51820 lookup 86 protocol 83\n"
                 "priority 8307 from all uidrange 0-0 ipproto udp sport 68 dport 67 lookup 85 protocol 83\n"
                 "priority 8310 from all ipproto udp dport 53 lookup 83 protocol 83\n"
                 "priority 8310 from all ipproto tcp dport 53 lookup 83 protocol 83\n"
@@ -292,7 +292,9 @@ policy_of_a_wireguard_vpn_that_is_up (void **state G_GNUC_UNUSED)
                  "blackhole 10.8.0.0/24 table 84 protocol 83 metric 200\n"
                  "default via 192.168.1.1 dev if2 onlink table 85 protocol 83 metric 100\n"
                  "unreachable default table 85 protocol 83 metric 4294967295\n"
-                 "192.168.1.0/24 dev if2 table 85 protocol 83 metric 100\n");
+                 "192.168.1.0/24 dev if2 table 85 protocol 83 metric 100\n"
+                 "203.0.113.10 via 192.168.1.1 dev if2 onlink table 86 protocol 83 metric 100\n"
+                 "unreachable 203.0.113.10 table 86 protocol 83 metric 4294967295\n");
   assert_routes (scene, AF_INET6, 0,
                  "default dev if7 table 83 protocol 83 metric 100\n"
                  "blackhole default table 83 protocol 83 metric 200\n"
@@ -307,10 +309,9 @@ policy_of_a_wireguard_vpn_that_is_down_keeps_the_endpoint_open (void **state G_G
   g_autoptr (Scene) scene = scene_new ();
 
   add_wireguard (scene);
-  assert_rules_between (
-    scene, AF_INET, 8300, 8304,
-    "priority 8300 from all nop protocol 83\n"
-    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 51820 lookup 85 protocol 83\n");
+  assert_rules_between (scene, AF_INET, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 51820 lookup 86 protocol 83\n");
   assert_rules_between (scene, AF_INET6, 8300, 8304, "priority 8300 from all nop protocol 83\n");
   assert_routes (scene, AF_INET, 83, "blackhole default table 83 protocol 83 metric 200\n");
   assert_routes (scene, AF_INET6, 83, "blackhole default table 83 protocol 83 metric 200\n");
@@ -373,7 +374,7 @@ policy_puts_transports_first (void **state G_GNUC_UNUSED)
       assert_true (g_array_index (policy->rules, KsRule, i - 1).priority <= rule->priority);
     if (rule->action == FR_ACT_NOP)
       continue; /* the anchor */
-    assert_int_equal (rule->priority == 8300, ks_prefix_is_set (&rule->to) && rule->table == 85 && rule->ip_protocol);
+    assert_int_equal (rule->priority == 8300, rule->table == 86);
   }
 }
 
@@ -388,30 +389,35 @@ policy_uses_the_port_and_mark_of_the_device (void **state G_GNUC_UNUSED)
   profile->fwmark = 0x1111;
   tunnel->listen_port = 51821;
   tunnel->fwmark = 0xca6c;
-  assert_rules_between (
-    scene, AF_INET, 8300, 8304,
-    "priority 8300 from all nop protocol 83\n"
-    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 51820 lookup 85 protocol 83\n"
-    "priority 8300 from all uidrange 0-0 ipproto udp sport 51821 lookup 85 protocol 83\n"
-    "priority 8300 from all fwmark 0xca6c ipproto udp lookup 85 protocol 83\n");
+  assert_rules_between (scene, AF_INET, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all fwmark 0xca6c ipproto udp lookup 85 protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp sport 51821 lookup 85 protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 51820 lookup 86 protocol 83\n");
   assert_rules_between (scene, AF_INET6, 8300, 8304,
                         "priority 8300 from all nop protocol 83\n"
-                        "priority 8300 from all uidrange 0-0 ipproto udp sport 51821 lookup 85 protocol 83\n"
-                        "priority 8300 from all fwmark 0xca6c ipproto udp lookup 85 protocol 83\n");
+                        "priority 8300 from all fwmark 0xca6c ipproto udp lookup 85 protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp sport 51821 lookup 85 protocol 83\n");
 }
 
 static void
-policy_takes_port_and_mark_of_the_profile_while_the_device_is_not_there (void **state G_GNUC_UNUSED)
+policy_exempts_no_port_and_no_mark_before_there_is_a_device (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
   KsProfile *profile = add_wireguard (scene);
 
   profile->listen_port = 1111;
   profile->fwmark = 0x1111;
+  assert_rules_between (scene, AF_INET6, 8300, 8304, "priority 8300 from all nop protocol 83\n");
+  assert_rules_between (scene, AF_INET, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 51820 lookup 86 protocol 83\n");
+  /* NetworkManager has not told the port yet: the profile's */
+  add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24");
   assert_rules_between (scene, AF_INET6, 8300, 8304,
                         "priority 8300 from all nop protocol 83\n"
-                        "priority 8300 from all uidrange 0-0 ipproto udp sport 1111 lookup 85 protocol 83\n"
-                        "priority 8300 from all fwmark 0x1111 ipproto udp lookup 85 protocol 83\n");
+                        "priority 8300 from all fwmark 0x1111 ipproto udp lookup 85 protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp sport 1111 lookup 85 protocol 83\n");
 }
 
 static void
@@ -419,15 +425,23 @@ policy_tells_the_guard_which_device_holds_a_port (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
   g_autoptr (KsPolicy) policy = NULL;
-  const KsTransport *transport;
+  guint found = 0;
 
-  add_wireguard (scene)->listen_port = 51820;
+  add_wireguard (scene);
+  add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24")->listen_port = 51820;
   policy = ks_policy_compute (&scene->input);
   assert_int_equal (policy->transports->len, 3);
-  transport = &g_array_index (policy->transports, KsTransport, 1);
-  assert_int_equal (transport->sport, 51820);
-  assert_string_equal (transport->device, "wg0");
-  assert_true (transport->kernel);
+  for (guint i = 0; i < policy->transports->len; i++) {
+    const KsTransport *transport = &g_array_index (policy->transports, KsTransport, i);
+
+    assert_true (transport->kernel);
+    if (ks_transport_has_server (transport))
+      continue;
+    found++;
+    assert_int_equal (transport->sport, 51820);
+    assert_string_equal (transport->device, "wg0");
+  }
+  assert_int_equal (found, 2); /* one for each family */
 }
 
 static void
@@ -436,11 +450,10 @@ policy_exempts_a_plugin_vpn_for_root_and_its_service_user (void **state G_GNUC_U
   g_autoptr (Scene) scene = scene_new ();
 
   add_openvpn (scene, SERVER);
-  assert_rules_between (
-    scene, AF_INET, 8300, 8304,
-    "priority 8300 from all nop protocol 83\n"
-    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n"
-    "priority 8300 from all to 203.0.113.10 uidrange 117-117 ipproto udp dport 1194 lookup 85 protocol 83\n");
+  assert_rules_between (scene, AF_INET, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n"
+                        "priority 8300 from all uidrange 117-117 ipproto udp dport 1194 lookup 86 protocol 83\n");
 }
 
 static void
@@ -452,16 +465,14 @@ policy_exempts_every_remote (void **state G_GNUC_UNUSED)
   g_ptr_array_add (profile->endpoints, ks_endpoint_new (SERVER, 443, IPPROTO_TCP));
   g_ptr_array_add (profile->endpoints, ks_endpoint_new (SERVER6, 1194, IPPROTO_UDP));
   g_ptr_array_add (profile->endpoints, ks_endpoint_new ("198.51.100.7", 0, 0)); /* a plugin of unknown protocol */
-  assert_rules_between (
-    scene, AF_INET, 8300, 8304,
-    "priority 8300 from all nop protocol 83\n"
-    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n"
-    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto tcp dport 443 lookup 85 protocol 83\n"
-    "priority 8300 from all to 198.51.100.7 uidrange 0-0 lookup 85 protocol 83\n");
-  assert_rules_between (
-    scene, AF_INET6, 8300, 8304,
-    "priority 8300 from all nop protocol 83\n"
-    "priority 8300 from all to 2001:db8:ffff::10 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n");
+  assert_rules_between (scene, AF_INET, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 lookup 86 protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto tcp dport 443 lookup 86 protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n");
+  assert_rules_between (scene, AF_INET6, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n");
 }
 
 static void
@@ -484,17 +495,23 @@ policy_exempts_ipsec_by_whatever_the_kernel_routes_it_as (void **state G_GNUC_UN
     endpoint->carriage = others[i].carriage;
     g_ptr_array_add (profile->endpoints, endpoint);
   }
-  assert_rules_between (
-    scene, AF_INET, 8300, 8304,
-    "priority 8300 from all nop protocol 83\n"
-    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 500 lookup 85 protocol 83\n"
-    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 4500 lookup 85 protocol 83\n"
-    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto 50 lookup 85 protocol 83\n"
-    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 1701 lookup 85 protocol 83\n");
+  assert_rules_between (scene, AF_INET, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 500 lookup 86 protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 1701 lookup 86 protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 4500 lookup 86 protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto 50 lookup 86 protocol 83\n");
   policy = ks_policy_compute (&scene->input);
-  assert_int_equal (g_array_index (policy->transports, KsTransport, 0).carriage, KS_CARRIAGE_PLAIN);
-  for (guint i = 0; i < G_N_ELEMENTS (others); i++)
-    assert_int_equal (g_array_index (policy->transports, KsTransport, i + 1).carriage, others[i].carriage);
+  assert_int_equal (policy->transports->len, 1 + G_N_ELEMENTS (others));
+  for (guint i = 0; i < policy->transports->len; i++) {
+    const KsTransport *transport = &g_array_index (policy->transports, KsTransport, i);
+    KsCarriage expected = KS_CARRIAGE_PLAIN;
+
+    for (guint j = 0; j < G_N_ELEMENTS (others); j++)
+      if (transport->ip_protocol == others[j].ip_protocol && transport->dport == others[j].port)
+        expected = others[j].carriage;
+    assert_int_equal (transport->carriage, expected);
+  }
 }
 
 static void
@@ -506,14 +523,12 @@ policy_exempts_a_dns_tunnel_to_the_uplinks_resolvers (void **state G_GNUC_UNUSED
   add_profile (scene, "iodine", KS_VPN_PLUGIN, KS_ENDPOINT_RESOLVERS, 53, IPPROTO_UDP);
   assert_rules_between (scene, AF_INET, 8300, 8304, "priority 8300 from all nop protocol 83\n");
   g_array_append_vals (scene->resolvers, resolvers->data, resolvers->len);
-  assert_rules_between (
-    scene, AF_INET, 8300, 8304,
-    "priority 8300 from all nop protocol 83\n"
-    "priority 8300 from all to 192.168.50.1 uidrange 0-0 ipproto udp dport 53 lookup 85 protocol 83\n");
-  assert_rules_between (
-    scene, AF_INET6, 8300, 8304,
-    "priority 8300 from all nop protocol 83\n"
-    "priority 8300 from all to 2001:db8::53 uidrange 0-0 ipproto udp dport 53 lookup 85 protocol 83\n");
+  assert_rules_between (scene, AF_INET, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 53 lookup 86 protocol 83\n");
+  assert_rules_between (scene, AF_INET6, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 53 lookup 86 protocol 83\n");
   /* no name to ask for */
   assert_rules_between (scene, AF_INET, 8305, 8306, "");
 }
@@ -527,31 +542,53 @@ policy_exempts_the_addresses_a_name_was_resolved_to (void **state G_GNUC_UNUSED)
   assert_rules_between (scene, AF_INET, 8300, 8304, "priority 8300 from all nop protocol 83\n");
   g_hash_table_insert (scene->resolved, (gpointer) "vpn.example.org",
                        ks_test_prefixes (SERVER " 203.0.113.11 " SERVER6));
-  assert_rules_between (
-    scene, AF_INET, 8300, 8304,
-    "priority 8300 from all nop protocol 83\n"
-    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n"
-    "priority 8300 from all to 203.0.113.11 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n");
-  assert_rules_between (
-    scene, AF_INET6, 8300, 8304,
-    "priority 8300 from all nop protocol 83\n"
-    "priority 8300 from all to 2001:db8:ffff::10 uidrange 0-0 ipproto udp dport 1194 lookup 85 protocol 83\n");
+  assert_rules_between (scene, AF_INET, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n");
+  assert_routes (scene, AF_INET, 86,
+                 "unreachable 203.0.113.10 table 86 protocol 83 metric 4294967295\n"
+                 "unreachable 203.0.113.11 table 86 protocol 83 metric 4294967295\n");
+  assert_routes (scene, AF_INET6, 86, "unreachable 2001:db8:ffff::10 table 86 protocol 83 metric 4294967295\n");
+  assert_rules_between (scene, AF_INET6, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n");
 }
 
 static void
 policy_has_each_selector_once_when_profiles_share_it (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
-  KsProfile *first = add_wireguard (scene);
-  KsProfile *second = add_profile (scene, "wg-2", KS_VPN_WIREGUARD, SERVER, 51820, IPPROTO_UDP);
 
-  first->listen_port = second->listen_port = 51820;
-  second->interface = g_strdup ("wg1");
-  assert_rules_between (
-    scene, AF_INET, 8300, 8304,
-    "priority 8300 from all nop protocol 83\n"
-    "priority 8300 from all to 203.0.113.10 uidrange 0-0 ipproto udp dport 51820 lookup 85 protocol 83\n"
-    "priority 8300 from all uidrange 0-0 ipproto udp sport 51820 lookup 85 protocol 83\n");
+  add_wireguard (scene);
+  add_profile (scene, "wg-2", KS_VPN_WIREGUARD, SERVER, 51820, IPPROTO_UDP);
+  add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24")->listen_port = 51820;
+  add_tunnel (scene, "wg-2", "wg1", 8, "10.9.0.2/24")->listen_port = 51820;
+  assert_rules_between (scene, AF_INET, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp sport 51820 lookup 85 protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 51820 lookup 86 protocol 83\n");
+}
+
+static void
+policy_has_as_many_rules_with_a_thousand_profiles_as_with_ten (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) few = scene_new (), many = scene_new ();
+  g_autoptr (KsPolicy) small = NULL, large = NULL;
+
+  for (guint i = 0; i < 1000; i++) {
+    g_autofree char *key = g_strdup_printf ("vpn%u", i);
+    g_autofree char *server = g_strdup_printf ("198.18.%u.%u", i / 250, i % 250 + 1);
+    guint16 port = i % 5 ? 51820 : 443;
+
+    if (i < 10)
+      add_profile (few, key, KS_VPN_WIREGUARD, server, port, IPPROTO_UDP);
+    add_profile (many, key, KS_VPN_WIREGUARD, server, port, IPPROTO_UDP);
+  }
+  small = ks_policy_compute (&few->input);
+  large = ks_policy_compute (&many->input);
+  assert_int_equal (small->transports->len, 10);
+  assert_int_equal (large->transports->len, 1000);
+  assert_int_equal (small->rules->len, large->rules->len);
 }
 
 /* --- LAN and DNS --- */
@@ -1090,7 +1127,7 @@ main (void)
     cmocka_unit_test (policy_routes_nothing_by_a_device_that_is_not_up),
     cmocka_unit_test (policy_puts_transports_first),
     cmocka_unit_test (policy_uses_the_port_and_mark_of_the_device),
-    cmocka_unit_test (policy_takes_port_and_mark_of_the_profile_while_the_device_is_not_there),
+    cmocka_unit_test (policy_exempts_no_port_and_no_mark_before_there_is_a_device),
     cmocka_unit_test (policy_tells_the_guard_which_device_holds_a_port),
     cmocka_unit_test (policy_exempts_a_plugin_vpn_for_root_and_its_service_user),
     cmocka_unit_test (policy_exempts_every_remote),
@@ -1098,6 +1135,7 @@ main (void)
     cmocka_unit_test (policy_exempts_a_dns_tunnel_to_the_uplinks_resolvers),
     cmocka_unit_test (policy_exempts_the_addresses_a_name_was_resolved_to),
     cmocka_unit_test (policy_has_each_selector_once_when_profiles_share_it),
+    cmocka_unit_test (policy_has_as_many_rules_with_a_thousand_profiles_as_with_ten),
     cmocka_unit_test (policy_lan_modes),
     cmocka_unit_test (policy_dns_modes),
     cmocka_unit_test (policy_strictest_of_several_profiles_wins),

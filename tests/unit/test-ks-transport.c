@@ -8,7 +8,8 @@ static const KsTransport plain = { .family = AF_INET, .ip_protocol = IPPROTO_UDP
 static void
 assert_rule (const KsTransport *transport, const char *expected)
 {
-  KsRule rule = ks_transport_rule (transport, 8300, 83, 85);
+  g_autoptr (KsConfig) config = ks_config_new ();
+  KsRule rule = ks_transport_rule (transport, config, 8300);
   g_autofree char *text = ks_rule_format (&rule);
 
   assert_string_equal (text, expected);
@@ -26,7 +27,10 @@ transport_rule_has_exactly_its_selectors (void **state G_GNUC_UNUSED)
   transport.to = ks_test_prefix ("203.0.113.10");
   transport.dport = 1194;
   transport.uid = 117;
-  assert_rule (&transport, "priority 8300 from all to 203.0.113.10 uidrange 117-117 ipproto udp dport 1194 lookup 85 "
+  assert_rule (&transport, "priority 8300 from all uidrange 117-117 ipproto udp dport 1194 lookup 86 protocol 83");
+
+  transport.to = ks_test_prefix ("203.0.113.0/24");
+  assert_rule (&transport, "priority 8300 from all to 203.0.113.0/24 uidrange 117-117 ipproto udp dport 1194 lookup 85 "
                            "protocol 83");
 
   transport = plain;

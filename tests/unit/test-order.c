@@ -662,6 +662,19 @@ typedef struct {
 
 typedef enum { UNARMED, EXEMPT, MULTICAST, ORDINARY } Standing;
 
+/* Whether the packet is for a server, be there a way to it now or not. */
+static gboolean
+is_server (const KsConfig *config, const State *state, const Packet *packet)
+{
+  for (guint i = 0; i < state->routes->len; i++) {
+    const KsRoute *route = &g_array_index (state->routes, KsRoute, i);
+
+    if (route->table == config->servers_table && ks_prefix_equal (&route->dst, &packet->dst))
+      return TRUE;
+  }
+  return FALSE;
+}
+
 /* Whether an exemption takes the packet, or multicast on the LAN, or another rule of ours, or there is none at all. */
 static Standing
 standing_of (const KsConfig *config, const State *state, const Packet *packet)
@@ -676,6 +689,11 @@ standing_of (const KsConfig *config, const State *state, const Packet *packet)
     standing = ORDINARY;
     if (!matches (rule, packet) || rule->action != FR_ACT_TO_TBL)
       continue;
+    if (rule->table == config->servers_table) {
+      if (is_server (config, state, packet))
+        return EXEMPT;
+      continue;
+    }
     if (rule->table == config->uplink_table)
       return rule->priority < config->priority + KS_PRIORITY_DNS ? EXEMPT : MULTICAST;
     if (rule->table == config->table)
@@ -691,6 +709,21 @@ allowed_devices (const KsConfig *config, const State *state, const Packet *packe
   Standing standing = standing_of (config, state, packet);
 
   return standing == EXEMPT || standing == MULTICAST ? ~tunnels : look_up (state, packet) & ~tunnels;
+}
+
+/* @state with what is ours in @other as well: what exemptions can come to while they are held. */
+static State *
+join_states (const KsConfig *config, const State *state, const State *other)
+{
+  State *both = state_copy (state);
+
+  for (guint i = 0; i < other->rules->len; i++)
+    if (ks_owner_has_rule (config, &g_array_index (other->rules, KsRule, i)))
+      add_rule (both, &g_array_index (other->rules, KsRule, i));
+  for (guint i = 0; i < other->routes->len; i++)
+    if (ks_owner_has_route (config, &g_array_index (other->routes, KsRoute, i)))
+      add_route (both, &g_array_index (other->routes, KsRoute, i));
+  return both;
 }
 
 /* Takes passes without a failure until there is nothing left to do; every state on the way goes to @visit. */
@@ -1004,16 +1037,21 @@ try_pair (guint32 seed, const Options *options, Result *result)
   Pair pair = { old, new, before, after, packets, tunnels, leaves_before, leaves_after };
   Check check = { .pair = &pair, .want_transports = TRUE };
   g_autoptr (KsPolicy) policy = NULL;
+  g_autoptr (State) held = NULL;
   char *violation = NULL;
   guint passes;
 
   run_passes (new, after, KS_DIFF_DEFAULT, NULL, NULL, NULL, &passes);
   result->max_passes = MAX (result->max_passes, passes);
+  if (new->flags != KS_DIFF_DEFAULT)
+    held = join_states (new->config, before, after);
   for (guint i = 0; i < packets->len; i++) {
     Packet *packet = &g_array_index (packets, Packet, i);
 
     leaves_before[i] = allowed_devices (new->config, before, packet, tunnels);
     leaves_after[i] = allowed_devices (new->config, after, packet, tunnels);
+    if (held && standing_of (new->config, held, packet) == EXEMPT)
+      leaves_after[i] |= ~tunnels;
     packet->is_transport = standing_of (new->config, before, packet) <= EXEMPT
                            && standing_of (new->config, after, packet) <= EXEMPT
                            && (look_up (before, packet) & ~tunnels) && (look_up (after, packet) & ~tunnels);

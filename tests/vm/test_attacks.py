@@ -133,7 +133,7 @@ def row17_one_layer_ip_rule_flush(cases):
 
 @attack(columns(PRODUCT))
 def row17_one_layer_route_flush(cases):
-    """ip route flush of tables 83, 84 and 85 under a flood; the heal unit puts everything back"""
+    """ip route flush of tables 83 to 86 under a flood; the heal unit puts everything back"""
     return cases["row17_one_layer_route_flush"]
 
 

@@ -229,6 +229,7 @@ DAMAGE = (
     ("table 83", "ip -4 route flush table 83 protocol 83; ip -6 route flush table 83 protocol 83",
      "blackhole"),
     ("table 85", "ip -4 route flush table 85", "85"),
+    ("table 86", "ip -4 route flush table 86", "86"),
     ("all of nftables", "nft flush ruleset", "guard"),
     ("the guard", "nft delete table inet nm_killswitch", "guard"),
     ("a chain of the guard", "nft flush chain inet nm_killswitch postrouting", "guard"),

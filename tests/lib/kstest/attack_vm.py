@@ -414,7 +414,7 @@ class AttackVm:
         """One layer destroyed: no leak. Repaired: by the heal unit. Both at once: how long until they are back."""
         self._bring_up()
         for case, script in (("row17_one_layer_ip_rule_flush", f"ip rule flush; ip -6 rule flush; {MAIN_RULES}"),
-                             ("row17_one_layer_route_flush", "for t in 83 84 85; do ip route flush table $t;"
+                             ("row17_one_layer_route_flush", "for t in 83 84 85 86; do ip route flush table $t;"
                                                              " ip -6 route flush table $t; done; true"),
                              ("row17_one_layer_nft_flush", "nft flush ruleset")):
             self._flooded(case, lambda script=script: self._destroy(script))
