@@ -9,6 +9,7 @@ LIBEXECDIR  ?= $(PREFIX)/libexec
 # NetworkManager, systemd, firewalld and ip(8) look nowhere else, whatever PREFIX and SYSCONFDIR say
 NMLIBDIR    ?= /usr/lib/NetworkManager
 UNITDIR     ?= /usr/lib/systemd/system
+GENERATORDIR ?= /usr/lib/systemd/system-generators
 FIREWALLDDIR ?= /usr/lib/firewalld
 IPROUTEDIR  ?= /etc/iproute2
 MANDIR      ?= $(PREFIX)/share/man
@@ -62,7 +63,8 @@ PLUGIN_OBJECTS  = $(PLUGIN_SOURCES:%.c=$(BUILD)/%.o)
 PLUGIN          = $(BUILD)/libkillswitch.a
 SELFTEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(wildcard plugin/selftest/*.c))
 SELFTEST        = $(BUILD)/libselftest.a
-PROGRAMS        = $(BUILD)/10-killswitch $(BUILD)/nm-killswitch $(BUILD)/nm-killswitch-selftest
+PROGRAMS        = $(BUILD)/10-killswitch $(BUILD)/nm-killswitch $(BUILD)/nm-killswitch-selftest \
+                  $(BUILD)/nm-killswitch-generator
 
 # The units are made from nm-conf/NAME.in, the manual pages from man/NAME, which shows the default paths.
 UNITS           = $(patsubst %.in,$(BUILD)/%,$(wildcard nm-conf/*.in))
@@ -131,6 +133,7 @@ install: all
 	ln -sf ../no-wait.d/10-killswitch $(DESTDIR)$(DISPATCHER)/pre-down.d/10-killswitch
 	$(INSTALL) -D -m 0755 $(BUILD)/nm-killswitch $(DESTDIR)$(BINDIR)/nm-killswitch
 	$(INSTALL) -D -m 0755 $(BUILD)/nm-killswitch-selftest $(DESTDIR)$(LIBEXECDIR)/nm-killswitch-selftest
+	$(INSTALL) -D -m 0755 $(BUILD)/nm-killswitch-generator $(DESTDIR)$(GENERATORDIR)/nm-killswitch-generator
 	$(INSTALL) -D -m 0644 nm-conf/nm-killswitch.conf $(DESTDIR)$(SYSCONFDIR)/nm-killswitch.conf
 	$(INSTALL) -D -m 0644 nm-conf/rt_tables.conf $(DESTDIR)$(IPROUTEDIR)/rt_tables.d/nm-killswitch.conf
 	$(INSTALL) -D -m 0644 nm-conf/rt_protos.conf $(DESTDIR)$(IPROUTEDIR)/rt_protos.d/nm-killswitch.conf
@@ -147,6 +150,7 @@ uninstall:
 	rm -f $(DESTDIR)$(DISPATCHER)/10-killswitch $(DESTDIR)$(DISPATCHER)/no-wait.d/10-killswitch \
 		$(DESTDIR)$(DISPATCHER)/pre-up.d/10-killswitch $(DESTDIR)$(DISPATCHER)/pre-down.d/10-killswitch \
 		$(DESTDIR)$(BINDIR)/nm-killswitch $(DESTDIR)$(LIBEXECDIR)/nm-killswitch-selftest \
+		$(DESTDIR)$(GENERATORDIR)/nm-killswitch-generator \
 		$(DESTDIR)$(SYSCONFDIR)/nm-killswitch.conf \
 		$(DESTDIR)$(IPROUTEDIR)/rt_tables.d/nm-killswitch.conf \
 		$(DESTDIR)$(IPROUTEDIR)/rt_protos.d/nm-killswitch.conf \

@@ -8,10 +8,10 @@
 
 /* NetworkManager's own, highest precedence first; they are where they are, whatever our SYSCONFDIR is. */
 static const KsProfileDirectory profile_directories[] = {
-  { "/run/NetworkManager/system-connections", FALSE, TRUE },
-  { "/etc/NetworkManager/system-connections", TRUE, TRUE },
-  { "/usr/lib/NetworkManager/system-connections", FALSE, FALSE },
-  { NULL, FALSE, FALSE },
+  { "/run/NetworkManager/system-connections", .tombstones = TRUE },
+  { "/etc/NetworkManager/system-connections", .any_name = TRUE, .tombstones = TRUE, .is_configured = TRUE },
+  { "/usr/lib/NetworkManager/system-connections" },
+  { NULL },
 };
 
 static const char *const zone_directories[] = { "/etc/firewalld/zones", "/usr/lib/firewalld/zones", NULL };
@@ -19,6 +19,10 @@ static const char *const zone_directories[] = { "/etc/firewalld/zones", "/usr/li
 const KsPaths ks_paths_default = {
   .config = KS_SYSCONFDIR "/nm-killswitch.conf",
   .profiles = profile_directories,
+  .nm_config = { .main = { "/etc/NetworkManager/nm-system-settings.conf", "/etc/NetworkManager/NetworkManager.conf" },
+                 .lib = "/usr/lib/NetworkManager/conf.d",
+                 .run = "/run/NetworkManager/conf.d",
+                 .etc = "/etc/NetworkManager/conf.d" },
   .state = KS_LOCALSTATEDIR "/lib/nm-killswitch/state",
   .runtime = KS_RUNSTATEDIR "/nm-killswitch",
   .command_line = "/proc/cmdline",

@@ -11,11 +11,19 @@ typedef struct {
   const char *path;
   gboolean any_name; /* files need no ".nmconnection" at the end of their name */
   gboolean tombstones; /* UUID.nmmeta files that hide a profile count */
+  gboolean is_configured; /* NetworkManager's configuration may name another one in its place */
 } KsProfileDirectory;
+
+/* NetworkManager's configuration. */
+typedef struct {
+  const char *main[2]; /* files: the first that is there counts */
+  const char *lib, *run, *etc; /* directories of snippets, lowest precedence first */
+} KsNmConfigPaths;
 
 typedef struct {
   const char *config;
   const KsProfileDirectory *profiles; /* highest precedence first; an entry with a NULL path at the end */
+  KsNmConfigPaths nm_config;
   const char *state; /* what is remembered across boots */
   const char *runtime; /* directory: gone after a reboot */
   const char *command_line; /* the kernel's */

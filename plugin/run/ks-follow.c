@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
+#include "input/ks-nm-config.h"
+
 /*
  * No further run begins after this: one may take 40 seconds, most of them
  * waiting for the lock, and nm-killswitch-sync.service ends after 60. Later
@@ -47,10 +49,16 @@ static char *
 fingerprint (const KsPaths *paths)
 {
   GString *out = g_string_new (NULL);
+  g_autoptr (GPtrArray) sources = ks_nm_config_sources (paths);
+  g_autoptr (GArray) directories = ks_nm_config_directories (paths, NULL);
 
   add_file_fingerprint (out, paths->config);
-  for (guint i = 0; paths->profiles[i].path; i++)
-    add_fingerprint (out, paths->profiles[i].path);
+  for (guint i = 0; i < sources->len; i++) {
+    add_file_fingerprint (out, sources->pdata[i]);
+    add_fingerprint (out, sources->pdata[i]);
+  }
+  for (guint i = 0; i < directories->len; i++)
+    add_fingerprint (out, g_array_index (directories, KsProfileDirectory, i).path);
   return g_string_free (out, FALSE);
 }
 

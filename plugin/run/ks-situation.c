@@ -3,6 +3,7 @@
 
 #include "base/ks-user.h"
 #include "input/ks-config-read.h"
+#include "input/ks-nm-config.h"
 #include "input/ks-profile-read.h"
 #include "run/ks-session.h"
 #include "state/ks-marker.h"
@@ -128,12 +129,15 @@ ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags
   KsSituation *self = g_new0 (KsSituation, 1);
   g_autofree char *line = ks_paths_read_line (paths->boot_id);
   const char *boot = line && *line ? line : "unknown";
+  g_autoptr (GArray) directories = NULL;
 
   self->errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
   self->armed = g_ptr_array_new ();
   self->tunnels = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_tunnel_free);
   self->config = ks_config_read (paths->config, self->errors);
-  self->set = ks_profile_set_read (paths->profiles, paths->zones, self->config, self->errors);
+  directories = ks_nm_config_directories (paths, self->errors);
+  self->set =
+    ks_profile_set_read ((const KsProfileDirectory *) directories->data, paths->zones, self->config, self->errors);
   self->warnings = collect_warnings (self->set);
   self->is_unclear = (flags & KS_READ_NO_STATE) != 0;
   self->state = self->is_unclear ? ks_state_new () : ks_state_file_read (paths->state, self->errors);

@@ -170,13 +170,18 @@ ks_test_host_new (void)
 
   self->directory = ks_test_directory_new ();
   self->strings = g_ptr_array_new_with_free_func (g_free);
-  self->profiles[0] = (KsProfileDirectory){ host_path (self, "run"), FALSE, TRUE };
-  self->profiles[1] = (KsProfileDirectory){ host_path (self, "etc"), TRUE, TRUE };
-  self->profiles[2] = (KsProfileDirectory){ host_path (self, "lib"), FALSE, FALSE };
+  self->profiles[0] = (KsProfileDirectory){ host_path (self, "run"), .tombstones = TRUE };
+  self->profiles[1] =
+    (KsProfileDirectory){ host_path (self, "etc"), .any_name = TRUE, .tombstones = TRUE, .is_configured = TRUE };
+  self->profiles[2] = (KsProfileDirectory){ host_path (self, "lib") };
   self->zones[0] = host_path (self, "zones");
   self->paths = (KsPaths){
     .config = host_path (self, "config"),
     .profiles = self->profiles,
+    .nm_config = { .main = { host_path (self, "nm/old.conf"), host_path (self, "nm/main.conf") },
+                   .lib = host_path (self, "nm/lib"),
+                   .run = host_path (self, "nm/run"),
+                   .etc = host_path (self, "nm/etc") },
     .state = host_path (self, "state/state"),
     .runtime = host_path (self, "runtime"),
     .command_line = host_path (self, "cmdline"),

@@ -63,8 +63,8 @@ char *ks_test_openvpn (const char *uuid, const char *connection, const char *dat
 
 /* --- a whole machine's files --- */
 
-/* Files as on a host, in a directory: "config", "etc/", "run/", "lib/" for profiles, "state/state", "runtime/",
- * "cmdline", "boot_id", "zones/". */
+/* Files as on a host, in a directory: "config", "etc/", "run/", "lib/" for profiles, "nm/" for NetworkManager's
+ * configuration, "state/state", "runtime/", "cmdline", "boot_id", "zones/". */
 typedef struct {
   KsTestDirectory *directory;
   KsProfileDirectory profiles[4];

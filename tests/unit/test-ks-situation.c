@@ -132,6 +132,28 @@ situation_follows_a_profile_to_another_file (void **state G_GNUC_UNUSED)
 /* --- release --- */
 
 static void
+situation_looks_for_profiles_where_networkmanager_does (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autofree char *config = g_strdup_printf ("[keyfile]\npath=%s/elsewhere\n", host->directory->path);
+  g_autoptr (KsSituation) situation = NULL;
+
+  write_wireguard (host, "elsewhere/wg", STRICT);
+  assert_armed (host, 0);
+  ks_test_host_write (host, "nm/etc/path.conf", config);
+  assert_armed (host, 1);
+  /* the usual place counts no more */
+  ks_test_host_remove (host, "elsewhere/wg");
+  write_wireguard (host, "etc/wg", STRICT);
+  assert_armed (host, 0);
+  /* unless it is not known */
+  ks_test_host_write (host, "nm/etc/path.conf", "path=/elsewhere\n");
+  situation = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+  assert_int_equal (situation->armed->len, 1);
+  assert_int_equal (situation->errors->len, 1);
+}
+
+static void
 situation_released_by_the_marker_arms_nothing (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsTestHost) host = ks_test_host_new ();
@@ -697,6 +719,7 @@ main (void)
     cmocka_unit_test (situation_strict_ends_when_the_setting_is_taken_away),
     cmocka_unit_test (situation_strict_ends_when_the_profile_is_deleted),
     cmocka_unit_test (situation_follows_a_profile_to_another_file),
+    cmocka_unit_test (situation_looks_for_profiles_where_networkmanager_does),
     cmocka_unit_test (situation_released_by_the_marker_arms_nothing),
     cmocka_unit_test (situation_released_lets_go_even_when_all_is_unclear),
     cmocka_unit_test (situation_release_does_not_forget),
