@@ -565,6 +565,32 @@ malformed_message_is_refused_and_leaves_the_route_alone (void **state G_GNUC_UNU
   }
 }
 
+/* libnl 3.7 would write past its memory or loop forever. */
+static void
+message_with_a_wrong_length_inside_is_refused (void **state G_GNUC_UNUSED)
+{
+  static const struct {
+    int type;
+    int length;
+  } wrong[] = {
+    { RTA_DST, 3 }, { RTA_DST, 16 },    { RTA_SRC, 5 },       { RTA_GATEWAY, 0 },
+    { RTA_VIA, 2 }, { RTA_PREFSRC, 2 }, { RTA_MULTIPATH, 9 },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (wrong); i++) {
+    g_autoptr (KsNlMessage) message = nlmsg_alloc_simple (RTM_NEWROUTE, 0);
+    struct rtmsg header = { .rtm_family = AF_INET, .rtm_table = RT_TABLE_MAIN, .rtm_type = RTN_UNICAST };
+    const guint8 bytes[16] = { 0 };
+    KsRoute route;
+
+    assert_int_equal (nlmsg_append (message, &header, sizeof header, NLMSG_ALIGNTO), 0);
+    assert_true (ks_route_message_parse (nlmsg_hdr (message), &route));
+    assert_int_equal (nla_put (message, wrong[i].type, wrong[i].length, bytes), 0);
+    if (ks_route_message_parse (nlmsg_hdr (message), &route))
+      fail_msg ("attribute %d of %d bytes is accepted", wrong[i].type, wrong[i].length);
+  }
+}
+
 int
 main (void)
 {
@@ -581,6 +607,7 @@ main (void)
     cmocka_unit_test (copy_of_a_route_with_every_metric_is_accepted),
     cmocka_unit_test (more_next_hops_than_are_kept_are_cut_off_and_do_no_harm),
     cmocka_unit_test (malformed_message_is_refused_and_leaves_the_route_alone),
+    cmocka_unit_test (message_with_a_wrong_length_inside_is_refused),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);
