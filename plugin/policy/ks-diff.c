@@ -29,6 +29,14 @@
  * the same user, and only by routing. To leave the new rule out instead could
  * keep a VPN from coming up for as long as NetworkManager is silent.
  *
+ * The exemptions of step 8, and steps 9 to 11, could come in any order among
+ * themselves. Once the stale LAN rules are gone, every rule that lets a packet
+ * out by an uplink is one of the new policy, apart from stale exemptions, and
+ * these let out what the old state let out, whatever stands behind them. Any
+ * other stale rule blocks or looks up a tunnel's table, and a stale route there
+ * leads into a tunnel or nowhere; a bypass route lets out no more than the old
+ * state did.
+ *
  * When a step fails on which others rely, these are left out: after an
  * addition of what blocks, or of a tunnel's subnet (an uplink's own may be
  * numbered alike, and then nothing blocks behind it), and after the deletion of

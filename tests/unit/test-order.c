@@ -7,7 +7,8 @@
  *   (a)  no leak       a packet that leaves by a device that is no tunnel is
  *                      one that the old state or the new policy lets leave so
  *   (b)  no lock-out   a transport that old state and new policy both exempt and
- *                      send by an uplink is sent by one now
+ *                      send by an uplink is sent by one now; so is a packet
+ *                      that LAN rules of both let out
  *   (c)  the end       is what the new policy asks for
  *
  * The model's lookup follows what was measured (Linux 6.18): a rule that
@@ -50,7 +51,7 @@ typedef struct {
   guint32 uid;
   guint32 mark;
   guint oif; /* bound to this device; 0 for none */
-  gboolean is_transport; /* that both the old state and the new policy exempt, and send by an uplink */
+  gboolean stays; /* old state and new policy send it by an uplink, as a transport or to the LAN */
 } Packet;
 
 /* Where a packet goes: a bit for each device it may leave by; 0 for nowhere. */
@@ -660,7 +661,7 @@ typedef struct {
   Devices *leaves_after;
 } Pair;
 
-typedef enum { UNARMED, EXEMPT, MULTICAST, ORDINARY } Standing;
+typedef enum { UNARMED, EXEMPT, MULTICAST, LAN, ORDINARY } Standing;
 
 /* Whether the packet is for a server, be there a way to it now or not. */
 static gboolean
@@ -675,7 +676,7 @@ is_server (const KsConfig *config, const State *state, const Packet *packet)
   return FALSE;
 }
 
-/* Whether an exemption takes the packet, or multicast on the LAN, or another rule of ours, or there is none at all. */
+/* Which rule of ours takes the packet: an exemption, one of the LAN's rules or another; UNARMED if there is none. */
 static Standing
 standing_of (const KsConfig *config, const State *state, const Packet *packet)
 {
@@ -683,6 +684,7 @@ standing_of (const KsConfig *config, const State *state, const Packet *packet)
 
   for (guint i = 0; i < state->rules->len; i++) {
     const KsRule *rule = &g_array_index (state->rules, KsRule, i);
+    const KsRoute *route;
 
     if (rule->family != packet->family || !ks_owner_has_rule (config, rule))
       continue;
@@ -698,8 +700,18 @@ standing_of (const KsConfig *config, const State *state, const Packet *packet)
       return rule->priority < config->priority + KS_PRIORITY_DNS ? EXEMPT : MULTICAST;
     if (rule->table == config->table)
       return ORDINARY;
+    route = find_route (state, rule->table, packet);
+    if (route && (rule->table != RT_TABLE_MAIN || route->dst.length > rule->suppress_prefixlength))
+      return rule->table == RT_TABLE_MAIN ? LAN : ORDINARY;
   }
   return standing;
+}
+
+/* Whether the packet must not be cut off between two states: transports, also while nothing is armed, and the LAN. */
+static gboolean
+is_same_standing (Standing before, Standing after)
+{
+  return (before <= EXEMPT && after <= EXEMPT) || (before == LAN && after == LAN);
 }
 
 /* Devices that are no tunnel and that @state lets the packet leave by: any uplink there may be, where table 85 says. */
@@ -833,7 +845,7 @@ describe (const Packet *packet)
 
 /* What is wrong with @state, or NULL (transfer full). */
 static char *
-find_violation (const Pair *pair, const State *state, int family, gboolean want_transports)
+find_violation (const Pair *pair, const State *state, int family, gboolean is_whole)
 {
   for (guint i = 0; i < pair->packets->len; i++) {
     const Packet *packet = &g_array_index (pair->packets, Packet, i);
@@ -847,7 +859,7 @@ find_violation (const Pair *pair, const State *state, int family, gboolean want_
       text = describe (packet);
       return g_strdup_printf ("leak: %s leaves by devices 0x%x", text, leaves);
     }
-    if (want_transports && packet->is_transport && !leaves) {
+    if (is_whole && packet->stays && !leaves) {
       text = describe (packet);
       return g_strdup_printf ("lock-out: %s leaves by no uplink", text);
     }
@@ -880,7 +892,7 @@ step_family (const KsStep *step)
 
 typedef struct {
   const Pair *pair;
-  gboolean want_transports;
+  gboolean is_whole; /* no step fails: nothing may be cut off either */
   guint states;
   char *violation; /* of what, and after which step */
 } Check;
@@ -889,7 +901,7 @@ static gboolean
 check_state (const State *state, const KsStep *step, gpointer user_data)
 {
   Check *check = user_data;
-  g_autofree char *wrong = find_violation (check->pair, state, step_family (step), check->want_transports);
+  g_autofree char *wrong = find_violation (check->pair, state, step_family (step), check->is_whole);
 
   check->states++;
   if (!wrong)
@@ -1035,7 +1047,7 @@ try_pair (guint32 seed, const Options *options, Result *result)
   g_autofree Devices *leaves_before = g_new0 (Devices, packets->len);
   g_autofree Devices *leaves_after = g_new0 (Devices, packets->len);
   Pair pair = { old, new, before, after, packets, tunnels, leaves_before, leaves_after };
-  Check check = { .pair = &pair, .want_transports = TRUE };
+  Check check = { .pair = &pair, .is_whole = TRUE };
   g_autoptr (KsPolicy) policy = NULL;
   g_autoptr (State) held = NULL;
   char *violation = NULL;
@@ -1052,9 +1064,9 @@ try_pair (guint32 seed, const Options *options, Result *result)
     leaves_after[i] = allowed_devices (new->config, after, packet, tunnels);
     if (held && standing_of (new->config, held, packet) == EXEMPT)
       leaves_after[i] |= ~tunnels;
-    packet->is_transport = standing_of (new->config, before, packet) <= EXEMPT
-                           && standing_of (new->config, after, packet) <= EXEMPT
-                           && (look_up (before, packet) & ~tunnels) && (look_up (after, packet) & ~tunnels);
+    packet->stays =
+      is_same_standing (standing_of (new->config, before, packet), standing_of (new->config, after, packet))
+      && (look_up (before, packet) & ~tunnels) && (look_up (after, packet) & ~tunnels);
   }
 
   /* (a) and (b), step by step */
