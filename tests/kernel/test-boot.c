@@ -155,6 +155,37 @@ boot_asks_no_name_service (void **state G_GNUC_UNUSED)
   }
 }
 
+static gboolean
+asks_for_hosts (const char *command)
+{
+  g_autofree char *text = NULL;
+
+  g_unlink (ASKED);
+  g_setenv ("CONNECTION_UUID", KS_TEST_UUID_1, TRUE);
+  netns_run ("%s", command);
+  text = asked ();
+  return strstr (text, "gethostbyname") != NULL;
+}
+
+/* NetworkManager waits until the program ends; the servers' names are asked for at another event. */
+static void
+events_that_networkmanager_waits_for_ask_for_no_name (void **state G_GNUC_UNUSED)
+{
+  static const struct {
+    const char *action;
+    gboolean is_awaited;
+  } events[] = { { "pre-up", TRUE },  { "vpn-pre-up", TRUE }, { "pre-down", TRUE },     { "vpn-pre-down", TRUE },
+                 { "vpn-up", FALSE }, { "vpn-down", FALSE },  { "dhcp4-change", FALSE } };
+
+  BOOT_OR_SKIP ();
+  for (guint i = 0; i < G_N_ELEMENTS (events); i++) {
+    g_autofree char *command = g_strdup_printf (KS_BUILD "/10-killswitch tun0 %s", events[i].action);
+
+    if (asks_for_hosts (command) == events[i].is_awaited)
+      fail_msg ("%s %s the servers' names", events[i].action, events[i].is_awaited ? "asks for" : "does not ask for");
+  }
+}
+
 static void
 boot_exempts_the_service_user_of_etc_passwd (void **state G_GNUC_UNUSED)
 {
@@ -362,6 +393,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (name_service_is_asked_by_other_programs),
     cmocka_unit_test (boot_asks_no_name_service),
+    cmocka_unit_test (events_that_networkmanager_waits_for_ask_for_no_name),
     cmocka_unit_test (boot_exempts_the_service_user_of_etc_passwd),
     cmocka_unit_test (boot_exempts_the_service_user_of_usr_lib_passwd),
     cmocka_unit_test (boot_blocks_before_it_reads_what_is_remembered),

@@ -129,6 +129,7 @@ guard_drops_what_no_rule_accepts_also_without_its_rules (void **state G_GNUC_UNU
   assert_line (text, "type filter hook postrouting priority filter; policy drop;");
   assert_line (text, "type filter hook forward priority filter; policy drop;");
   assert_before (text, "jump lan", "counter name \"dropped_output\" drop");
+  assert_before (text, "counter name \"dropped_output\" drop", "counter name \"dropped_forward\" drop");
 }
 
 static void
@@ -237,10 +238,16 @@ guard_keeps_the_tunnels_private_subnets_off_the_lan (void **state G_GNUC_UNUSED)
   g_autofree char *text = NULL;
 
   add_route (policy, RTN_BLACKHOLE, "10.20.0.0/16", 0);
+  add_route (policy, RTN_BLACKHOLE, "fd20::/48", 0);
   add_route (policy, RTN_BLACKHOLE, "0.0.0.0/0", 0);
+  add_route (policy, RTN_BLACKHOLE, "::/0", 0);
   text = ks_guard_format (policy, NULL);
-  assert_line (text, "elements = { 10.20.0.0/16 }");
+  assert_non_null (
+    strstr (text, "  set shadowed4 {\n    type ipv4_addr\n    flags interval\n    elements = { 10.20.0.0/16 }\n"));
+  assert_non_null (
+    strstr (text, "  set shadowed6 {\n    type ipv6_addr\n    flags interval\n    elements = { fd20::/48 }\n"));
   assert_before (text, "ip daddr @shadowed4 return", "ip daddr @lan4 accept");
+  assert_before (text, "ip6 daddr @shadowed6 return", "ip6 daddr @lan6 accept");
 }
 
 static void
@@ -386,6 +393,7 @@ guard_drops_what_arrives_elsewhere_for_a_tunnels_address (void **state G_GNUC_UN
   ks_test_policy_add_tunnel (policy, "tun2", 9, "fd08::2");
   ks_test_policy_add_tunnel (policy, "tun3", 10, "fe80::2");
   text = ks_guard_format (policy, NULL);
+  assert_line (text, "type filter hook prerouting priority raw; policy accept;"); /* before connection tracking */
   assert_line (text, "iif != { 7, 8 } ip daddr 10.8.0.2 counter name \"dropped_input\" drop");
   assert_line (text, "iif != { 9 } ip6 daddr fd08::2 counter name \"dropped_input\" drop");
   assert_no_text (text, "fe80::2 ");

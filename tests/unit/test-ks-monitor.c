@@ -5,12 +5,14 @@
  */
 #include "ks-test.h"
 
+#include <errno.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kernel/ks-guard.h"
@@ -22,6 +24,20 @@ typedef struct {
   int ours[2];
   int kernel[2];
 } Sockets;
+
+/* If set, the errno value that the next recv() fails with: only a netlink socket reports lost messages. */
+static int receive_error;
+
+ssize_t
+recv (int socket, void *buffer, size_t size, int flags)
+{
+  if (receive_error) {
+    errno = receive_error;
+    receive_error = 0;
+    return -1;
+  }
+  return syscall (SYS_recvfrom, socket, buffer, size, flags, NULL, NULL);
+}
 
 static void
 sockets_open (Sockets *self)
@@ -98,6 +114,8 @@ monitor_notices_a_single_message_of_each_kind (void **state G_GNUC_UNUSED)
   assert_int_equal (drain (&sockets), KS_NOTICE_NONE);
   send_route (sockets.kernel[0], RTM_DELROUTE, 83);
   assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  send_route (sockets.kernel[0], RTM_NEWROUTE, RT_TABLE_MAIN); /* table 85 has to follow */
+  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
   send_nftables (sockets.kernel[1], NFT_MSG_DELTABLE, KS_GUARD_TABLE);
   assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
   sockets_close (&sockets);
@@ -138,6 +156,33 @@ monitor_takes_a_cut_off_message_seriously (void **state G_GNUC_UNUSED)
 
   sockets_open (&sockets);
   assert_true (send (sockets.kernel[0], &header, sizeof header, 0) > 0);
+  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  sockets_close (&sockets);
+}
+
+static void
+monitor_treats_lost_messages_as_relevant (void **state G_GNUC_UNUSED)
+{
+  Sockets sockets;
+
+  sockets_open (&sockets);
+  receive_error = ENOBUFS;
+  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  receive_error = ENOBUFS;
+  send_route (sockets.kernel[0], RTM_NEWROUTE, 200);
+  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  assert_int_equal (drain (&sockets), KS_NOTICE_NONE);
+  sockets_close (&sockets);
+}
+
+static void
+monitor_goes_on_after_a_signal (void **state G_GNUC_UNUSED)
+{
+  Sockets sockets;
+
+  sockets_open (&sockets);
+  receive_error = EINTR;
+  send_route (sockets.kernel[0], RTM_DELRULE, RT_TABLE_MAIN);
   assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
   sockets_close (&sockets);
 }
@@ -185,6 +230,8 @@ main (void)
     cmocka_unit_test (monitor_finds_the_one_that_matters_among_many),
     cmocka_unit_test (monitor_keeps_the_tunnels_deleted_routes),
     cmocka_unit_test (monitor_takes_a_cut_off_message_seriously),
+    cmocka_unit_test (monitor_treats_lost_messages_as_relevant),
+    cmocka_unit_test (monitor_goes_on_after_a_signal),
   };
 
   return cmocka_run_group_tests_name ("ks-monitor", tests, NULL, NULL);
