@@ -237,6 +237,11 @@ attacks-vm:
 check-vm:
 	tests/run-all vm
 
+# MUTATE='lock numbers' chooses faults by words of their names.
+.PHONY: mutate
+mutate:
+	$(PYTHON) tests/run-mutate $(MUTATE)
+
 # Figures, no tests.
 .PHONY: bench-repair
 bench-repair: deb
@@ -283,6 +288,7 @@ help:
 	@echo 'check-attacks  the cases a kill switch has to withstand (root)'
 	@echo 'attacks        the same cases with other kill switches for comparison; writes docs/attacks.md (root)'
 	@echo 'check-vm       a whole Debian in a virtual machine (root)'
+	@echo 'mutate         plant faults in the code, one at a time, and check that the tests notice (root); MUTATE=... chooses'
 	@echo 'bench-repair   how fast what others destroy is back (root, systemd-nspawn)'
 	@echo 'fuzz           look for new findings, FUZZ_SECONDS for each parser'
 	@echo 'demo           show the main job on this machine, without touching its network'
