@@ -554,6 +554,20 @@ policy_exempts_the_addresses_a_name_was_resolved_to (void **state G_GNUC_UNUSED)
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n");
 }
 
+/* When its own route goes, with the device, the transport must not be sent into its own tunnel. */
+static void
+policy_ends_at_table_86_also_where_main_has_a_route_to_the_servers_subnet (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_profile (scene, "vpn", KS_VPN_PLUGIN, SERVER, 1194, IPPROTO_UDP);
+  add_main (scene, "0.0.0.0/0", "192.168.1.1", 2);
+  add_main (scene, "203.0.113.0/24", "192.168.1.9", 2);
+  assert_routes (scene, AF_INET, 86,
+                 "203.0.113.10 via 192.168.1.9 dev if2 onlink table 86 protocol 83 metric 100\n"
+                 "unreachable 203.0.113.10 table 86 protocol 83 metric 4294967295\n");
+}
+
 static void
 policy_has_each_selector_once_when_profiles_share_it (void **state G_GNUC_UNUSED)
 {
@@ -1134,6 +1148,7 @@ main (void)
     cmocka_unit_test (policy_exempts_ipsec_by_whatever_the_kernel_routes_it_as),
     cmocka_unit_test (policy_exempts_a_dns_tunnel_to_the_uplinks_resolvers),
     cmocka_unit_test (policy_exempts_the_addresses_a_name_was_resolved_to),
+    cmocka_unit_test (policy_ends_at_table_86_also_where_main_has_a_route_to_the_servers_subnet),
     cmocka_unit_test (policy_has_each_selector_once_when_profiles_share_it),
     cmocka_unit_test (policy_has_as_many_rules_with_a_thousand_profiles_as_with_ten),
     cmocka_unit_test (policy_lan_modes),
