@@ -425,10 +425,16 @@ deletes_exemption (const KsStep *step)
          || step->phase == PHASE_DELETE_SERVER_RULE;
 }
 
-/* Whether a step has to wait until the inputs can be read again: it would open or cut off on a guess. */
+/*
+ * Whether a step has to wait until the inputs can be read again: it would open
+ * or cut off on a guess. Bootstrap DNS never has to: no VPN uses it once it is
+ * up, and the guard that narrows it may be gone.
+ */
 static gboolean
 is_held (const KsConfig *config, const KsStep *step, KsDiffFlags flags)
 {
+  if (step->phase == PHASE_DELETE_EXEMPTION && step->rule.priority == config->priority + KS_PRIORITY_BOOTSTRAP)
+    return FALSE;
   if (deletes_exemption (step))
     return (flags & (KS_DIFF_HOLD | KS_DIFF_HOLD_EXEMPTIONS)) != 0;
   if (!(flags & KS_DIFF_HOLD))

@@ -6,8 +6,9 @@
  * with a device as "on link"), rules that somebody else put first, and rules
  * that somebody flushed. The guard judges the packet instead:
  *
- *   postrouting   lo; the tunnels; transports; bootstrap DNS; DHCP; neighbour
- *                 discovery; the LAN. Everything else is counted and dropped.
+ *   postrouting   lo; the tunnels; transports; queries for the servers' names;
+ *                 DHCP; neighbour discovery; the LAN. Everything else is counted
+ *                 and dropped.
  *   forward       the tunnels; the LAN. Everything else is counted and dropped.
  *   prerouting    drops what is for a tunnel's address and arrives elsewhere
  *                 (CVE-2019-14899), before connection tracking.
@@ -41,23 +42,43 @@
  *     packets without an owner, such as PPP's own;
  *   - a protocol that takes CAP_NET_RAW to send (ESP, GRE): any owner.
  *
+ * While no tunnel is up, root and the users that the system's resolver may run
+ * as send queries for the names of the servers to the uplink's resolvers (chain
+ * `names`): UDP to port 53, and each byte of the message, and its length, as
+ * ks-query.c has it, which says what is free. A longer name, a shorter one,
+ * another type, a second question, an option or bytes at the end do not match.
+ * What a program could still write into such queries is bounded by their
+ * number: 10 a second after a first burst (chain `asked`), enough for resolvers
+ * that repeat every name several times.
+ *
  * A packet that IPsec is about to encrypt passes postrouting twice, plain
  * first: it is accepted when IPsec makes one of the transports, and what comes
  * out is judged. What is a transport only inside IPsec has no line of its own:
  * plain, it is dropped.
  *
  * Indices and addresses are written as numbers, protocols too: /etc/protocols
- * may be missing. No name comes into the text, so none can be made to break it.
+ * may be missing. A server's name is written as the number its bytes make: no
+ * name comes into the text as it is, so none can be made to break it.
  */
 #include "policy/ks-guard-format.h"
 
 #include <stdarg.h>
 #include <string.h>
 
+#include "policy/ks-query.h"
+
 /* (uid_t) -1: nobody can have it */
 #define NO_UID G_MAXUINT32
 
 #define DNS_PORTS "53, 853, 5355"
+
+/* In front of what a KsQuery holds: the UDP header, and the message's ID. */
+#define QUERY_OFFSET (8 + 2)
+/* The most that nftables compares at once, in bytes. */
+#define PIECE 16
+/* Two types, and two resolvers that repeat each twice. */
+#define BURST_PER_NAME 8
+#define MIN_BURST 50
 
 /* What an unprivileged program can send; anything else takes a raw socket. 115 is L2TP, which has a datagram socket. */
 static const guint8 program_protocols[] = { IPPROTO_ICMP,   IPPROTO_TCP, IPPROTO_UDP,  IPPROTO_DCCP,
@@ -358,14 +379,64 @@ format_transport (const KsPolicy *policy, const KsTransport *transport)
 }
 
 static void
-add_transports (GString *out, const KsPolicy *policy, const GArray *transports)
+add_transports (GString *out, const KsPolicy *policy)
 {
-  for (guint i = 0; i < transports->len; i++) {
-    g_autofree char *text = format_transport (policy, &g_array_index (transports, KsTransport, i));
+  for (guint i = 0; i < policy->transports->len; i++) {
+    g_autofree char *text = format_transport (policy, &g_array_index (policy->transports, KsTransport, i));
 
     /* without the uid two of them may be the same */
     if (text && !strstr (out->str, text))
       g_string_append (out, text);
+  }
+}
+
+/* --- queries for names --- */
+
+static void
+append_number (GString *out, const guint8 *bytes, guint length)
+{
+  g_string_append (out, "0x");
+  for (guint i = 0; i < length; i++)
+    g_string_append_printf (out, "%02x", bytes[i]);
+}
+
+static gboolean
+is_whole (const guint8 *mask, guint length)
+{
+  for (guint i = 0; i < length; i++)
+    if (mask[i] != 0xff)
+      return FALSE;
+  return TRUE;
+}
+
+/* "udp length 41 @th,80,128 & 0x... == 0x... @th,208,64 0x... goto asked" */
+static void
+add_query (GString *out, const KsQuery *query)
+{
+  g_string_append_printf (out, "    udp length %u ", QUERY_OFFSET + query->length);
+  for (guint i = 0; i < query->length; i += PIECE) {
+    guint length = MIN (PIECE, query->length - i);
+
+    g_string_append_printf (out, "@th,%u,%u ", (QUERY_OFFSET + i) * 8, length * 8);
+    if (!is_whole (query->mask + i, length)) {
+      g_string_append (out, "& ");
+      append_number (out, query->mask + i, length);
+      g_string_append (out, " == ");
+    }
+    append_number (out, query->bytes + i, length);
+    g_string_append_c (out, ' ');
+  }
+  g_string_append (out, "goto asked\n");
+}
+
+static void
+add_bootstrap (GString *out, const KsPolicy *policy)
+{
+  for (guint i = 0; i < policy->bootstrap->len; i++) {
+    const KsTransport *transport = &g_array_index (policy->bootstrap, KsTransport, i);
+    g_autofree char *selector = format_selector (transport);
+
+    add_line (out, "%smeta skuid %u jump names", selector, transport->uid);
   }
 }
 
@@ -397,6 +468,29 @@ add_unowned_chain (GString *out)
   begin_chain (out, "unowned");
   add_line (out, "meta skuid != %u return", NO_UID);
   add_line (out, "accept");
+  end_chain (out);
+}
+
+/* Accepts queries for the servers' names, returns with the rest. */
+static void
+add_names_chains (GString *out, const KsPolicy *policy)
+{
+  static const KsQueryType types[] = { KS_QUERY_A, KS_QUERY_AAAA };
+
+  if (policy->bootstrap->len == 0)
+    return;
+  begin_chain (out, "asked");
+  add_line (out, "limit rate 10/second burst %u packets accept", MAX (MIN_BURST, policy->names->len * BURST_PER_NAME));
+  end_chain (out);
+  begin_chain (out, "names");
+  for (guint i = 0; i < policy->names->len; i++)
+    for (guint j = 0; j < G_N_ELEMENTS (types); j++)
+      for (int edns = 0; edns < 2; edns++) {
+        KsQuery query;
+
+        ks_query_init (&query, policy->names->pdata[i], types[j], edns);
+        add_query (out, &query);
+      }
   end_chain (out);
 }
 
@@ -436,8 +530,8 @@ add_postrouting_chain (GString *out, const KsPolicy *policy)
   add_line (out, "oif @tunnels accept");
   if (has_ipsec (policy))
     add_line (out, "rt ipsec exists accept");
-  add_transports (out, policy, policy->transports);
-  add_transports (out, policy, policy->bootstrap);
+  add_transports (out, policy);
+  add_bootstrap (out, policy);
   add_link_rules (out);
   add_line (out, "jump lan");
   add_line (out, "counter name \"dropped_output\" drop");
@@ -511,6 +605,7 @@ ks_guard_format (const KsPolicy *policy, const KsGuardCounters *counters)
   add_counter (out, "dropped_input", &counters->input);
   add_sets (out, policy);
   add_unowned_chain (out);
+  add_names_chains (out, policy);
   add_lan_chain (out, policy);
   add_postrouting_chain (out, policy);
   add_forward_chain (out, policy);

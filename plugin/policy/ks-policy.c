@@ -8,7 +8,7 @@
  *   +0   anchor              nop
  *   +0   servers             ipproto P dport N uidrange U-U lookup 86                    (one for each P, N, U)
  *        WireGuard devices   ipproto udp sport N uidrange 0-0|fwmark M lookup 85         (while they exist)
- *   +5   bootstrap DNS       to RESOLVER ipproto udp|tcp dport 53 uidrange U-U lookup 85   (no tunnel is up)
+ *   +5   bootstrap DNS       to RESOLVER ipproto udp dport 53 uidrange U-U lookup 85       (no tunnel is up)
  *   +7   DHCP renewal        ipproto udp sport 68 dport 67 uidrange 0-0 lookup 85   (IPv6: 546, 547)
  *   +10  DNS                 ipproto udp|tcp dport 53|853 lookup 83
  *   +20  the tunnel's own    lookup 84
@@ -36,6 +36,18 @@
  * finds none there and goes on. Routing alone lets one server be reached by
  * another one's protocol and port as well, if the user is the same; the guard
  * does not.
+ *
+ * Bootstrap DNS is how a server that is known by name is found while everything
+ * is blocked: root, and the users that the system's resolver may run as, may
+ * ask the resolvers of the uplinks. The rule only gives such a packet a route.
+ * Any program can have the system's resolver ask for any name, so the guard
+ * lets pass only queries for the names in KsPolicy.names: those of the armed
+ * profiles' servers, and the aliases (CNAME) these were found to have, which
+ * systemd-resolved asks for by themselves when it still knows the alias but no
+ * longer its address. UDP only: in a stream no packet can be told by what is
+ * asked for. Where no guard stands (Guard=off, no nf_tables, an error) there is
+ * no rule for the resolver's users; root may then ask for any name, or no VPN
+ * could be found by its name. With a tunnel up nobody has to ask beside it.
  *
  * The tunnel's own subnets come before the LAN, so that neither a LAN nor a
  * DHCP route (option 121) can shadow them. Table 84 never holds a default
@@ -92,6 +104,7 @@
 
 #include "policy/ks-bypass.h"
 #include "policy/ks-policy-builder.h"
+#include "policy/ks-query.h"
 
 static void
 policy_tunnel_free (gpointer data)
@@ -111,6 +124,7 @@ policy_new (void)
   policy->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
   policy->transports = g_array_new (FALSE, FALSE, sizeof (KsTransport));
   policy->bootstrap = g_array_new (FALSE, FALSE, sizeof (KsTransport));
+  policy->names = g_ptr_array_new_with_free_func (g_free);
   policy->lan_prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   policy->tunnels = g_ptr_array_new_with_free_func (policy_tunnel_free);
   return policy;
@@ -123,6 +137,7 @@ ks_policy_free (KsPolicy *self)
   g_array_unref (self->routes);
   g_array_unref (self->transports);
   g_array_unref (self->bootstrap);
+  g_ptr_array_unref (self->names);
   g_array_unref (self->lan_prefixes);
   g_ptr_array_unref (self->tunnels);
   g_free (self);
@@ -306,46 +321,73 @@ is_any_tunnel_up (const KsPolicyBuilder *b)
   return FALSE;
 }
 
-/*
- * While no tunnel is up and the server of an armed profile is a name, root and
- * the system's resolver may ask the resolvers that the uplinks were given. Not
- * while another VPN is up: the system's resolver asks for everybody.
- */
+static void
+add_name (KsPolicyBuilder *b, const char *spelling)
+{
+  g_autofree char *name = ks_query_name (spelling);
+
+  if (name && !g_ptr_array_find_with_equal_func (b->policy->names, name, g_str_equal, NULL))
+    g_ptr_array_add (b->policy->names, g_steal_pointer (&name));
+}
+
+/* The servers' names, and what else these names are known to be. */
+static void
+add_names (KsPolicyBuilder *b)
+{
+  g_autoptr (GPtrArray) hosts = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; i < b->in->armed->len; i++)
+    ks_endpoint_collect_names (((const KsProfile *) b->in->armed->pdata[i])->endpoints, hosts);
+  for (guint i = 0; i < hosts->len; i++)
+    add_name (b, hosts->pdata[i]);
+  for (guint i = 0; b->in->aliases && i < hosts->len; i++) {
+    const GPtrArray *aliases = g_hash_table_lookup (b->in->aliases, hosts->pdata[i]);
+
+    for (guint j = 0; aliases && j < aliases->len; j++)
+      add_name (b, aliases->pdata[j]);
+  }
+}
+
+/* Who may ask: root, and the system's resolver where a guard sees what it asks for. */
+static GArray *
+asking_uids (const KsPolicyBuilder *b)
+{
+  GArray *uids = g_array_new (FALSE, FALSE, sizeof (guint32));
+  guint32 root = 0;
+
+  g_array_append_val (uids, root);
+  if (b->in->resolver_uids && !b->policy->any_name)
+    g_array_append_vals (uids, b->in->resolver_uids->data, b->in->resolver_uids->len);
+  return uids;
+}
+
 static void
 add_bootstrap (KsPolicyBuilder *b)
 {
-  static const guint8 protocols[] = { IPPROTO_UDP, IPPROTO_TCP };
-  g_autoptr (GArray) uids = g_array_new (FALSE, FALSE, sizeof (guint32));
-  guint32 root = 0;
-  gboolean needed = FALSE;
+  g_autoptr (GArray) uids = NULL;
 
-  for (guint i = 0; i < b->in->armed->len; i++) {
-    const KsProfile *profile = b->in->armed->pdata[i];
-
-    needed = needed || ks_endpoint_has_name (profile->endpoints);
-  }
-  if (!needed || is_any_tunnel_up (b) || !b->in->resolvers)
+  if (is_any_tunnel_up (b) || !b->in->resolvers || b->in->resolvers->len == 0)
+    return;
+  add_names (b);
+  if (b->policy->names->len == 0)
     return;
 
-  g_array_append_val (uids, root);
-  if (b->in->resolver_uids)
-    g_array_append_vals (uids, b->in->resolver_uids->data, b->in->resolver_uids->len);
-
+  b->policy->any_name = !b->policy->guard || b->in->no_guard;
+  uids = asking_uids (b);
   for (guint i = 0; i < b->in->resolvers->len; i++)
-    for (guint j = 0; j < G_N_ELEMENTS (protocols); j++)
-      for (guint k = 0; k < uids->len; k++) {
-        KsPrefix to = g_array_index (b->in->resolvers, KsPrefix, i);
-        KsTransport transport = {
-          .family = to.family,
-          .to = to,
-          .ip_protocol = protocols[j],
-          .dport = 53,
-          .uid = g_array_index (uids, guint32, k),
-        };
+    for (guint j = 0; j < uids->len; j++) {
+      KsPrefix to = g_array_index (b->in->resolvers, KsPrefix, i);
+      KsTransport transport = {
+        .family = to.family,
+        .to = to,
+        .ip_protocol = IPPROTO_UDP,
+        .dport = 53,
+        .uid = g_array_index (uids, guint32, j),
+      };
 
-        if (!ks_prefix_is_loopback (&to))
-          add_transport (b->policy->bootstrap, &transport);
-      }
+      if (!ks_prefix_is_loopback (&to))
+        add_transport (b->policy->bootstrap, &transport);
+    }
 }
 
 /* --- rules --- */

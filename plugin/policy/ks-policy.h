@@ -19,12 +19,14 @@ typedef struct {
   const GPtrArray *armed; /* of KsProfile: the profiles that are armed now */
   const GPtrArray *tunnels; /* of KsTunnel, in NetworkManager's order of preference */
   GHashTable *resolved; /* host name -> GArray of KsPrefix: the answers that are known */
+  GHashTable *aliases; /* host name -> GPtrArray of char*: what else the name was found to be */
   GHashTable *remembered; /* profile key -> GArray of KsPrefix: the tunnel's subnets at the last activation */
   const GArray *main_routes; /* KsRoute: table main of both families; others of the kernel's may be among them */
   const GArray *rules; /* KsRule: everybody's, to see what stands in front of ours */
   gboolean no_ipv6; /* the kernel has no IPv6 */
   const GArray *resolvers; /* KsPrefix: the DNS servers the uplinks were given */
-  const GArray *resolver_uids; /* guint32: of the system's resolver, besides root */
+  const GArray *resolver_uids; /* guint32: the users that a resolver of the system may run as, besides root */
+  gboolean no_guard; /* the guard is not in the kernel, and cannot be put there */
 } KsPolicyInput;
 
 /* What the guard needs to know of a tunnel. */
@@ -40,6 +42,8 @@ typedef struct {
   GArray *routes; /* KsRoute */
   GArray *transports; /* KsTransport: what the rules at KS_PRIORITY_TRANSPORT exempt */
   GArray *bootstrap; /* KsTransport: what the rules at KS_PRIORITY_BOOTSTRAP exempt */
+  GPtrArray *names; /* of char*, by ks_query_name(): what may be asked for by these; the guard sees to it */
+  gboolean any_name; /* no guard sees to it: root may ask for any name */
   GPtrArray *tunnels; /* KsPolicyTunnel */
   KsLan lan;
   GArray *lan_prefixes; /* KsPrefix */

@@ -137,6 +137,20 @@ format_exemptions (const GArray *transports, const char *what, GString *out)
   }
 }
 
+/* Which DNS queries leave beside a tunnel, while there is none. */
+static void
+format_names (const KsPolicy *policy, GString *out)
+{
+  if (policy->bootstrap->len == 0)
+    return;
+  g_string_append (out, "Names that may be asked for:");
+  if (policy->any_name)
+    g_string_append (out, " any, by root (there is no guard to compare them)");
+  for (guint i = 0; !policy->any_name && i < policy->names->len; i++)
+    g_string_append_printf (out, " %s", (const char *) policy->names->pdata[i]);
+  g_string_append_c (out, '\n');
+}
+
 static void
 format_guard (const KsReport *report, GString *out)
 {
@@ -195,6 +209,7 @@ ks_status_format (const KsStatus *self)
     format_exemptions (policy->bootstrap, "DNS while down: ", out);
     if (policy->transports->len == 0)
       g_string_append (out, "  none is known: the VPN cannot be brought up\n");
+    format_names (policy, out);
     format_lan (policy, out);
     g_string_append_printf (out, "DNS: %s\n",
                             policy->dns == KS_DNS_TUNNEL ? "through the tunnel only" : "local resolvers allowed");
@@ -293,6 +308,11 @@ json_policy (KsJson *json, const KsPolicy *policy)
   ks_json_string (json, "dns", ks_dns_format (policy->dns));
   json_transports (json, "transports", policy->transports);
   json_transports (json, "bootstrap", policy->bootstrap);
+  ks_json_open (json, "may_be_asked_for", '[');
+  for (guint i = 0; i < policy->names->len; i++)
+    ks_json_string (json, NULL, policy->names->pdata[i]);
+  ks_json_close (json, ']');
+  ks_json_boolean (json, "any_name", policy->any_name);
 }
 
 char *
@@ -333,6 +353,8 @@ ks_status_format_check (const KsStatus *self)
 
   g_string_append_printf (out, "%u of %u probes get out\n", proof->escapes, proof->probes->len);
   format_guard (self->report, out);
+  if (is_armed (self))
+    format_names (self->report->policy, out);
   if (self->plan->len > 0)
     g_string_append (out, "Rules or routes are not as they should be; `nm-killswitch sync` would\n");
   for (guint i = 0; i < self->plan->len && i < KS_REPORT_MAX_STEPS; i++) {

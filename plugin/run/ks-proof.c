@@ -8,6 +8,7 @@ static const char *const targets[] = { "198.51.100.1", "100.1.2.3", "2001:db8::1
 
 #define ORDINARY_PORT 40000
 #define TARGET_PORT 443
+#define DNS_PORT 53
 #define UNPRIVILEGED_UID 65534
 
 typedef struct {
@@ -38,12 +39,11 @@ is_tunnel (const Prover *p, guint ifindex)
   return FALSE;
 }
 
-/* Whether the packet would be one the policy exempts. */
 static gboolean
-is_exempt (const KsPolicy *policy, const KsLookup *lookup)
+is_among (const GArray *transports, const KsLookup *lookup)
 {
-  for (guint i = 0; i < policy->transports->len; i++) {
-    const KsTransport *transport = &g_array_index (policy->transports, KsTransport, i);
+  for (guint i = 0; i < transports->len; i++) {
+    const KsTransport *transport = &g_array_index (transports, KsTransport, i);
 
     if (transport->family == lookup->to.family
         && (!ks_prefix_is_set (&transport->to) || ks_prefix_contains (&transport->to, &lookup->to))
@@ -55,6 +55,18 @@ is_exempt (const KsPolicy *policy, const KsLookup *lookup)
       return TRUE;
   }
   return FALSE;
+}
+
+/*
+ * Whether the packet would be one the policy exempts. A query to an uplink's
+ * resolver is one as long as the guard sees what it asks for, or nobody wants it to.
+ */
+static gboolean
+is_exempt (const Prover *p, const KsLookup *lookup)
+{
+  if (is_among (p->policy->transports, lookup))
+    return TRUE;
+  return (p->proof->guard == KS_GUARD_IN_PLACE || !p->policy->guard) && is_among (p->policy->bootstrap, lookup);
 }
 
 static KsVerdict
@@ -79,7 +91,7 @@ probe_one (Prover *p, const KsLookup *lookup, const char *device, GError **error
   KsProbe probe = { .lookup = *lookup };
   KsLookupResult result;
 
-  if (is_exempt (p->policy, lookup))
+  if (is_exempt (p, lookup))
     return TRUE;
   if (!ks_lookup (p->socket, lookup, &result, error))
     return FALSE;
@@ -110,8 +122,8 @@ source_ports (const KsPolicy *policy, int family)
 }
 
 static gboolean
-probe_target (Prover *p, const KsPrefix *target, guint8 ip_protocol, guint32 uid, guint oif, const char *device,
-              GError **error)
+probe_target (Prover *p, const KsPrefix *target, guint8 ip_protocol, guint16 port, guint32 uid, guint oif,
+              const char *device, GError **error)
 {
   g_autoptr (GArray) ports = source_ports (p->policy, target->family);
   gboolean has_ports = ip_protocol == IPPROTO_UDP || ip_protocol == IPPROTO_TCP;
@@ -122,7 +134,7 @@ probe_target (Prover *p, const KsPrefix *target, guint8 ip_protocol, guint32 uid
       .oif = oif,
       .ip_protocol = ip_protocol,
       .sport = has_ports ? g_array_index (ports, guint16, i) : 0,
-      .dport = has_ports ? TARGET_PORT : 0,
+      .dport = has_ports ? port : 0,
       .uid = uid,
     };
 
@@ -156,21 +168,40 @@ check_question (Prover *p, int family, guint8 ip_protocol, GError **error)
 }
 
 static gboolean
-probe_protocol (Prover *p, const KsPrefix *target, guint8 ip_protocol, GError **error)
+probe_protocol (Prover *p, const KsPrefix *target, guint8 ip_protocol, guint16 port, GError **error)
 {
   static const guint32 uids[] = { 0, UNPRIVILEGED_UID };
 
   if (!check_question (p, target->family, ip_protocol, error))
     return FALSE;
   for (guint i = 0; i < G_N_ELEMENTS (uids); i++) {
-    if (!probe_target (p, target, ip_protocol, uids[i], 0, "", error))
+    if (!probe_target (p, target, ip_protocol, port, uids[i], 0, "", error))
       return FALSE;
     for (guint j = 0; j < p->uplinks->len; j++) {
       const Uplink *uplink = &g_array_index (p->uplinks, Uplink, j);
 
-      if (!probe_target (p, target, ip_protocol, uids[i], uplink->ifindex, uplink->interface, error))
+      if (!probe_target (p, target, ip_protocol, port, uids[i], uplink->ifindex, uplink->interface, error))
         return FALSE;
     }
+  }
+  return TRUE;
+}
+
+/* Where names may be asked for, everybody else, and TCP, still end as all DNS does. */
+static gboolean
+probe_resolvers (Prover *p, GError **error)
+{
+  const KsPrefix *last = NULL;
+
+  for (guint i = 0; p->policy->dns == KS_DNS_TUNNEL && i < p->policy->bootstrap->len; i++) {
+    const KsPrefix *resolver = &g_array_index (p->policy->bootstrap, KsTransport, i).to;
+
+    if (last && ks_prefix_equal (last, resolver))
+      continue; /* the same one, for another user */
+    last = resolver;
+    if (!probe_protocol (p, resolver, IPPROTO_UDP, DNS_PORT, error)
+        || !probe_protocol (p, resolver, IPPROTO_TCP, DNS_PORT, error))
+      return FALSE;
   }
   return TRUE;
 }
@@ -219,10 +250,13 @@ ks_proof_take (const KsPolicy *policy, const KsSnapshot *snapshot, KsGuardState 
     if (target.family == AF_INET6 && snapshot->no_ipv6)
       continue;
     icmp = target.family == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
-    if (!probe_protocol (&p, &target, IPPROTO_UDP, error) || !probe_protocol (&p, &target, IPPROTO_TCP, error)
-        || !probe_protocol (&p, &target, icmp, error))
+    if (!probe_protocol (&p, &target, IPPROTO_UDP, TARGET_PORT, error)
+        || !probe_protocol (&p, &target, IPPROTO_TCP, TARGET_PORT, error)
+        || !probe_protocol (&p, &target, icmp, 0, error))
       return NULL;
   }
+  if (!probe_resolvers (&p, error))
+    return NULL;
   return g_steal_pointer (&proof);
 }
 

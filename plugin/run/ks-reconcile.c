@@ -7,7 +7,6 @@
 #include "base/ks-lock.h"
 #include "input/ks-resolve.h"
 #include "state/ks-marker.h"
-#include "value/ks-answers.h"
 
 /* A device may vanish, or main change, between the dump and a step: then look again. */
 #define MAX_PASSES 4
@@ -32,8 +31,11 @@ apply_guard (KsReport *report, const KsPaths *paths, gboolean hold)
   KsGuardState found;
   guint transactions = 0;
 
-  if (!ks_guard_apply (report->policy, hold, state, &found, &transactions, &error))
+  if (!ks_guard_apply (report->policy, hold, state, &found, &transactions, &error)) {
+    /* what is exempted because the guard narrows it is not exempted then */
+    report->situation->no_guard = TRUE;
     ks_report_take_error (report, &error);
+  }
   report->changes += transactions;
   /* another guard for another policy is no repair, and what is not recorded may be as it was */
   if (found == KS_GUARD_ABSENT || found == KS_GUARD_TAMPERED)
@@ -133,14 +135,16 @@ static void
 apply (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot *first)
 {
   g_autoptr (KsSnapshot) snapshot = first;
+  gboolean is_first;
 
   g_clear_pointer (&report->policy, ks_policy_free);
   report->policy = ks_situation_policy (report->situation, snapshot);
-  /* one transaction that blocks at once: first when arming, last when disarming */
-  if (report->policy->armed)
+  is_first = report->policy->armed && (report->policy->guard || holds_guard (report));
+  /* one transaction that blocks at once: first when it comes, last when it goes, since some rules rely on it */
+  if (is_first)
     apply_guard (report, paths, holds_guard (report));
   apply_routing (report, kernel, &snapshot);
-  if (!report->policy->armed)
+  if (!is_first)
     apply_guard (report, paths, holds_guard (report));
 }
 
@@ -262,7 +266,7 @@ update_names_marker (const KsSituation *situation, const KsPaths *paths)
 /* @answers, nullable, is what the servers' names were resolved to meanwhile. */
 static void
 reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags,
-                  GHashTable *answers, gboolean is_second_look)
+                  const KsAnswers *answers, gboolean is_second_look)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (KsKernel) kernel = NULL;
@@ -306,8 +310,8 @@ check_privileges (KsReport *report)
 
 /* One look at everything, with the lock, or without it because of @lock_error. */
 static KsReport *
-look (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, GHashTable *answers, const GError *lock_error,
-      gboolean is_second_look)
+look (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, const KsAnswers *answers,
+      const GError *lock_error, gboolean is_second_look)
 {
   KsReport *report = ks_report_new ();
 
@@ -325,7 +329,7 @@ look (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, GHashT
  * says nothing: it is an error only if a second look comes to the same.
  */
 static KsReport *
-run (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, GHashTable *answers)
+run (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, const KsAnswers *answers)
 {
   g_autoptr (GError) error = NULL;
   /* without a lock (a full disk, say) two runs may undo each other's steps, but neither opens anything: go on */
@@ -347,7 +351,7 @@ ks_reconcile (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags
 {
   g_autoptr (KsReport) report = ks_report_new ();
   g_autoptr (GPtrArray) hosts = NULL;
-  g_autoptr (GHashTable) answers = NULL;
+  g_autoptr (KsAnswers) answers = NULL;
 
   if (!check_privileges (report))
     return g_steal_pointer (&report);
@@ -358,7 +362,7 @@ ks_reconcile (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags
 
   hosts = ks_situation_hosts (report->situation);
   answers = ks_answers_new ();
-  if (!ks_resolve_hosts (hosts, RESOLVE_TIMEOUT_MS, answers)
+  if (!ks_resolve_hosts (hosts, ks_alias_ask, RESOLVE_TIMEOUT_MS, answers)
       || !ks_answers_merge (report->situation->state->answers, answers))
     return g_steal_pointer (&report);
   /* the event is over by now: what NetworkManager says counts */
@@ -388,6 +392,11 @@ ks_reconcile_preview (const KsPaths *paths, KsSnapshot **snapshot)
   report->policy = ks_situation_policy (report->situation, held);
   report->guard = ks_guard_inspect (report->policy, holds_guard (report), state, &report->counters, &error);
   ks_report_take_error (report, &error);
+  if (report->guard == KS_GUARD_UNSUPPORTED) { /* then a run leaves out what relies on it */
+    report->situation->no_guard = TRUE;
+    ks_policy_free (report->policy);
+    report->policy = ks_situation_policy (report->situation, held);
+  }
   *snapshot = g_steal_pointer (&held);
   return report;
 }

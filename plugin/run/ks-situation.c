@@ -170,6 +170,10 @@ ks_situation_free (KsSituation *self)
 
 /* --- the policy --- */
 
+/* NetworkManager starts dnsmasq without a user: the one it was built to change to is Debian's nobody, Fedora's dnsmasq.
+ */
+static const char *const resolver_users[] = { "systemd-resolve", "dnsmasq", "nobody" };
+
 static void
 add_uid_of (GArray *uids, const char *user)
 {
@@ -188,13 +192,15 @@ ks_situation_policy (const KsSituation *self, const KsSnapshot *snapshot)
     .config = self->config,
     .armed = self->armed,
     .tunnels = self->tunnels,
-    .resolved = self->state->answers,
+    .resolved = self->state->answers->addresses,
+    .aliases = self->state->answers->aliases,
     .remembered = prefixes,
     .main_routes = snapshot->routes,
     .rules = snapshot->rules,
     .no_ipv6 = snapshot->no_ipv6,
     .resolvers = self->network ? self->network->resolvers : NULL,
     .resolver_uids = resolver_uids,
+    .no_guard = self->no_guard,
   };
 
   for (guint i = 0; i < self->state->remembered->len; i++) {
@@ -202,7 +208,8 @@ ks_situation_policy (const KsSituation *self, const KsSnapshot *snapshot)
 
     g_hash_table_insert (prefixes, (gpointer) ks_profile_key (remembered->profile), remembered->prefixes);
   }
-  add_uid_of (resolver_uids, "systemd-resolve");
+  for (guint i = 0; i < G_N_ELEMENTS (resolver_users); i++)
+    add_uid_of (resolver_uids, resolver_users[i]);
   return ks_policy_compute (&input);
 }
 

@@ -26,6 +26,7 @@ typedef struct {
   GPtrArray *armed; /* of KsProfile, owned by set or state: armed now */
   GPtrArray *tunnels; /* of KsTunnel: devices of armed profiles that are up */
   gboolean is_released; /* by `release` or the kernel command line: nothing is armed */
+  gboolean no_guard; /* the guard is wanted and could not be put in place: set by whoever tries */
   gboolean is_unclear; /* a profile cannot be read, and nothing tells whether it was armed; or there is no state */
   GPtrArray *errors; /* of GError: what could not be read; none of it disarms anything */
   GPtrArray *warnings; /* of char*: what has no effect or will not work, and what to do about it; no error */

@@ -246,6 +246,21 @@ read_remembered (KsState *state, GKeyFile *file, const char *group)
   remembered->leaving = g_key_file_get_boolean (file, group, "leaving", NULL);
 }
 
+static void
+read_host (KsState *state, GKeyFile *file, const char *group)
+{
+  const char *host = group + strlen (HOST_GROUP);
+  g_auto (GStrv) words = g_key_file_get_string_list (file, group, "aliases", NULL, NULL);
+  g_autoptr (GPtrArray) aliases = g_ptr_array_new ();
+  GArray *addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+
+  get_prefixes (file, group, "addresses", addresses);
+  g_hash_table_insert (state->answers->addresses, g_strdup (host), addresses);
+  for (char **word = words; word && *word; word++)
+    g_ptr_array_add (aliases, *word);
+  ks_answers_set_aliases (state->answers, host, aliases);
+}
+
 /* We never write an empty file: a disk may leave one after a crash. */
 static gboolean
 load (GKeyFile *file, const char *path, GError **error)
@@ -303,10 +318,7 @@ ks_state_file_read (const char *path, GPtrArray *errors)
     if (g_str_has_prefix (*group, PROFILE_GROUP)) {
       read_remembered (state, file, *group);
     } else if (g_str_has_prefix (*group, HOST_GROUP)) {
-      GArray *addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
-
-      get_prefixes (file, *group, "addresses", addresses);
-      g_hash_table_insert (state->answers, g_strdup (*group + strlen (HOST_GROUP)), addresses);
+      read_host (state, file, *group);
     }
   }
   return state;
@@ -333,7 +345,7 @@ static char *
 format_state (const KsState *self, gsize *length)
 {
   g_autoptr (GKeyFile) file = g_key_file_new ();
-  g_autoptr (GList) hosts = g_list_sort (g_hash_table_get_keys (self->answers), compare_names);
+  g_autoptr (GList) hosts = g_list_sort (g_hash_table_get_keys (self->answers->addresses), compare_names);
 
   g_key_file_set_comment (file, NULL, NULL, " What nm-killswitch remembers. Safe to delete.", NULL);
   for (guint i = 0; i < self->remembered->len; i++)
@@ -341,7 +353,11 @@ format_state (const KsState *self, gsize *length)
   for (GList *host = hosts; host; host = host->next) {
     g_autofree char *group = g_strconcat (HOST_GROUP, (const char *) host->data, NULL);
 
-    set_prefixes (file, group, "addresses", g_hash_table_lookup (self->answers, host->data));
+    const GPtrArray *aliases = g_hash_table_lookup (self->answers->aliases, host->data);
+
+    set_prefixes (file, group, "addresses", g_hash_table_lookup (self->answers->addresses, host->data));
+    if (aliases)
+      g_key_file_set_string_list (file, group, "aliases", (const char *const *) aliases->pdata, aliases->len);
   }
   if (self->numbers)
     write_numbers (file, self->numbers);

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "value/ks-answers.h"
-
 static void
 remembered_free (gpointer data)
 {
@@ -44,7 +42,7 @@ void
 ks_state_free (KsState *self)
 {
   g_ptr_array_unref (self->remembered);
-  g_hash_table_unref (self->answers);
+  ks_answers_free (self->answers);
   g_clear_pointer (&self->numbers, ks_config_free);
   g_free (self);
 }
@@ -130,20 +128,28 @@ is_asked_for (const KsState *self, const char *host)
   return FALSE;
 }
 
-void
-ks_state_keep_only (KsState *self, GHashTable *keys)
+/* Takes the names that no profile asks for any more out of @hosts, a table by name. */
+static void
+forget_hosts (const KsState *self, GHashTable *hosts)
 {
   GHashTableIter iter;
   gpointer host;
 
+  g_hash_table_iter_init (&iter, hosts);
+  while (g_hash_table_iter_next (&iter, &host, NULL))
+    if (!is_asked_for (self, host))
+      g_hash_table_iter_remove (&iter);
+}
+
+void
+ks_state_keep_only (KsState *self, GHashTable *keys)
+{
   for (guint i = self->remembered->len; i-- > 0;) {
     const KsRemembered *remembered = self->remembered->pdata[i];
 
     if (!g_hash_table_contains (keys, ks_profile_key (remembered->profile)))
       g_ptr_array_remove_index (self->remembered, i);
   }
-  g_hash_table_iter_init (&iter, self->answers);
-  while (g_hash_table_iter_next (&iter, &host, NULL))
-    if (!is_asked_for (self, host))
-      g_hash_table_iter_remove (&iter);
+  forget_hosts (self, self->answers->addresses);
+  forget_hosts (self, self->answers->aliases);
 }

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "value/ks-answers.h"
 #include "value/ks-profile.h"
 
 /* One profile as it was when it was last armed. */
@@ -26,7 +27,7 @@ typedef struct {
   gboolean is_known; /* a state file was there and could be read */
   GPtrArray *remembered; /* of KsRemembered */
   KsConfig *numbers; /* nullable: the numbers (and nothing else) in use when the kernel was last changed */
-  GHashTable *answers; /* ks-answers.h */
+  KsAnswers *answers;
 } KsState;
 
 KsState *ks_state_new (void);

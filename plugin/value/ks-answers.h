@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Answers: what the names of VPN servers were resolved to. A hash table of host
- * name (char*) to addresses (GArray of KsPrefix, hosts), the newest first.
+ * Answers: what the names of VPN servers were resolved to.
  */
 #pragma once
 
@@ -9,9 +8,20 @@
 
 /* Addresses kept for one name. */
 #define KS_ANSWERS_MAX 32
+/* Aliases kept for one name: no resolver follows a longer chain for long. */
+#define KS_ANSWERS_MAX_ALIASES 8
 
-GHashTable *ks_answers_new (void);
+typedef struct {
+  GHashTable *addresses; /* host name (char*) -> GArray of KsPrefix, hosts, the newest first */
+  GHashTable *aliases; /* host name (char*) -> GPtrArray of char*: what the name is an alias of (CNAME), and so on */
+} KsAnswers;
+
+KsAnswers *ks_answers_new (void);
+void ks_answers_free (KsAnswers *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsAnswers, ks_answers_free)
 /* Puts @addresses (KsPrefix) in front of those known for @host. Returns whether any of them is news. */
-gboolean ks_answers_add (GHashTable *self, const char *host, const GArray *addresses);
+gboolean ks_answers_add (KsAnswers *self, const char *host, const GArray *addresses);
+/* Replaces the aliases of @host by the first ones of @aliases (of char*). Returns whether they are others. */
+gboolean ks_answers_set_aliases (KsAnswers *self, const char *host, const GPtrArray *aliases);
 /* Adds every answer of @other. Returns whether any of them is news. */
-gboolean ks_answers_merge (GHashTable *self, GHashTable *other);
+gboolean ks_answers_merge (KsAnswers *self, const KsAnswers *other);

@@ -33,6 +33,7 @@
 #include "ks-test-policy.h"
 #include "ks-test.h"
 #include "netns.h"
+#include "policy/ks-query.h"
 
 #define TARGET "198.51.100.1"
 #define TARGET6 "2001:db8:1::1"
@@ -359,6 +360,7 @@ typedef struct {
   guint16 sport;
   const char *device; /* to bind to, or NULL */
   guint32 mark;
+  GBytes *payload; /* of udp; NULL for a few bytes */
 } Probe;
 
 static socklen_t
@@ -419,6 +421,9 @@ send_probe (const Probe *probe)
     bind_port (fd, to.ss_family, probe->sport);
   if (type == SOCK_STREAM)
     connect (fd, (struct sockaddr *) &to, length);
+  else if (probe->payload)
+    sendto (fd, g_bytes_get_data (probe->payload, NULL), g_bytes_get_size (probe->payload), 0, (struct sockaddr *) &to,
+            length);
   else
     sendto (fd, echo, sizeof echo, 0, (struct sockaddr *) &to, length);
   close (fd);
@@ -525,10 +530,9 @@ guard_lets_the_lan_work (void **state G_GNUC_UNUSED)
 }
 
 static void
-guard_drops_lan_dns_unless_asked_by_bootstrap (void **state G_GNUC_UNUSED)
+guard_drops_lan_dns_unless_it_is_let (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsPolicy) policy = new_policy ();
-  KsTransport bootstrap = server_transport (53, 0, FALSE);
 
   NEED_NAMESPACE ();
   NEED_OTHER_UIDS ();
@@ -538,17 +542,201 @@ guard_drops_lan_dns_unless_asked_by_bootstrap (void **state G_GNUC_UNUSED)
   assert_false (LEAVES (0, UDP ("224.0.0.252", 5355), .device = "uplink"));
   assert_false (LEAVES (0, UDP (ROUTER6, 53)));
 
-  bootstrap.to = ks_test_prefix (ROUTER);
-  g_array_append_val (policy->bootstrap, bootstrap);
-  apply (policy);
-  assert_true (LEAVES (0, UDP (ROUTER, 53)));
-  assert_false (LEAVES (NOBODY, UDP (ROUTER, 53)));
-
-  g_array_set_size (policy->bootstrap, 0);
   policy->dns = KS_DNS_LAN;
   apply (policy);
   assert_true (LEAVES (NOBODY, UDP (ROUTER, 53)));
 }
+
+/* --- queries for names --- */
+
+#define NAME "vpn.example.com"
+#define WIRE_NAME "\3vpn\7example\3com"
+#define RESOLVER_UID 101
+
+typedef struct {
+  const char *labels; /* as in a message, without the zero at the end */
+  const char *opt; /* what follows the question, @opt_size bytes */
+  gsize opt_size;
+  guint16 flags;
+  guint16 questions;
+  guint16 answers;
+  guint16 type;
+  guint16 class;
+} Message;
+
+static void
+add_u16 (GByteArray *out, guint16 value)
+{
+  const guint8 bytes[] = { (guint8) (value >> 8), (guint8) value };
+
+  g_byte_array_append (out, bytes, sizeof bytes);
+}
+
+/* An ID, then what @message says (transfer full). */
+static GBytes *
+format_message (const Message *message)
+{
+  GByteArray *out = g_byte_array_new ();
+
+  add_u16 (out, 0xbeef);
+  add_u16 (out, message->flags);
+  add_u16 (out, message->questions);
+  add_u16 (out, message->answers);
+  add_u16 (out, 0);
+  add_u16 (out, message->opt_size > 0);
+  g_byte_array_append (out, (const guint8 *) message->labels, strlen (message->labels) + 1);
+  add_u16 (out, message->type);
+  add_u16 (out, message->class);
+  g_byte_array_append (out, (const guint8 *) message->opt, message->opt_size);
+  return g_byte_array_free_to_bytes (out);
+}
+
+/* Whether such a query gets to the router's port 53, from @uid; @cut bytes are missing at the end. */
+static gboolean
+asks (guint32 uid, const char *router, gsize cut, const Message *message)
+{
+  g_autoptr (GBytes) whole = format_message (message);
+  g_autoptr (GBytes) bytes = g_bytes_new_from_bytes (whole, 0, g_bytes_get_size (whole) - cut);
+
+  return LEAVES (uid, UDP (router, 53), .payload = bytes);
+}
+
+#define PLAIN .labels = WIRE_NAME, .flags = 0x0100, .questions = 1, .type = 1, .class = 1
+#define ASKS(...) asks (RESOLVER_UID, ROUTER, 0, &(const Message){ PLAIN, __VA_ARGS__ })
+#define OPT(text) .opt = (text), .opt_size = sizeof (text) - 1
+
+static void
+let_ask (KsPolicy *policy, const char *router, guint32 uid)
+{
+  KsTransport query = server_transport (53, uid, FALSE);
+
+  query.to = ks_test_prefix (router);
+  query.family = query.to.family;
+  g_array_append_val (policy->bootstrap, query);
+}
+
+static KsPolicy *
+asking_policy (const char *name)
+{
+  KsPolicy *policy = new_policy ();
+
+  let_ask (policy, ROUTER, 0);
+  let_ask (policy, ROUTER, RESOLVER_UID);
+  let_ask (policy, ROUTER6, RESOLVER_UID);
+  g_ptr_array_add (policy->names, g_strdup (name));
+  return policy;
+}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init" /* PLAIN, but for what the case is about */
+
+static void
+guard_lets_the_resolver_ask_for_the_servers_name (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = asking_policy (NAME);
+
+  NEED_NAMESPACE ();
+  NEED_OTHER_UIDS ();
+  apply (policy);
+  assert_true (ASKS (.type = 1));
+  assert_true (ASKS (.type = 28));
+  assert_true (ASKS (.flags = 0x0120)); /* AD, as with glibc's trust-ad */
+  assert_true (ASKS (.labels = "\3VpN\7eXAMPLE\3cOm"));
+  assert_true (ASKS (OPT ("\0\0\x29\4\xd0\0\0\0\0\0\0")));
+  assert_true (ASKS (.type = 28, OPT ("\0\0\x29\x10\0\0\0\0\0\0\0")));
+  assert_true (asks (0, ROUTER, 0, &(const Message){ PLAIN }));
+  assert_true (asks (RESOLVER_UID, ROUTER6, 0, &(const Message){ PLAIN }));
+}
+
+static void
+guard_lets_nothing_else_be_asked_for (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = asking_policy (NAME);
+  static const char cookie[] = "\0\0\x29\4\xd0\0\0\0\0\0\x0c\0\x0a\0\10secret!!";
+
+  NEED_NAMESPACE ();
+  NEED_OTHER_UIDS ();
+  apply (policy);
+  assert_true (ASKS (.type = 1)); /* the control */
+  /* other names */
+  assert_false (ASKS (.labels = "\6secret" WIRE_NAME));
+  assert_false (ASKS (.labels = "\7example\3com"));
+  assert_false (ASKS (.labels = "\3vpn\7example\2co"));
+  assert_false (ASKS (.labels = "\3vpn\7example\3comm"));
+  assert_false (ASKS (.labels = WIRE_NAME "\6secret"));
+  assert_false (ASKS (.labels = "\3vpo\7example\3com"));
+  assert_false (ASKS (.labels = "\3vpn\7exampl\x05\3com")); /* E but for bit 0x40 */
+  assert_false (ASKS (.labels = "\13vpn.example\3com"));
+  assert_false (ASKS (.labels = "\x23vpn\7example\3com")); /* a length but for bit 0x20 */
+  assert_false (ASKS (.labels = ""));
+  /* other questions */
+  assert_false (ASKS (.type = 16));
+  assert_false (ASKS (.type = 0x0101));
+  assert_false (ASKS (.class = 3));
+  /* room for something else */
+  assert_false (ASKS (.flags = 0x0110)); /* CD */
+  assert_false (ASKS (.flags = 0x0000));
+  assert_false (ASKS (.flags = 0x8180));
+  assert_false (ASKS (.questions = 2));
+  assert_false (ASKS (.answers = 1));
+  assert_false (ASKS (OPT ("\0\0\x29\4\xd0\0\0\x80\0\0\0"))); /* DO */
+  assert_false (ASKS (.opt = cookie, .opt_size = sizeof cookie - 1));
+  assert_false (ASKS (OPT ("\0\0\x29\4\xd0\0\0\0\0\0\0x")));
+  assert_false (ASKS (OPT ("0123456789a")));
+  assert_false (ASKS (OPT ("x")));
+  assert_false (asks (RESOLVER_UID, ROUTER, 1, &(const Message){ PLAIN }));
+  assert_false (asks (RESOLVER_UID, ROUTER, 5, &(const Message){ PLAIN }));
+  assert_false (LEAVES (RESOLVER_UID, UDP (ROUTER, 53)));
+  /* somebody else, elsewhere */
+  assert_false (asks (NOBODY, ROUTER, 0, &(const Message){ PLAIN }));
+  assert_false (asks (RESOLVER_UID, "192.168.50.77", 0, &(const Message){ PLAIN }));
+  assert_false (LEAVES (RESOLVER_UID, TCP (ROUTER, 53)));
+  assert_false (LEAVES (0, TCP (ROUTER, 53)));
+  assert_true (ASKS (.type = 1));
+}
+
+static void
+guard_takes_the_longest_name_and_many (void **state G_GNUC_UNUSED)
+{
+  char name[KS_QUERY_MAX_NAME - 1] = "", labels[KS_QUERY_MAX_NAME] = "";
+  g_autoptr (KsPolicy) policy = NULL;
+
+  for (gsize i = 0; i < sizeof name - 1; i++)
+    name[i] = i % 64 == 63 ? '.' : 'a';
+  for (gsize i = 0, left = sizeof name - 1; i < sizeof labels - 1; i++) {
+    labels[i] = i % 64 == 0 ? (char) MIN (left, 63) : 'a';
+    left -= i % 64 == 0 ? MIN (left, 64) : 0;
+  }
+  policy = asking_policy (name);
+  NEED_NAMESPACE ();
+  NEED_OTHER_UIDS ();
+  for (guint i = 0; i < 300; i++)
+    g_ptr_array_add (policy->names, g_strdup_printf ("server-%u.vpn.example.net", i));
+  apply (policy);
+  assert_int_equal (apply (policy), 0);
+  assert_true (ASKS (.labels = labels, OPT ("\0\0\x29\4\xd0\0\0\0\0\0\0")));
+  labels[1] = 'b';
+  assert_false (ASKS (.labels = labels, OPT ("\0\0\x29\4\xd0\0\0\0\0\0\0")));
+  assert_true (ASKS (.labels = "\x0aserver-299\3vpn\7example\3net"));
+  assert_false (ASKS (.labels = "\x0aserver-300\3vpn\7example\3net"));
+}
+
+/* Or a program could write a message into the case of letters, one query after the other. */
+static void
+guard_lets_no_more_than_some_queries_out_at_once (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = asking_policy (NAME);
+  guint count = 0;
+
+  NEED_NAMESPACE ();
+  NEED_OTHER_UIDS ();
+  apply (policy);
+  for (guint i = 0; i < 150; i++)
+    count += ASKS (.type = 1);
+  assert_in_range (count, 40, 120);
+}
+
+#pragma GCC diagnostic pop
 
 static void
 guard_has_no_lan_when_lan_is_off (void **state G_GNUC_UNUSED)
@@ -1208,7 +1396,11 @@ main (int argc, char **argv)
     TEST (guard_alone_lets_nothing_public_out),
     TEST (guard_lets_no_arp_request_for_a_public_address_out),
     TEST (guard_lets_the_lan_work),
-    TEST (guard_drops_lan_dns_unless_asked_by_bootstrap),
+    TEST (guard_drops_lan_dns_unless_it_is_let),
+    TEST (guard_lets_the_resolver_ask_for_the_servers_name),
+    TEST (guard_lets_nothing_else_be_asked_for),
+    TEST (guard_takes_the_longest_name_and_many),
+    TEST (guard_lets_no_more_than_some_queries_out_at_once),
     TEST (guard_has_no_lan_when_lan_is_off),
     TEST (guard_takes_lan_routes_from_the_policy),
     TEST (guard_keeps_the_tunnels_private_subnets_off_the_lan),

@@ -24,6 +24,7 @@ ks_test_policy_new (const char *lan_prefixes)
   self->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
   self->transports = g_array_new (FALSE, FALSE, sizeof (KsTransport));
   self->bootstrap = g_array_new (FALSE, FALSE, sizeof (KsTransport));
+  self->names = g_ptr_array_new_with_free_func (g_free);
   self->lan_prefixes = ks_test_prefixes (lan_prefixes);
   self->tunnels = g_ptr_array_new_with_free_func (policy_tunnel_free);
   return self;

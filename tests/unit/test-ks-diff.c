@@ -652,6 +652,29 @@ diff_without_networkmanager_deletes_no_exemption_but_the_rest (void **state G_GN
   assert_int_equal (dns, 8);
 }
 
+/* The guard, which sees what is asked for, may be gone as well. */
+static void
+diff_on_hold_deletes_the_rules_for_bootstrap_dns (void **state G_GNUC_UNUSED)
+{
+  static const KsDiffFlags flags[] = { KS_DIFF_HOLD, KS_DIFF_HOLD_EXEMPTIONS };
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (Model) model = model_new (scene);
+  g_autoptr (KsPolicy) policy = NULL;
+  KsRule rule = ks_rule_lookup (AF_INET, 8305, 83, 85);
+
+  add_profile (scene, "a", "203.0.113.10");
+  policy = policy_of (scene);
+  model_apply (scene, model, policy);
+  rule.to = ks_test_prefix ("192.168.1.1");
+  g_array_append_val (model->rules, rule);
+  for (guint i = 0; i < G_N_ELEMENTS (flags); i++) {
+    g_autoptr (GArray) plan = model_diff (scene, model, policy, flags[i]);
+
+    assert_int_equal (plan->len, 1);
+    assert_int_equal (g_array_index (plan, KsStep, 0).rule.priority, 8305);
+  }
+}
+
 static void
 diff_on_hold_does_not_disarm (void **state G_GNUC_UNUSED)
 {
@@ -729,6 +752,7 @@ main (void)
     cmocka_unit_test (diff_replaces_an_own_rule_that_was_tampered_with),
     cmocka_unit_test (diff_on_hold_deletes_nothing_that_blocks_and_no_exemption),
     cmocka_unit_test (diff_without_networkmanager_deletes_no_exemption_but_the_rest),
+    cmocka_unit_test (diff_on_hold_deletes_the_rules_for_bootstrap_dns),
     cmocka_unit_test (diff_on_hold_does_not_disarm),
     cmocka_unit_test (diff_on_hold_still_adds),
     cmocka_unit_test (diff_treats_an_unknown_rule_of_ours_as_a_blocker),

@@ -181,8 +181,38 @@ guard_asks_bootstrap_resolvers_before_it_drops_lan_dns (void **state G_GNUC_UNUS
   resolver.to = ks_test_prefix ("192.168.1.1");
   g_array_append_val (policy->bootstrap, resolver);
   text = ks_guard_format (policy, NULL);
-  assert_before (text, "meta nfproto ipv4 ip daddr 192.168.1.1 meta l4proto 17 th dport 53 meta skuid 0 accept",
+  assert_before (text, "meta nfproto ipv4 ip daddr 192.168.1.1 meta l4proto 17 th dport 53 meta skuid 0 jump names",
                  "jump lan");
+}
+
+static void
+guard_compares_a_query_for_a_name_from_the_first_byte_to_the_last (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  KsTransport resolver = server_transport (IPPROTO_UDP, 53, 0);
+  g_autofree char *text = NULL;
+
+  g_array_append_val (policy->bootstrap, resolver);
+  g_ptr_array_add (policy->names, g_strdup ("vpn1.example"));
+  text = ks_guard_format (policy, NULL);
+  assert_line (text, "udp length 38 "
+                     "@th,80,128 & 0xffdfffffffffffffffffffdfdfdfffff == 0x0100000100000000000004" "56504e3107 "
+                     "@th,208,96 & 0xdfdfdfdfdfdfdfffffffffff == 0x4558414d504c450000010001 goto asked");
+  assert_line (text, "udp length 49 "
+                     "@th,80,128 & 0xffdfffffffffffffffffffdfdfdfffff == 0x0100000100000000000104" "56504e3107 "
+                     "@th,208,128 & 0xdfdfdfdfdfdfdfffffffffffffffff00 == 0x4558414d504c4500001c000100002900 "
+                     "@th,336,56 & 0x00ffffffffffff == 0x00000000000000 goto asked");
+  assert_line (text, "limit rate 10/second burst 50 packets accept");
+}
+
+static void
+guard_has_no_chain_for_names_when_nobody_may_ask (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *text = ks_guard_format (policy, NULL);
+
+  assert_no_text (text, "names");
+  assert_no_text (text, "asked");
 }
 
 static void
@@ -411,6 +441,8 @@ main (void)
     cmocka_unit_test (guard_keeps_its_counters),
     cmocka_unit_test (guard_drops_lan_dns_when_dns_is_tunnel),
     cmocka_unit_test (guard_asks_bootstrap_resolvers_before_it_drops_lan_dns),
+    cmocka_unit_test (guard_compares_a_query_for_a_name_from_the_first_byte_to_the_last),
+    cmocka_unit_test (guard_has_no_chain_for_names_when_nobody_may_ask),
     cmocka_unit_test (guard_has_no_lan_when_lan_is_off),
     cmocka_unit_test (guard_takes_lan_routes_from_main_but_not_the_tunnels),
     cmocka_unit_test (guard_leaves_out_prefixes_inside_another_one),

@@ -698,28 +698,101 @@ policy_without_lan_gives_the_guard_no_lan_either (void **state G_GNUC_UNUSED)
 
 /* --- bootstrap --- */
 
+/* A profile whose server is a name, resolvers, and the user 101 that the system's resolver runs as. */
+static void
+add_named (Scene *scene, const char *host)
+{
+  guint32 resolved = 101;
+
+  add_profile (scene, "named", KS_VPN_PLUGIN, host, 1194, IPPROTO_UDP);
+  g_array_append_val (scene->resolver_uids, resolved);
+  g_array_unref (scene->resolvers);
+  scene->input.resolvers = scene->resolvers = ks_test_prefixes ("192.168.1.1 2001:db8::53 127.0.0.53");
+}
+
+/* TCP is nobody's: no packet of it can be told by what it asks for. */
 static void
 policy_lets_only_root_and_the_resolver_ask_while_a_named_server_is_down (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
-  guint32 resolved = 101;
 
-  add_profile (scene, "named", KS_VPN_PLUGIN, "vpn.example.org", 1194, IPPROTO_UDP);
-  g_array_append_val (scene->resolver_uids, resolved);
-  g_array_unref (scene->resolvers);
-  scene->input.resolvers = scene->resolvers = ks_test_prefixes ("192.168.1.1 2001:db8::53 127.0.0.53");
+  add_named (scene, "vpn.example.org");
   assert_rules_between (
     scene, AF_INET, 8305, 8306,
     "priority 8305 from all to 192.168.1.1 uidrange 0-0 ipproto udp dport 53 lookup 85 protocol 83\n"
-    "priority 8305 from all to 192.168.1.1 uidrange 101-101 ipproto udp dport 53 lookup 85 protocol 83\n"
-    "priority 8305 from all to 192.168.1.1 uidrange 0-0 ipproto tcp dport 53 lookup 85 protocol 83\n"
-    "priority 8305 from all to 192.168.1.1 uidrange 101-101 ipproto tcp dport 53 lookup 85 protocol 83\n");
+    "priority 8305 from all to 192.168.1.1 uidrange 101-101 ipproto udp dport 53 lookup 85 protocol 83\n");
   assert_rules_between (
     scene, AF_INET6, 8305, 8306,
     "priority 8305 from all to 2001:db8::53 uidrange 0-0 ipproto udp dport 53 lookup 85 protocol 83\n"
-    "priority 8305 from all to 2001:db8::53 uidrange 101-101 ipproto udp dport 53 lookup 85 protocol 83\n"
-    "priority 8305 from all to 2001:db8::53 uidrange 0-0 ipproto tcp dport 53 lookup 85 protocol 83\n"
-    "priority 8305 from all to 2001:db8::53 uidrange 101-101 ipproto tcp dport 53 lookup 85 protocol 83\n");
+    "priority 8305 from all to 2001:db8::53 uidrange 101-101 ipproto udp dport 53 lookup 85 protocol 83\n");
+}
+
+/* Any program could have it ask for any name. */
+static void
+policy_has_no_bootstrap_for_the_resolver_without_a_guard (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (KsPolicy) with = NULL, off = NULL, failed = NULL;
+  static const char root[] =
+    "priority 8305 from all to 192.168.1.1 uidrange 0-0 ipproto udp dport 53 lookup 85 protocol 83\n";
+
+  add_named (scene, "vpn.example.org");
+  with = ks_policy_compute (&scene->input);
+  assert_false (with->any_name);
+  scene->config->guard = FALSE;
+  assert_rules_between (scene, AF_INET, 8305, 8306, root);
+  off = ks_policy_compute (&scene->input);
+  assert_true (off->any_name);
+  scene->config->guard = TRUE;
+  scene->input.no_guard = TRUE;
+  assert_rules_between (scene, AF_INET, 8305, 8306, root);
+  failed = ks_policy_compute (&scene->input);
+  assert_true (failed->any_name);
+}
+
+static void
+assert_names (const Scene *scene, const char *expected)
+{
+  g_autoptr (KsPolicy) policy = ks_policy_compute (&scene->input);
+  g_autofree char *text = NULL;
+
+  g_ptr_array_add (policy->names, NULL);
+  text = g_strjoinv (" ", (char **) policy->names->pdata);
+  assert_string_equal (text, expected);
+}
+
+static void
+policy_lets_the_servers_names_and_their_aliases_be_asked_for (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (GHashTable) aliases = g_hash_table_new (g_str_hash, g_str_equal);
+  const char *const words[] = { "Edge.CDN.example", "bad name", "vpn.example.org." };
+  g_autoptr (GPtrArray) known = g_ptr_array_new ();
+  KsProfile *profile;
+
+  for (guint i = 0; i < G_N_ELEMENTS (words); i++)
+    g_ptr_array_add (known, (gpointer) words[i]);
+  g_hash_table_insert (aliases, (gpointer) "VPN.example.org", known);
+  g_hash_table_insert (aliases, (gpointer) "nobody.example", known);
+  add_named (scene, "VPN.example.org");
+  profile = add_openvpn (scene, "203.0.113.10");
+  g_ptr_array_add (profile->endpoints, ks_endpoint_new ("second.example", 1194, IPPROTO_UDP));
+  g_ptr_array_add (profile->endpoints, ks_endpoint_new ("vpn.example.org", 443, IPPROTO_TCP));
+  assert_names (scene, "vpn.example.org second.example");
+  scene->input.aliases = aliases;
+  assert_names (scene, "vpn.example.org second.example edge.cdn.example");
+  add_tunnel (scene, "named", "tun0", 8, "10.9.0.2/24");
+  assert_names (scene, "");
+}
+
+static void
+policy_has_no_bootstrap_for_a_name_nobody_could_ask_for (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_named (scene, "a..example");
+  assert_names (scene, "");
+  assert_rules_between (scene, AF_INET, 8305, 8306, "");
 }
 
 static void
@@ -736,7 +809,7 @@ policy_has_no_bootstrap_while_up_or_for_addresses (void **state G_GNUC_UNUSED)
   assert_rules_between (scene, AF_INET, 8305, 8306, "");
 }
 
-/* The system's resolver would carry everybody's questions to the LAN. */
+/* It can be asked for through that one. */
 static void
 policy_has_no_bootstrap_while_another_vpn_is_up (void **state G_GNUC_UNUSED)
 {
@@ -752,8 +825,7 @@ policy_has_no_bootstrap_while_another_vpn_is_up (void **state G_GNUC_UNUSED)
   tunnel->ifindex = 0; /* its device is gone */
   assert_rules_between (
     scene, AF_INET, 8305, 8306,
-    "priority 8305 from all to 192.168.1.1 uidrange 0-0 ipproto udp dport 53 lookup 85 protocol 83\n"
-    "priority 8305 from all to 192.168.1.1 uidrange 0-0 ipproto tcp dport 53 lookup 85 protocol 83\n");
+    "priority 8305 from all to 192.168.1.1 uidrange 0-0 ipproto udp dport 53 lookup 85 protocol 83\n");
 }
 
 /* --- table 84 --- */
@@ -1156,6 +1228,9 @@ main (void)
     cmocka_unit_test (policy_strictest_of_several_profiles_wins),
     cmocka_unit_test (policy_without_lan_gives_the_guard_no_lan_either),
     cmocka_unit_test (policy_lets_only_root_and_the_resolver_ask_while_a_named_server_is_down),
+    cmocka_unit_test (policy_has_no_bootstrap_for_the_resolver_without_a_guard),
+    cmocka_unit_test (policy_lets_the_servers_names_and_their_aliases_be_asked_for),
+    cmocka_unit_test (policy_has_no_bootstrap_for_a_name_nobody_could_ask_for),
     cmocka_unit_test (policy_has_no_bootstrap_while_up_or_for_addresses),
     cmocka_unit_test (policy_has_no_bootstrap_while_another_vpn_is_up),
     cmocka_unit_test (policy_table_84_holds_nothing_that_takes_the_lan_or_multicast_whole),

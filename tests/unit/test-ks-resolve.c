@@ -5,7 +5,6 @@
 #include <gio/gio.h>
 
 #include "input/ks-resolve.h"
-#include "value/ks-answers.h"
 
 /* --- the resolver --- */
 
@@ -81,8 +80,27 @@ test_resolver_init (TestResolver *self)
 typedef struct {
   TestResolver *resolver;
   GResolver *before;
-  GHashTable *answers;
+  KsAnswers *answers;
 } Fixture;
+
+/* What the names are aliases of, between spaces; asked by threads, changed while there are none. */
+static const char *made_up_aliases;
+
+static GPtrArray *
+ask (const char *host)
+{
+  GPtrArray *aliases = g_ptr_array_new_with_free_func (g_free);
+  g_auto (GStrv) words = g_strsplit (made_up_aliases ? made_up_aliases : "", " ", -1);
+
+  if (g_str_equal (host, "silent.example")) {
+    g_ptr_array_unref (aliases);
+    return NULL;
+  }
+  for (char **word = words; *word; word++)
+    if (**word)
+      g_ptr_array_add (aliases, g_strdup (*word));
+  return aliases;
+}
 
 static int
 setup (void **state)
@@ -105,7 +123,8 @@ teardown (void **state)
   g_resolver_set_default (f->before);
   g_object_unref (f->before);
   g_object_unref (f->resolver);
-  g_hash_table_unref (f->answers);
+  ks_answers_free (f->answers);
+  made_up_aliases = NULL;
   g_free (f);
   return 0;
 }
@@ -126,16 +145,27 @@ resolve (Fixture *f, const char *names, guint timeout_ms)
   for (char **word = words; *word; word++)
     if (**word)
       g_ptr_array_add (hosts, g_strdup (*word));
-  return ks_resolve_hosts (hosts, timeout_ms, f->answers);
+  return ks_resolve_hosts (hosts, ask, timeout_ms, f->answers);
 }
 
 static void
 assert_known (const Fixture *f, const char *name, const char *expected)
 {
-  const GArray *known = g_hash_table_lookup (f->answers, name);
+  const GArray *known = g_hash_table_lookup (f->answers->addresses, name);
   g_autofree char *text = known ? ks_test_format_prefixes (known) : g_strdup ("nothing");
 
   assert_string_equal (text, expected);
+}
+
+static void
+assert_aliases (const Fixture *f, const char *name, const char *expected)
+{
+  const GPtrArray *known = g_hash_table_lookup (f->answers->aliases, name);
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  for (guint i = 0; known && i < known->len; i++)
+    g_string_append_printf (text, "%s%s", i ? " " : "", (const char *) known->pdata[i]);
+  assert_string_equal (text->str, expected);
 }
 
 /* --- claims --- */
@@ -200,6 +230,24 @@ resolve_is_over_after_its_time_and_keeps_what_came (void **state)
   assert_known (f, "slow.example", "nothing");
 }
 
+static void
+resolve_keeps_the_aliases_it_was_told_last (void **state)
+{
+  Fixture *f = *state;
+
+  made_up_aliases = "b.cdn.example c.cdn.example";
+  assert_true (resolve (f, "a.example silent.example", 1000));
+  assert_aliases (f, "a.example", "b.cdn.example c.cdn.example");
+  assert_aliases (f, "silent.example", "");
+  assert_false (resolve (f, "a.example", 1000));
+  made_up_aliases = "d.cdn.example";
+  assert_true (resolve (f, "a.example", 1000));
+  assert_aliases (f, "a.example", "d.cdn.example");
+  made_up_aliases = "";
+  assert_true (resolve (f, "a.example", 1000));
+  assert_aliases (f, "a.example", "");
+}
+
 #define resolver_test(name) cmocka_unit_test_setup_teardown (name, setup, teardown)
 
 int
@@ -210,6 +258,7 @@ main (void)
     resolver_test (resolve_keeps_answers_of_both_families),
     resolver_test (resolve_tells_what_is_news),
     resolver_test (resolve_keeps_the_last_good_answer_when_there_is_none),
+    resolver_test (resolve_keeps_the_aliases_it_was_told_last),
     resolver_test (resolve_is_over_after_its_time_and_keeps_what_came),
   };
 

@@ -62,6 +62,28 @@ write_state (const KsTestDirectory *directory, const KsState *self)
 }
 
 static void
+set_aliases (KsState *self, const char *host, const char *aliases)
+{
+  g_auto (GStrv) words = g_strsplit (aliases, " ", -1);
+  g_autoptr (GPtrArray) array = g_ptr_array_new ();
+
+  for (char **word = words; *word; word++)
+    g_ptr_array_add (array, *word);
+  ks_answers_set_aliases (self->answers, host, array);
+}
+
+static void
+assert_aliases (const KsState *self, const char *host, const char *expected)
+{
+  const GPtrArray *known = g_hash_table_lookup (self->answers->aliases, host);
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  for (guint i = 0; known && i < known->len; i++)
+    g_string_append_printf (text, "%s%s", i ? " " : "", (const char *) known->pdata[i]);
+  assert_string_equal (text->str, expected);
+}
+
+static void
 state_remembers_everything_of_a_profile (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsTestDirectory) directory = ks_test_directory_new ();
@@ -215,7 +237,7 @@ state_with_malformed_values_keeps_the_rest (void **state G_GNUC_UNUSED)
   assert_null (remembered->session);
   prefixes = ks_test_format_prefixes (remembered->profile->prefixes);
   assert_string_equal (prefixes, "10.0.0.0/8");
-  answers = ks_test_format_prefixes (g_hash_table_lookup (read->answers, "h.example"));
+  answers = ks_test_format_prefixes (g_hash_table_lookup (read->answers->addresses, "h.example"));
   assert_string_equal (answers, "203.0.113.1");
 }
 
@@ -259,10 +281,12 @@ state_that_was_read_is_written_as_it_was (void **state G_GNUC_UNUSED)
   ks_state_remember (self, first);
   ks_state_remember (self, second);
   ks_answers_add (self->answers, "vpn.example.org", addresses);
+  set_aliases (self, "vpn.example.org", "b.cdn.example c.cdn.example");
   write_state (directory, self);
   assert_true (g_file_get_contents (path, &before, NULL, NULL));
   read = read_state (directory, errors);
   write_state (directory, read);
+  assert_aliases (read, "vpn.example.org", "b.cdn.example c.cdn.example");
   assert_true (g_file_get_contents (path, &after, NULL, NULL));
   assert_string_equal (before, after);
 }
@@ -312,12 +336,16 @@ state_forgets_profiles_and_answers_nobody_asks_for (void **state G_GNUC_UNUSED)
   ks_state_remember (self, second);
   ks_answers_add (self->answers, "vpn.example.org", addresses);
   ks_answers_add (self->answers, "other.example", addresses);
+  set_aliases (self, "vpn.example.org", "b.example");
+  set_aliases (self, "other.example", "c.example");
   g_hash_table_add (keys, (gpointer) KS_TEST_UUID_1);
   ks_state_keep_only (self, keys);
   assert_non_null (ks_state_find (self, KS_TEST_UUID_1));
   assert_null (ks_state_find (self, KS_TEST_UUID_2));
-  assert_non_null (g_hash_table_lookup (self->answers, "vpn.example.org"));
-  assert_null (g_hash_table_lookup (self->answers, "other.example"));
+  assert_non_null (g_hash_table_lookup (self->answers->addresses, "vpn.example.org"));
+  assert_null (g_hash_table_lookup (self->answers->addresses, "other.example"));
+  assert_aliases (self, "vpn.example.org", "b.example");
+  assert_aliases (self, "other.example", "");
 }
 
 static void
@@ -334,10 +362,19 @@ state_keeps_the_newest_answers_within_a_limit (void **state G_GNUC_UNUSED)
     assert_true (ks_answers_add (self->answers, "h.example", addresses));
     assert_false (ks_answers_add (self->answers, "h.example", addresses));
   }
-  known = g_hash_table_lookup (self->answers, "h.example");
+  known = g_hash_table_lookup (self->answers->addresses, "h.example");
   newest = g_array_index (known, KsPrefix, 0);
   assert_int_equal (known->len, KS_ANSWERS_MAX);
   assert_int_equal (newest.bytes[3], 3 * KS_ANSWERS_MAX - 1);
+}
+
+static void
+state_keeps_no_more_aliases_than_a_chain_may_have (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsState) self = ks_state_new ();
+
+  set_aliases (self, "h.example", "1 2 3 4 5 6 7 8 9 10");
+  assert_aliases (self, "h.example", "1 2 3 4 5 6 7 8");
 }
 
 int
@@ -355,6 +392,7 @@ main (void)
     cmocka_unit_test (state_remembers_the_newest_of_a_profile),
     cmocka_unit_test (state_forgets_profiles_and_answers_nobody_asks_for),
     cmocka_unit_test (state_keeps_the_newest_answers_within_a_limit),
+    cmocka_unit_test (state_keeps_no_more_aliases_than_a_chain_may_have),
   };
 
   return cmocka_run_group_tests_name ("ks-state", tests, NULL, NULL);

@@ -284,6 +284,25 @@ status_says_when_no_transport_is_known (void **state G_GNUC_UNUSED)
   assert_text_has (f, "none is known: the VPN cannot be brought up\n");
 }
 
+static void
+status_says_which_names_may_be_asked_for (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  KsTransport query = { .family = AF_INET, .to = ks_test_prefix ("192.168.1.1"), .ip_protocol = IPPROTO_UDP };
+
+  write_wireguard (f, "home");
+  look (f);
+  assert_json_has (f, "\"may_be_asked_for\":[]");
+  g_array_append_val (f->report.policy->bootstrap, query);
+  g_ptr_array_add (f->report.policy->names, g_strdup ("vpn.example.org"));
+  g_ptr_array_add (f->report.policy->names, g_strdup ("a.example"));
+  assert_text_has (f, "\nNames that may be asked for: vpn.example.org a.example\n");
+  assert_json_has (f, "\"may_be_asked_for\":[\"vpn.example.org\",\"a.example\"],\"any_name\":false");
+  f->report.policy->any_name = TRUE;
+  assert_text_has (f, "\nNames that may be asked for: any, by root (there is no guard to compare them)\n");
+  assert_json_has (f, "\"any_name\":true");
+}
+
 int
 main (void)
 {
@@ -300,6 +319,7 @@ main (void)
     cmocka_unit_test (status_shows_errors_and_warnings_in_json),
     cmocka_unit_test (status_that_is_off_says_which_zone_is_misspelt),
     cmocka_unit_test (status_says_when_no_transport_is_known),
+    cmocka_unit_test (status_says_which_names_may_be_asked_for),
   };
 
   return cmocka_run_group_tests_name ("ks-status", tests, NULL, NULL);

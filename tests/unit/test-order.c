@@ -293,6 +293,7 @@ typedef struct {
   GHashTable *remembered;
   GArray *resolvers;
   GArray *resolver_uids;
+  gboolean no_guard;
   KsDiffFlags flags;
 } Situation;
 
@@ -423,6 +424,7 @@ situation_new (GRand *random)
   }
   g_hash_table_insert (self->resolved, (gpointer) "vpn.example", answers);
 
+  self->no_guard = chance (random, 20);
   if (chance (random, 25))
     return self; /* nothing is armed */
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++) {
@@ -473,6 +475,7 @@ policy_of (const Situation *self, const State *state)
     .rules = state->rules,
     .resolvers = self->resolvers,
     .resolver_uids = self->resolver_uids,
+    .no_guard = self->no_guard,
   };
 
   return ks_policy_compute (&input);
@@ -577,7 +580,8 @@ static const Flow flows[] = {
   { IPPROTO_UDP, 40000, 53, 1000, 0 },      { IPPROTO_TCP, 40000, 853, 1000, 0 }, { IPPROTO_UDP, 68, 67, 0, 0 },
   { IPPROTO_UDP, 51820, 51820, 1000, 0 },   { IPPROTO_UDP, 51820, 51820, 0, 0 },  { IPPROTO_UDP, 40000, 51820, 0, 0 },
   { IPPROTO_UDP, 40000, 1194, 65534, 0 },   { IPPROTO_UDP, 40000, 1194, 997, 0 }, { IPPROTO_UDP, 40000, 5353, 1000, 0 },
-  { IPPROTO_UDP, 40000, 51821, 0, 0xca6c }, { IPPROTO_ICMP, 0, 0, 1000, 0 },
+  { IPPROTO_UDP, 40000, 51821, 0, 0xca6c }, { IPPROTO_ICMP, 0, 0, 1000, 0 },      { IPPROTO_TCP, 40000, 53, 0, 0 },
+  { IPPROTO_TCP, 40000, 53, 101, 0 },
 };
 
 static const char *const destinations[] = {

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a query for a VPN server's address looks like.
+ *
+ * A resolver sends what programs ask it for, and more of it than the name:
+ * dnsmasq 2.90 passes on EDNS options, the buffer size, and even bytes after
+ * the end of the message (run); systemd-resolved passes on the whole message
+ * when it asks for DNSSEC. So everything is fixed, and the length too:
+ *
+ *   ID            free: a number the resolver draws
+ *   flags         RD alone; AD is free (glibc's trust-ad). Neither CD nor DO
+ *   counts        one question, no record, or one OPT record
+ *   name          exact, but for the case of its letters
+ *   type, class   A or AAAA, IN
+ *   OPT record    none, or one without options; its buffer size is free
+ *
+ * Case is free since dnsmasq 2.91 (Debian 13) draws it at random by default
+ * ("0x20"), and others can be told to: a VPN that cannot come up would be the
+ * price. What a program can still put into a query by way of a resolver are
+ * some 10 to 40 bits: case, buffer size, type and AD. The guard bounds how many
+ * such queries a second leave (ks-guard-format.c).
+ */
+#include "policy/ks-query.h"
+
+#include <string.h>
+
+#define MAX_LABEL 63
+
+static gboolean
+is_name_character (char c)
+{
+  return g_ascii_isalnum (c) || c == '-' || c == '_';
+}
+
+/* Whether @name is labels of at most 63 such characters, between dots. */
+static gboolean
+has_labels (const char *name)
+{
+  gsize label = 0;
+
+  for (const char *p = name;; p++) {
+    if (is_name_character (*p)) {
+      label++;
+      continue;
+    }
+    if ((*p && *p != '.') || label == 0 || label > MAX_LABEL)
+      return FALSE;
+    if (!*p)
+      return TRUE;
+    label = 0;
+  }
+}
+
+char *
+ks_query_name (const char *name)
+{
+  g_autofree char *ascii = g_utf8_validate (name, -1, NULL) ? g_hostname_to_ascii (name) : NULL;
+  g_autofree char *lower = ascii ? g_ascii_strdown (ascii, -1) : NULL;
+  gsize length = lower ? strlen (lower) : 0;
+
+  if (length > 0 && lower[length - 1] == '.')
+    lower[--length] = '\0';
+  /* as a query has it, a name is two bytes longer: each dot is a label's length, and so are the beginning and the end */
+  if (length == 0 || length + 2 > KS_QUERY_MAX_NAME || !has_labels (lower))
+    return NULL;
+  return g_steal_pointer (&lower);
+}
+
+static void
+add_byte (KsQuery *self, guint8 byte, guint8 mask)
+{
+  self->bytes[self->length] = byte & mask;
+  self->mask[self->length++] = mask;
+}
+
+/* @mask: NULL to compare all of it. */
+static void
+add_bytes (KsQuery *self, const guint8 *bytes, const guint8 *mask, gsize length)
+{
+  for (gsize i = 0; i < length; i++)
+    add_byte (self, bytes[i], mask ? mask[i] : 0xff);
+}
+
+/* Bit 0x20 of a letter is its case; in another byte it counts. */
+static void
+add_name (KsQuery *self, const char *name)
+{
+  g_auto (GStrv) labels = g_strsplit (name, ".", -1);
+
+  for (char **label = labels; *label; label++) {
+    add_byte (self, (guint8) strlen (*label), 0xff);
+    for (const char *p = *label; *p; p++)
+      add_byte (self, (guint8) *p, g_ascii_isalpha (*p) ? 0xdf : 0xff);
+  }
+  add_byte (self, 0, 0xff);
+}
+
+void
+ks_query_init (KsQuery *self, const char *name, KsQueryType type, gboolean edns)
+{
+  static const guint8 flags[] = { 0x01, 0x00 }, flags_mask[] = { 0xff, 0xdf };
+  const guint8 counts[] = { 0, 1, 0, 0, 0, 0, 0, edns ? 1 : 0 };
+  const guint8 type_and_class[] = { 0, (guint8) type, 0, 1 };
+  /* the root's name, type 41, the buffer size, no further code, version 0, no flag, no option */
+  static const guint8 opt[] = { 0, 0, 41, 0, 0, 0, 0, 0, 0, 0, 0 };
+  static const guint8 opt_mask[] = { 0xff, 0xff, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+
+  self->length = 0;
+  add_bytes (self, flags, flags_mask, sizeof flags);
+  add_bytes (self, counts, NULL, sizeof counts);
+  add_name (self, name);
+  add_bytes (self, type_and_class, NULL, sizeof type_and_class);
+  if (edns)
+    add_bytes (self, opt, opt_mask, sizeof opt);
+}
