@@ -47,7 +47,9 @@
  * longer its address. UDP only: in a stream no packet can be told by what is
  * asked for. Where no guard stands (Guard=off, no nf_tables, an error) there is
  * no rule for the resolver's users; root may then ask for any name, or no VPN
- * could be found by its name. With a tunnel up nobody has to ask beside it.
+ * could be found by its name, and so may whoever is behind this host: to a rule
+ * a forwarded packet is root's (run, 6.18). With a tunnel up nobody has to ask
+ * beside it.
  *
  * The tunnel's own subnets come before the LAN, so that neither a LAN nor a
  * DHCP route (option 121) can shadow them. Table 84 never holds a default

@@ -43,7 +43,7 @@ typedef struct {
   GArray *transports; /* KsTransport: what the rules at KS_PRIORITY_TRANSPORT exempt */
   GArray *bootstrap; /* KsTransport: what the rules at KS_PRIORITY_BOOTSTRAP exempt */
   GPtrArray *names; /* of char*, by ks_query_name(): what may be asked for by these; the guard sees to it */
-  gboolean any_name; /* no guard sees to it: root may ask for any name */
+  gboolean any_name; /* no guard sees to it: root may ask for any name, and who is behind this host */
   GPtrArray *tunnels; /* KsPolicyTunnel */
   KsLan lan;
   GArray *lan_prefixes; /* KsPrefix */

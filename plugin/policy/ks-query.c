@@ -60,7 +60,8 @@ ks_query_name (const char *name)
 
   if (length > 0 && lower[length - 1] == '.')
     lower[--length] = '\0';
-  /* as a query has it, a name is two bytes longer: each dot is a label's length, and so are the beginning and the end */
+  /* as a query has it, a name is two bytes longer: each dot is a label's length, and so are the beginning and the end
+   */
   if (length == 0 || length + 2 > KS_QUERY_MAX_NAME || !has_labels (lower))
     return NULL;
   return g_steal_pointer (&lower);

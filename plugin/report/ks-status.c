@@ -145,7 +145,7 @@ format_names (const KsPolicy *policy, GString *out)
     return;
   g_string_append (out, "Names that may be asked for:");
   if (policy->any_name)
-    g_string_append (out, " any, by root (there is no guard to compare them)");
+    g_string_append (out, " any, by root and from behind this host (there is no guard to compare them)");
   for (guint i = 0; !policy->any_name && i < policy->names->len; i++)
     g_string_append_printf (out, " %s", (const char *) policy->names->pdata[i]);
   g_string_append_c (out, '\n');

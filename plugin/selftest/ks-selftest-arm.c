@@ -6,6 +6,7 @@
 #include "base/ks-error.h"
 #include "kernel/ks-guard.h"
 #include "selftest/ks-selftest-packet.h"
+#include "selftest/ks-selftest-probe.h"
 
 /* The kernel's own routes move a little while ours go in; as ks-reconcile.c has it. */
 #define MAX_PASSES 5
@@ -18,6 +19,7 @@
 
 struct _KsSelftestArm {
   const KsSelftestOptions *options;
+  gboolean has_other_user;
   KsKernel *kernel;
   KsConfig *config;
   GPtrArray *profiles; /* of KsProfile: those that are armed while armed */
@@ -58,6 +60,7 @@ plugin_profile (void)
   profile->service = g_strdup ("org.freedesktop.NetworkManager.openvpn");
   g_ptr_array_add (profile->endpoints, ks_endpoint_new (KS_SELFTEST_SERVER, KS_SELFTEST_SERVER_PORT, IPPROTO_UDP));
   g_ptr_array_add (profile->endpoints, ks_endpoint_new (KS_SELFTEST_SERVER6, KS_SELFTEST_SERVER_PORT, IPPROTO_UDP));
+  g_ptr_array_add (profile->endpoints, ks_endpoint_new (KS_SELFTEST_SERVER_NAME, KS_SELFTEST_SERVER_PORT, IPPROTO_UDP));
   /* as remembered from the last activation */
   add_prefix (profile->prefixes, KS_SELFTEST_TUNNEL);
   add_prefix (profile->prefixes, KS_SELFTEST_TUNNEL6);
@@ -86,6 +89,7 @@ ks_selftest_arm_new (const KsSelftestOptions *options, GError **error)
   self = g_new0 (KsSelftestArm, 1);
   self->options = options;
   self->kernel = kernel;
+  self->has_other_user = ks_selftest_probe_has_other_user ();
   self->config = ks_config_new ();
   self->profiles = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_profile_free);
   g_ptr_array_add (self->profiles, plugin_profile ());
@@ -124,6 +128,9 @@ compute (const KsSelftestArm *self, const KsSnapshot *snapshot, gboolean armed, 
 {
   g_autoptr (GPtrArray) none = g_ptr_array_new ();
   g_autoptr (GPtrArray) tunnels = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_tunnel_free);
+  g_autoptr (GArray) resolvers = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  g_autoptr (GArray) resolver_uids = g_array_new (FALSE, FALSE, sizeof (guint32));
+  const guint32 resolver = KS_SELFTEST_NOBODY;
   KsPolicyInput input = {
     .config = self->config,
     .armed = armed ? self->profiles : none,
@@ -131,9 +138,17 @@ compute (const KsSelftestArm *self, const KsSnapshot *snapshot, gboolean armed, 
     .main_routes = snapshot->routes,
     .rules = snapshot->rules,
     .no_ipv6 = snapshot->no_ipv6,
+    .resolvers = resolvers,
+    .resolver_uids = resolver_uids,
   };
   KsPolicy *policy;
 
+  add_prefix (resolvers, KS_SELFTEST_ROUTER);
+  add_prefix (resolvers, KS_SELFTEST_ROUTER6);
+  /* the other user sends what a resolver of the system sends for everybody; the kernel takes no rule for an unknown one
+   */
+  if (self->has_other_user)
+    g_array_append_val (resolver_uids, resolver);
   if (interface)
     g_ptr_array_add (tunnels, make_tunnel (interface));
   policy = ks_policy_compute (&input);

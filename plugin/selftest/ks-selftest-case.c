@@ -64,7 +64,10 @@ const KsSelftestCase ks_selftest_cases[] = {
     .other_user = TRUE, .classes = KS_SELFTEST_TRANSPORT },
 
   /* names */
-  { "DNS to the router", ATTACK, UDP | TCP, ROUTER, .port = 53 },
+  { "DNS to the router", ATTACK, TCP, ROUTER, .port = 53 },
+  { "DNS to the router, over UDP", GUARD, UDP, ROUTER, .port = 53 },
+  { "a user's name in DNS, as another user (the resolver's)", GUARD, UDP, ROUTER, .port = 53, .other_user = TRUE,
+    .name_asked = "private.example" },
   { "DNS over TLS or QUIC to the router", ATTACK, UDP | TCP, ROUTER, .port = 853 },
   { "LLMNR", GUARD, UDP, TO ("224.0.0.252", "ff02::1:3"), .port = 5355, .socket = KS_SELFTEST_MULTICAST_IF },
 
@@ -86,7 +89,8 @@ const KsSelftestCase ks_selftest_cases[] = {
     .place = KS_SELFTEST_AT_GUEST },
   { "forwarded traffic to the VPN's port of its server", GUARD, UDP, SERVER, .port = KS_SELFTEST_SERVER_PORT,
     .place = KS_SELFTEST_AT_GUEST, .classes = KS_SELFTEST_TRANSPORT },
-  { "forwarded DNS to the router", ATTACK, UDP | TCP, ROUTER, .port = 53, .place = KS_SELFTEST_AT_GUEST },
+  { "forwarded DNS to the router", ATTACK, TCP, ROUTER, .port = 53, .place = KS_SELFTEST_AT_GUEST },
+  { "forwarded DNS to the router, over UDP", GUARD, UDP, ROUTER, .port = 53, .place = KS_SELFTEST_AT_GUEST },
 
   /* what has to work all the time */
   { "works: the local network, with an answer", WORKS, UDP, ROUTER, .port = KS_SELFTEST_ANSWER_PORT, .exchange = TRUE,
@@ -108,9 +112,17 @@ const KsSelftestCase ks_selftest_cases[] = {
     .port = KS_SELFTEST_SERVER_PORT, .exchange = TRUE, .classes = KS_SELFTEST_TRANSPORT, .strict = TRUE },
   { "works: the VPN's own transport, in fragments", WORKS, UDP, SERVER, .port = KS_SELFTEST_SERVER_PORT, BIG,
     .classes = KS_SELFTEST_TRANSPORT },
+  { "works: the server's name in DNS, as another user (the resolver's)", KS_SELFTEST_WORKS_DOWN, UDP, ROUTER,
+    .port = 53, .other_user = TRUE, .name_asked = KS_SELFTEST_SERVER_NAME, .classes = KS_SELFTEST_LEAK },
 };
 
 const guint ks_selftest_n_cases = G_N_ELEMENTS (ks_selftest_cases);
+
+gboolean
+ks_selftest_case_is_work (const KsSelftestCase *self)
+{
+  return self->kind == KS_SELFTEST_WORKS || self->kind == KS_SELFTEST_WORKS_DOWN;
+}
 
 KsSelftestExpectation
 ks_selftest_case_expectation (const KsSelftestCase *self, int family, KsSelftestState state)
@@ -121,6 +133,7 @@ ks_selftest_case_expectation (const KsSelftestCase *self, int family, KsSelftest
     [KS_SELFTEST_ATTACK] = { L, S, T, S, S, S, L },       [KS_SELFTEST_ATTACK_BOUND] = { L, S, S, S, S, S, L },
     [KS_SELFTEST_ATTACK_GUARD] = { L, S, S, S, S, N, L }, [KS_SELFTEST_ATTACK_OLD] = { L, S, S, S, S, S, N },
     [KS_SELFTEST_ATTACK_IN] = { L, N, S, N, N, N, L },    [KS_SELFTEST_WORKS] = { L, L, L, L, L, L, L },
+    [KS_SELFTEST_WORKS_DOWN] = { L, L, N, N, L, L, L },
   };
 
   /* for IPv4 the kernel takes a failed lookup with a device as "on link": no rule can stop that */
@@ -159,6 +172,7 @@ ks_selftest_case_probe (const KsSelftestCase *self, int family, guint protocol, 
     .size = self->size,
     .connected = self->kind == KS_SELFTEST_ATTACK_OLD,
     .other_user = self->other_user,
+    .name = self->name_asked,
   };
   return ks_prefix_parse (to, &out->to, NULL)
          && ks_prefix_parse (family == AF_INET6 ? KS_SELFTEST_HOST6 : KS_SELFTEST_HOST, &out->source, NULL);

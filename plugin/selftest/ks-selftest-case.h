@@ -35,6 +35,7 @@ typedef enum {
   KS_SELFTEST_ATTACK_OLD, /* sent by a socket that was connected before arming */
   KS_SELFTEST_ATTACK_IN, /* comes from the LAN to the tunnel's address: the answer must not be seen */
   KS_SELFTEST_WORKS, /* always has to leave */
+  KS_SELFTEST_WORKS_DOWN, /* has to leave while we know that no tunnel is up */
 } KsSelftestKind;
 
 /* Bits of KsSelftestCase.protocols. */
@@ -53,6 +54,7 @@ typedef struct {
   KsSelftestSocket socket;
   KsSelftestPlace place; /* where it is sent */
   gboolean other_user; /* by a user without privileges instead of root */
+  const char *name_asked; /* of udp: it is a query for this name's address; or NULL */
   gboolean exchange; /* an answer has to come back, or none, as the packet has to leave or not */
   guint classes; /* KsSelftestClass bits: what counts, besides a leak */
   const char *routes; /* of table main by the LAN's router, while it is tried: as if by DHCP */
@@ -63,6 +65,8 @@ typedef struct {
 extern const KsSelftestCase ks_selftest_cases[];
 extern const guint ks_selftest_n_cases;
 
+/* Whether it is something that has to get out. */
+gboolean ks_selftest_case_is_work (const KsSelftestCase *self);
 KsSelftestExpectation ks_selftest_case_expectation (const KsSelftestCase *self, int family, KsSelftestState state);
 /* The probe for @protocol, one bit of its protocols. FALSE when the case has none for @family. */
 gboolean ks_selftest_case_probe (const KsSelftestCase *self, int family, guint protocol, KsSelftestProbe *out);

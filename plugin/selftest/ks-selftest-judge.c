@@ -23,10 +23,12 @@ observe_wire (const KsSelftestCase *c, const KsSelftestProbe *probe, const GArra
     gboolean is_seen = is_of_probe (packet, c, probe);
     gboolean is_bad = class == KS_SELFTEST_LEAK;
 
-    if (c->kind == KS_SELFTEST_WORKS)
+    if (ks_selftest_case_is_work (c)) {
       is_seen = is_seen && (class & c->classes); /* asking for the next hop is not getting there */
-    else
+      is_bad = is_bad && !is_seen;
+    } else {
       is_bad = is_bad || (class & c->classes);
+    }
     if ((is_bad && out->bad == 0) || (is_seen && !out->what)) {
       g_free (out->what);
       out->what = ks_selftest_packet_format (packet);

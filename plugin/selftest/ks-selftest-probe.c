@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "policy/ks-query.h"
 #include "selftest/ks-selftest-packet.h"
 #include "selftest/ks-selftest-process.h"
 
@@ -194,6 +195,18 @@ add_packet_info (const KsSelftestProbe *probe, struct msghdr *message)
   message->msg_controllen = is_ip6 (probe) ? CMSG_SPACE (sizeof info6) : CMSG_SPACE (sizeof info);
 }
 
+/* A query for the probe's name, as glibc sends it. Returns its size. */
+static gsize
+make_query (const KsSelftestProbe *probe, guint8 payload[MAX_PAYLOAD])
+{
+  const gsize id_size = 2;
+  KsQuery query;
+
+  ks_query_init (&query, probe->name, KS_QUERY_A, FALSE);
+  memcpy (payload + id_size, query.bytes, query.length);
+  return id_size + query.length;
+}
+
 int
 ks_selftest_probe_send (const KsSelftestProbe *self, int fd)
 {
@@ -208,6 +221,8 @@ ks_selftest_probe_send (const KsSelftestProbe *self, int fd)
 
   if (is_echo (self))
     make_echo (self, payload, data.iov_len);
+  else if (self->name)
+    data.iov_len = make_query (self, payload);
   if (!is_connected (self)) {
     message.msg_namelen = make_address (&self->to, is_echo (self) ? 0 : self->port, self->device, &to);
     message.msg_name = &to;

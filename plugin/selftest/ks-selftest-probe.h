@@ -27,6 +27,7 @@ typedef struct {
   const char *device; /* of @socket */
   KsPrefix source; /* of KS_SELFTEST_SOURCE */
   guint size; /* bytes of payload; 0 for a few */
+  const char *name; /* udp: the payload is a DNS query for it; NULL for none */
   gboolean connected; /* udp: the route is looked up when the socket is opened, and kept; tcp always is */
   gboolean other_user; /* as KS_SELFTEST_NOBODY, with no capability, instead of root */
 } KsSelftestProbe;

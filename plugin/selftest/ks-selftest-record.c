@@ -57,7 +57,7 @@ count (KsSelftestRecord *self, const KsSelftestCase *c, KsSelftestState state, c
   if (state == KS_SELFTEST_OFF)
     self->without += seen->seen;
   else if (ks_selftest_state_is_armed (state))
-    self->with += c->kind == KS_SELFTEST_WORKS ? seen->seen : seen->bad;
+    self->with += ks_selftest_case_is_work (c) ? seen->seen : seen->bad;
   self->tunnelled += seen->tunnelled;
 }
 

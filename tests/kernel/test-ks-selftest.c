@@ -242,6 +242,38 @@ without_any_policy_every_attack_is_seen_to_succeed (void **state G_GNUC_UNUSED)
   EXPECT_PASS (report, "works: the local network, with an answer");
 }
 
+/* As if whatever the system's resolver sends were let out. */
+static void
+let_the_resolver_ask_anything (KsPolicy *policy, gpointer user_data G_GNUC_UNUSED)
+{
+  guint count = policy->bootstrap->len;
+
+  for (guint i = 0; i < count; i++)
+    g_array_append_val (policy->transports, g_array_index (policy->bootstrap, KsTransport, i));
+}
+
+static void
+let_nobody_ask (KsPolicy *policy, gpointer user_data G_GNUC_UNUSED)
+{
+  g_array_set_size (policy->bootstrap, 0);
+}
+
+static void
+selftest_notices_what_may_be_asked_for (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsSelftestReport) anything = NULL, nothing = NULL;
+
+  NEED_NAMESPACES ();
+  NEED_ROOT ();
+  anything = run (let_the_resolver_ask_anything, NULL);
+  EXPECT_FAIL (anything, "a user's name in DNS, as another user (the resolver's)", "got out: ");
+  EXPECT_FAIL (anything, "DNS to the router, over UDP", "got out: ");
+  EXPECT_PASS (anything, "works: the server's name in DNS");
+  nothing = run (let_nobody_ask, NULL);
+  EXPECT_FAIL (nothing, "works: the server's name in DNS", "broken");
+  EXPECT_PASS (nothing, "a user's name in DNS, as another user (the resolver's)");
+}
+
 static void
 selftest_notices_that_there_is_no_guard (void **state G_GNUC_UNUSED)
 {
@@ -445,6 +477,7 @@ main (void)
     cmocka_unit_test (selftest_needs_no_tun_device),
     cmocka_unit_test (every_case_can_fail),
     cmocka_unit_test (without_any_policy_every_attack_is_seen_to_succeed),
+    cmocka_unit_test (selftest_notices_what_may_be_asked_for),
     cmocka_unit_test (selftest_notices_that_there_is_no_guard),
     cmocka_unit_test (selftest_notices_that_there_are_no_rules),
     cmocka_unit_test (selftest_notices_each_kind_of_rule_that_is_missing),

@@ -196,10 +196,12 @@ guard_compares_a_query_for_a_name_from_the_first_byte_to_the_last (void **state 
   g_ptr_array_add (policy->names, g_strdup ("vpn1.example"));
   text = ks_guard_format (policy, NULL);
   assert_line (text, "udp length 38 "
-                     "@th,80,128 & 0xffdfffffffffffffffffffdfdfdfffff == 0x0100000100000000000004" "56504e3107 "
+                     "@th,80,128 & 0xffdfffffffffffffffffffdfdfdfffff == 0x0100000100000000000004"
+                     "56504e3107 "
                      "@th,208,96 & 0xdfdfdfdfdfdfdfffffffffff == 0x4558414d504c450000010001 goto asked");
   assert_line (text, "udp length 49 "
-                     "@th,80,128 & 0xffdfffffffffffffffffffdfdfdfffff == 0x0100000100000000000104" "56504e3107 "
+                     "@th,80,128 & 0xffdfffffffffffffffffffdfdfdfffff == 0x0100000100000000000104"
+                     "56504e3107 "
                      "@th,208,128 & 0xdfdfdfdfdfdfdfffffffffffffffff00 == 0x4558414d504c4500001c000100002900 "
                      "@th,336,56 & 0x00ffffffffffff == 0x00000000000000 goto asked");
   assert_line (text, "limit rate 10/second burst 50 packets accept");

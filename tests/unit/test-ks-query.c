@@ -29,7 +29,9 @@ query_name_has_one_spelling (void **state G_GNUC_UNUSED)
   assert_name ("vpn.example.com", "vpn.example.com");
   assert_name ("VPN.Example.COM.", "vpn.example.com");
   assert_name ("vpn-1.my_net.example", "vpn-1.my_net.example");
-  assert_name ("b\xc3\xbc" "cher.example", "xn--bcher-kva.example");
+  assert_name ("b\xc3\xbc"
+               "cher.example",
+               "xn--bcher-kva.example");
   assert_name ("vpn", "vpn");
 }
 

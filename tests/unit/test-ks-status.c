@@ -299,7 +299,8 @@ status_says_which_names_may_be_asked_for (void **state G_GNUC_UNUSED)
   assert_text_has (f, "\nNames that may be asked for: vpn.example.org a.example\n");
   assert_json_has (f, "\"may_be_asked_for\":[\"vpn.example.org\",\"a.example\"],\"any_name\":false");
   f->report.policy->any_name = TRUE;
-  assert_text_has (f, "\nNames that may be asked for: any, by root (there is no guard to compare them)\n");
+  assert_text_has (
+    f, "\nNames that may be asked for: any, by root and from behind this host (there is no guard to compare them)\n");
   assert_json_has (f, "\"any_name\":true");
 }
 
