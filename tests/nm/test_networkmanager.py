@@ -211,6 +211,59 @@ def a_server_with_a_name_is_found_while_blocked_and_nobody_else_is():
            if record.kind == "dns-lan" and label not in record.packet.payload], [], "a user's DNS on the wire")
 
 
+_BY_DNSMASQ = {"remote": VPN_HOST, "hosts": ((VPN_HOST, netns.SERVER),), "dns": "dnsmasq"}
+_SECRET = "a-users-secret"
+
+
+def _ask_dnsmasq(m, trailer=b"", name=_SECRET):
+    """An ordinary user asks the system's resolver, with TRAILER behind the message; whatever comes of it."""
+    question = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    message = b"\x12\x34\x01\x00\0\1\0\0\0\0\0\0" + question + b"\0\0\1\0\1" + trailer
+    script = ("import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(1); "
+              "s.sendto(bytes.fromhex(sys.argv[1]), ('127.0.0.1', 53)); s.recv(999)")
+    m.host.run("python3", "-c", script, message.hex(), check=False, uid=probes.NOBODY)
+
+
+def _asked(m, mark):
+    """The DNS messages on the wire since MARK."""
+    return [record.packet.payload for record in m.wires[0].since(mark) if record.kind == "dns-lan"]
+
+
+@test
+def without_killswitch_dnsmasq_carries_a_users_names_and_data_out():
+    m = machine(False, **_BY_DNSMASQ)
+    m.disconnect()
+    mark = m.wires[0].mark()
+    _ask_dnsmasq(m, name=f"{_SECRET}.test")
+    _ask_dnsmasq(m, b"and-more", name="other.test")
+    wait_for(lambda: any(_SECRET.encode() in payload for payload in _asked(m, mark)), 5, "the name is seen")
+    wait_for(lambda: any(payload.endswith(b"and-more") for payload in _asked(m, mark)), 5, "the data is seen")
+
+
+@test
+def dnsmasq_carries_nothing_out_but_the_servers_name():
+    m = machine(True, **_BY_DNSMASQ)
+    m.disconnect()
+    m.check_blocked()
+    mark = m.wires[0].mark()
+    _ask_dnsmasq(m, name=f"{_SECRET}.test")
+    _ask_dnsmasq(m, name=f"{_SECRET}.{VPN_HOST}")
+    _ask_dnsmasq(m, b"and-more", name=VPN_HOST)
+    m.host.run("getent", "hosts", f"{_SECRET}.example", check=False, uid=probes.NOBODY)
+    check(VPN_HOST in m.host.run("nm-killswitch", "status").stdout, "status says what may be asked for")
+    # The answers that are remembered must not be what helps.
+    m.host.run("rm", "-f", "/var/lib/nm-killswitch/state")
+    m.host.run("nm-killswitch", "sync")
+    m.up()
+    m.check_tunnel_carries()
+    asked = _asked(m, mark)
+    check(asked, "dnsmasq asked for the server's name")
+    question = b"".join(bytes([len(label)]) + label.encode() for label in VPN_HOST.split(".")) + b"\0"
+    for payload in asked:
+        check(payload[12:].lower().startswith(question) and len(payload) <= 12 + len(question) + 4 + 11,
+              f"something else was asked for: {payload}")
+
+
 @test
 def of_two_vpns_one_can_be_lost():
     m = machine(True)

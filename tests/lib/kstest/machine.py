@@ -23,12 +23,13 @@ class Machine:
     """A host with NetworkManager and an OpenVPN profile, and the wires it is watched by."""
 
     def __init__(self, killswitch, proto="udp", address=netns.SERVER, remote=None, method="manual", lans=1,
-                 hosts=(), dead=()):
+                 hosts=(), dead=(), dns="default"):
         """ADDRESS is the server's, REMOTE what the profile has instead of it, if it has.
 
         DEAD are addresses where no server answers; the profile has them first.
 
-        METHOD is that of the LAN: 'manual' or 'auto'; HOSTS are (name, address) in every DNS.
+        METHOD is that of the LAN: 'manual' or 'auto'; HOSTS are (name, address) in every DNS; DNS is
+        what NetworkManager does with resolvers.
         """
         stage = nm.stage() if killswitch else None
         self.killswitch = killswitch
@@ -45,7 +46,7 @@ class Machine:
                                      push=["dhcp-option DNS 10.8.0.1", "route 10.99.0.0 255.255.0.0"])
         transports = [self.server.transport] + [(proto, each, self.server.port) for each in dead]
         self.wires = [wire.Wire(self.lab.router, lan.port, lan.prefixes, transports) for lan in self.lab.lans]
-        self.nm = nm.NetworkManager(self.host)
+        self.nm = nm.NetworkManager(self.host, dns=dns)
         if killswitch:
             self.nm.install(stage)
         for lan in self.lab.lans:

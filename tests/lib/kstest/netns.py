@@ -321,6 +321,8 @@ class Lan:
                    "--log-facility=-", "--log-queries", "--user=root", "--pid-file", "--local-ttl=1",
                    f"--listen-address={self.router},{self.router6}", "--bind-interfaces"]
         command += [f"--host-record={name},{address}" for name, address in hosts]
+        # or it refuses to say whether there is an IPv6 address too, which a resolver passes on as a failure
+        command += [f"--local=/{name}/" for name, _ in hosts]
         if dhcp:
             command += [f"--interface={self.port}", "--log-dhcp", "--no-ping", "--dhcp-authoritative",
                         f"--dhcp-leasefile={leases}",
