@@ -42,6 +42,9 @@
  *     packets without an owner, such as PPP's own;
  *   - a protocol that takes CAP_NET_RAW to send (ESP, GRE): any owner.
  *
+ * Servers stand in sets, of address, protocol, port and uid together: each
+ * packet costs the same with one profile and with a thousand.
+ *
  * While no tunnel is up, root and the users that the system's resolver may run
  * as send queries for the names of the servers to the uplink's resolvers (chain
  * `names`): UDP to port 53, and each byte of the message, and its length, as
@@ -355,6 +358,7 @@ format_selector (const KsTransport *transport)
   return g_string_free (out, FALSE);
 }
 
+/* The lines of a transport that is not to one server (transfer full); NULL for none. */
 static char *
 format_transport (const KsPolicy *policy, const KsTransport *transport)
 {
@@ -378,11 +382,131 @@ format_transport (const KsPolicy *policy, const KsTransport *transport)
   }
 }
 
+/* Lines that differ in the server alone are one line, with a set: its look-up costs the same for one and for thousands.
+ */
+typedef struct {
+  char *selector; /* such as "ip daddr . meta l4proto . th dport" */
+  const char *verdict;
+  GString *elements; /* "203.0.113.10 . 17 . 1194, ..." */
+  GHashTable *seen; /* of them: without the uid two transports may be the same */
+} ServerSet;
+
+static void
+server_set_free (gpointer data)
+{
+  ServerSet *set = data;
+
+  g_free (set->selector);
+  g_string_free (set->elements, TRUE);
+  g_hash_table_unref (set->seen);
+  g_free (set);
+}
+
+/* The set of @sets for @selector and @verdict, made when there is none. */
+static ServerSet *
+find_server_set (GPtrArray *sets, const char *selector, const char *verdict)
+{
+  ServerSet *set;
+
+  for (guint i = 0; i < sets->len; i++) {
+    set = sets->pdata[i];
+    if (strcmp (set->selector, selector) == 0 && strcmp (set->verdict, verdict) == 0)
+      return set;
+  }
+  set = g_new0 (ServerSet, 1);
+  set->selector = g_strdup (selector);
+  set->verdict = verdict;
+  set->elements = g_string_new (NULL);
+  set->seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_ptr_array_add (sets, set);
+  return set;
+}
+
+/* Adds the server of @transport to the set that compares what the transport has; @restriction comes first there. */
+static void
+add_to_server_set (GPtrArray *sets, const KsTransport *transport, gboolean with_uid, const char *restriction,
+                   const char *verdict)
+{
+  g_autoptr (GString) selector = g_string_new (restriction);
+  g_autofree char *address = ks_prefix_format_address (&transport->to);
+  g_autoptr (GString) element = g_string_new (address);
+  ServerSet *set;
+
+  if (transport->dport && !transport->ip_protocol)
+    g_string_append (selector, "meta l4proto " PORT_PROTOCOLS " ");
+  g_string_append (selector, transport->family == AF_INET6 ? "ip6 daddr" : "ip daddr");
+  if (transport->ip_protocol) {
+    g_string_append (selector, " . meta l4proto");
+    g_string_append_printf (element, " . %u", transport->ip_protocol);
+  }
+  if (transport->dport) {
+    g_string_append (selector, " . th dport");
+    g_string_append_printf (element, " . %u", transport->dport);
+  }
+  if (with_uid) {
+    g_string_append (selector, " . meta skuid");
+    g_string_append_printf (element, " . %u", transport->uid);
+  }
+  set = find_server_set (sets, selector->str, verdict);
+  if (g_hash_table_add (set->seen, g_strdup (element->str)))
+    g_string_append_printf (set->elements, "%s%s", set->elements->len ? ", " : "", element->str);
+}
+
+static void
+add_server (GPtrArray *sets, const KsPolicy *policy, const KsTransport *transport)
+{
+  switch (sender_of (policy, transport)) {
+  case SENDER_ANY:
+    add_to_server_set (sets, transport, FALSE, "", "accept");
+    break;
+  case SENDER_UID:
+    add_to_server_set (sets, transport, TRUE, "", "accept");
+    break;
+  case SENDER_UID_OR_KERNEL:
+    add_to_server_set (sets, transport, TRUE, "", "accept");
+    add_to_server_set (sets, transport, FALSE, "", "jump unowned");
+    break;
+  case SENDER_KERNEL:
+    if (!transport->ip_protocol) /* as in format_transport() */
+      add_to_server_set (sets, transport, FALSE, "meta l4proto != " PROGRAM_PROTOCOLS " ", "accept");
+    add_to_server_set (sets, transport, FALSE, "", "jump unowned");
+    break;
+  default:
+    break;
+  }
+}
+
+static gboolean
+is_in_server_set (const KsTransport *transport)
+{
+  return ks_transport_has_server (transport) && !transport->sport && !transport->fwmark;
+}
+
+static void
+add_servers (GString *out, const KsPolicy *policy)
+{
+  g_autoptr (GPtrArray) sets = g_ptr_array_new_with_free_func (server_set_free);
+
+  for (guint i = 0; i < policy->transports->len; i++) {
+    const KsTransport *transport = &g_array_index (policy->transports, KsTransport, i);
+
+    if (is_in_server_set (transport))
+      add_server (sets, policy, transport);
+  }
+  for (guint i = 0; i < sets->len; i++) {
+    const ServerSet *set = sets->pdata[i];
+
+    g_string_append_printf (out, "    %s { %s } %s\n", set->selector, set->elements->str, set->verdict);
+  }
+}
+
 static void
 add_transports (GString *out, const KsPolicy *policy)
 {
+  add_servers (out, policy);
   for (guint i = 0; i < policy->transports->len; i++) {
-    g_autofree char *text = format_transport (policy, &g_array_index (policy->transports, KsTransport, i));
+    const KsTransport *transport = &g_array_index (policy->transports, KsTransport, i);
+    g_autofree char *text = is_in_server_set (transport) ? NULL : format_transport (policy, transport);
 
     /* without the uid two of them may be the same */
     if (text && !strstr (out->str, text))

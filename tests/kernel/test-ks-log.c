@@ -217,7 +217,8 @@ commands_show_why_they_fail_on_a_pipe_with_a_journal (void **state G_GNUC_UNUSED
   journal = make_socket ("socket", SOCK_DGRAM);
   netns_run ("chmod 666 " JOURNAL "/socket");
   for (guint i = 0; i < G_N_ELEMENTS (words); i++) {
-    g_autofree char *line = g_strdup_printf ("setpriv --reuid 65534 --clear-groups %s %s", KS_BUILD "/nm-killswitch", words[i]);
+    g_autofree char *line =
+      g_strdup_printf ("setpriv --reuid 65534 --clear-groups %s %s", KS_BUILD "/nm-killswitch", words[i]);
     g_autofree char *messages = NULL;
     g_auto (GStrv) argv = NULL;
     char buffer[4096];

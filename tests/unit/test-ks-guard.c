@@ -290,7 +290,31 @@ guard_lets_only_its_uid_send_a_programs_transport (void **state G_GNUC_UNUSED)
 
   add_transport (policy, server_transport (IPPROTO_TCP, 1194, 998));
   text = ks_guard_format (policy, NULL);
-  assert_line (text, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 6 th dport 1194 meta skuid 998 accept");
+  assert_line (text, "ip daddr . meta l4proto . th dport . meta skuid { " SERVER " . 6 . 1194 . 998 } accept");
+}
+
+/* One line with a set, however many servers there are: a packet costs the same. */
+static void
+guard_has_as_many_lines_with_a_thousand_servers_as_with_one (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *one = NULL, *many = NULL;
+  g_auto (GStrv) few_lines = NULL, many_lines = NULL;
+
+  for (guint i = 0; i < 1000; i++) {
+    KsTransport transport = server_transport (i % 2 ? IPPROTO_TCP : IPPROTO_UDP, 1194 + i % 3, 998);
+    g_autofree char *server = g_strdup_printf ("198.18.%u.%u", i / 250, i % 250 + 1);
+
+    transport.to = ks_test_prefix (server);
+    add_transport (policy, transport);
+    if (i == 0)
+      one = ks_guard_format (policy, NULL);
+  }
+  many = ks_guard_format (policy, NULL);
+  few_lines = g_strsplit (one, "\n", -1);
+  many_lines = g_strsplit (many, "\n", -1);
+  assert_int_equal (g_strv_length (few_lines), g_strv_length (many_lines));
+  assert_non_null (strstr (many, "198.18.3.250 . 6 . 1194 . 998"));
 }
 
 static void
@@ -303,7 +327,7 @@ guard_lets_no_program_send_a_handshake (void **state G_GNUC_UNUSED)
   transport.kernel = TRUE;
   add_transport (policy, transport);
   text = ks_guard_format (policy, NULL);
-  assert_line (text, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 51820 jump unowned");
+  assert_line (text, "ip daddr . meta l4proto . th dport { " SERVER " . 17 . 51820 } jump unowned");
   assert_before (text, "meta skuid != 4294967295 return", "accept");
 }
 
@@ -349,8 +373,9 @@ guard_lets_ipsec_through_before_and_after_it_encapsulates (void **state G_GNUC_U
   without = ks_guard_format (policy, NULL);
   assert_no_text (without, "ipsec");
   assert_no_text (without, "secpath");
-  assert_line (without, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 4500 meta skuid 0 accept");
-  assert_line (without, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 50 accept");
+  assert_line (without, "ip daddr . meta l4proto . th dport . meta skuid { " SERVER " . 17 . 500 . 0, " SERVER
+                        " . 17 . 4500 . 0 } accept");
+  assert_line (without, "ip daddr . meta l4proto { " SERVER " . 50 } accept");
   g_array_set_size (policy->transports, 1);
   esp.carriage = nat_t.carriage = KS_CARRIAGE_IPSEC;
   g_strlcpy (nat_t.device, "nm-xfrm-1", sizeof nat_t.device);
@@ -358,15 +383,16 @@ guard_lets_ipsec_through_before_and_after_it_encapsulates (void **state G_GNUC_U
   add_transport (policy, esp);
   down = ks_guard_format (policy, NULL);
   assert_line (down, "rt ipsec exists accept");
-  assert_line (down, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 50 accept");
-  assert_line (down, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 4500 meta skuid 0 accept");
-  assert_line (down, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 4500 jump unowned");
+  assert_line (down, "ip daddr . meta l4proto { " SERVER " . 50 } accept");
+  assert_line (down, "ip daddr . meta l4proto . th dport . meta skuid { " SERVER " . 17 . 500 . 0, " SERVER
+                     " . 17 . 4500 . 0 } accept");
+  assert_line (down, "ip daddr . meta l4proto . th dport { " SERVER " . 17 . 4500 } jump unowned");
   ks_test_policy_add_tunnel (policy, "nm-xfrm-1", 7, "10.8.0.2");
   with = ks_guard_format (policy, NULL);
   assert_line (with, "rt ipsec exists accept");
-  assert_line (with, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 50 accept");
-  assert_line (with, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 4500 accept");
-  assert_line (with, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 500 meta skuid 0 accept");
+  assert_line (with, "ip daddr . meta l4proto { " SERVER " . 50 } accept");
+  assert_line (with, "ip daddr . meta l4proto . th dport { " SERVER " . 17 . 4500 } accept");
+  assert_line (with, "ip daddr . meta l4proto . th dport . meta skuid { " SERVER " . 17 . 500 . 0 } accept");
   assert_line (with, "meta secpath exists accept");
 }
 
@@ -380,15 +406,15 @@ guard_lets_l2tp_with_ipsec_out_only_encrypted (void **state G_GNUC_UNUSED)
   l2tp.carriage = KS_CARRIAGE_WRAPPED;
   add_transport (policy, l2tp);
   plain = ks_guard_format (policy, NULL);
-  assert_line (plain, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 1701 meta skuid 0 accept");
-  assert_line (plain, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 1701 jump unowned");
+  assert_line (plain, "ip daddr . meta l4proto . th dport . meta skuid { " SERVER " . 17 . 1701 . 0 } accept");
+  assert_line (plain, "ip daddr . meta l4proto . th dport { " SERVER " . 17 . 1701 } jump unowned");
   g_array_set_size (policy->transports, 0);
   l2tp.carriage = KS_CARRIAGE_WRAPPED;
   g_strlcpy (l2tp.device, "ppp0", sizeof l2tp.device);
   add_transport (policy, l2tp);
   ks_test_policy_add_tunnel (policy, "ppp0", 7, "10.8.0.2");
   up = ks_guard_format (policy, NULL);
-  assert_line (up, "meta nfproto ipv4 ip daddr " SERVER " meta l4proto 17 th dport 1701 accept");
+  assert_line (up, "ip daddr . meta l4proto . th dport { " SERVER " . 17 . 1701 } accept");
   assert_no_text (up, "ipsec");
   g_array_set_size (policy->transports, 0);
   l2tp.carriage = KS_CARRIAGE_INSIDE_IPSEC;
@@ -450,6 +476,7 @@ main (void)
     cmocka_unit_test (guard_leaves_out_prefixes_inside_another_one),
     cmocka_unit_test (guard_keeps_the_tunnels_private_subnets_off_the_lan),
     cmocka_unit_test (guard_lets_only_its_uid_send_a_programs_transport),
+    cmocka_unit_test (guard_has_as_many_lines_with_a_thousand_servers_as_with_one),
     cmocka_unit_test (guard_lets_no_program_send_a_handshake),
     cmocka_unit_test (guard_opens_a_wireguard_port_only_while_its_device_holds_it),
     cmocka_unit_test (guard_prefers_a_mark_to_a_port_that_anybody_can_bind),
