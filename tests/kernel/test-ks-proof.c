@@ -22,12 +22,14 @@
 #include "run/ks-proof.h"
 
 #define PORT 51820
+#define RESOLVER "192.168.50.1"
 #define TARGET "198.51.100.1" /* one of those that the proof asks about */
 
 typedef struct {
   KsConfig *config;
   GPtrArray *armed; /* of KsProfile */
   GPtrArray *tunnels; /* of KsTunnel */
+  GArray *resolvers; /* KsPrefix */
   KsSnapshot *snapshot; /* of the kernel as it is now */
   KsPolicy *policy;
 } Host;
@@ -38,6 +40,7 @@ host_free (Host *self)
   ks_config_free (self->config);
   g_ptr_array_unref (self->armed);
   g_ptr_array_unref (self->tunnels);
+  g_array_unref (self->resolvers);
   g_clear_pointer (&self->snapshot, ks_snapshot_free);
   g_clear_pointer (&self->policy, ks_policy_free);
   g_free (self);
@@ -94,6 +97,7 @@ host_new (void)
   self->config = ks_config_new ();
   self->armed = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_profile_free);
   self->tunnels = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_tunnel_free);
+  self->resolvers = ks_test_prefixes (RESOLVER);
   g_ptr_array_add (self->armed, wireguard ());
   g_ptr_array_add (self->tunnels, make_tunnel ());
   return self;
@@ -110,7 +114,9 @@ host_new (void)
 static void
 look (Host *self, KsKernel *kernel)
 {
-  KsPolicyInput input = { .config = self->config, .armed = self->armed, .tunnels = self->tunnels };
+  KsPolicyInput input = {
+    .config = self->config, .armed = self->armed, .tunnels = self->tunnels, .resolvers = self->resolvers
+  };
 
   g_clear_pointer (&self->snapshot, ks_snapshot_free);
   g_clear_pointer (&self->policy, ks_policy_free);
@@ -208,6 +214,25 @@ static gboolean
 is_unbound_of_a_user_to_target (const KsProbe *probe)
 {
   return is_unbound_to_target (probe) && probe->lookup.uid != 0;
+}
+
+static gboolean
+is_dns (const KsProbe *probe)
+{
+  return probe->lookup.dport == 53;
+}
+
+/* A query that the policy lets root send, as long as the guard sees what it asks for. */
+static gboolean
+is_unbound_query_of_root (const KsProbe *probe)
+{
+  return is_dns (probe) && !*probe->device && probe->lookup.ip_protocol == IPPROTO_UDP && probe->lookup.uid == 0;
+}
+
+static gboolean
+is_unbound_dns_of_a_user (const KsProbe *probe)
+{
+  return is_dns (probe) && !*probe->device && probe->lookup.uid != 0;
 }
 
 static gboolean
@@ -413,6 +438,32 @@ transport_is_probed_for_other_users_only (void **state G_GNUC_UNUSED)
   assert_true (count (proof, is_unbound_ipv6) > 0);
 }
 
+/* With a server that is known by name, and no tunnel. */
+static void
+query_for_a_servers_name_is_an_escape_without_the_guard_that_narrows_it (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Host) host = NULL;
+  g_autoptr (KsProof) guarded = NULL, alone = NULL, spoilt = NULL;
+
+  HOST_OR_SKIP (host);
+  g_ptr_array_set_size (host->tunnels, 0);
+  g_ptr_array_add (((KsProfile *) host->armed->pdata[0])->endpoints,
+                   ks_endpoint_new ("vpn.example.org", PORT, IPPROTO_UDP));
+  apply (host);
+  guarded = take (host, KS_GUARD_IN_PLACE);
+  assert_int_equal (guarded->escapes, 0);
+  assert_true (count (guarded, is_unbound_dns_of_a_user) > 0);
+  assert_int_equal (count (guarded, is_unbound_query_of_root), 0);
+
+  alone = take (host, KS_GUARD_ABSENT);
+  assert_int_equal (count (alone, is_unbound_query_of_root), 1);
+  assert_int_equal (ks_proof_count_unwanted (alone, host->policy), count (alone, is_guards) + 1);
+
+  netns_run ("ip rule add priority 100 to " RESOLVER " uidrange 65534-65534 lookup main");
+  spoilt = take (host, KS_GUARD_IN_PLACE);
+  assert_exactly (spoilt, KS_VERDICT_ESCAPES, is_unbound_dns_of_a_user);
+}
+
 static void
 ipv6_is_not_probed_where_there_is_none (void **state G_GNUC_UNUSED)
 {
@@ -475,6 +526,7 @@ main (void)
     cmocka_unit_test (each_way_out_is_seen),
     cmocka_unit_test (bound_ipv6_sockets_escape_although_the_guard_is_in_place),
     cmocka_unit_test (transport_is_probed_for_other_users_only),
+    cmocka_unit_test (query_for_a_servers_name_is_an_escape_without_the_guard_that_narrows_it),
     cmocka_unit_test (ipv6_is_not_probed_where_there_is_none),
     cmocka_unit_test (no_proof_without_an_answer_about_the_host_itself),
     cmocka_unit_test (table_shows_the_worst_verdict_of_each_kind),
