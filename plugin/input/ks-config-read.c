@@ -103,16 +103,16 @@ read_lan (Reader *r, KsConfig *config)
   }
 }
 
-/* A prefix of length 0 would be no limit at all. */
+/* Reads prefixes into @out, which is what it was when @key is not set. One of length 0 would be no limit at all. */
 static void
-read_lan_prefixes (Reader *r, KsConfig *config)
+read_prefixes (Reader *r, const char *key, GArray *out)
 {
-  g_autofree char *value = get_value (r, "LanPrefixes");
+  g_autofree char *value = get_value (r, key);
   g_auto (GStrv) words = NULL;
 
   if (!value)
     return;
-  g_array_set_size (config->lan_prefixes, 0);
+  g_array_set_size (out, 0);
   words = g_strsplit_set (value, ";,", -1);
   for (char **word = words; *word; word++) {
     KsPrefix prefix;
@@ -120,12 +120,25 @@ read_lan_prefixes (Reader *r, KsConfig *config)
     if (!*g_strstrip (*word))
       continue;
     if (!ks_prefix_parse (*word, &prefix, NULL) || prefix.length == 0) {
-      report (r, "LanPrefixes", *word, "a prefix such as 192.168.0.0/16 or fc00::/7");
+      report (r, key, *word, "a prefix such as 192.168.0.0/16 or fc00::/7");
       continue;
     }
     prefix = ks_prefix_network (&prefix);
-    ks_prefix_array_add (config->lan_prefixes, &prefix);
+    ks_prefix_array_add (out, &prefix);
   }
+}
+
+/* Without the guard, every program could send to these prefixes past the tunnel. */
+static void
+read_management (Reader *r, KsConfig *config)
+{
+  read_prefixes (r, "ManagementFrom", config->management_prefixes);
+  if (config->management_prefixes->len == 0 || config->guard)
+    return;
+  g_array_set_size (config->management_prefixes, 0);
+  ks_error_add (r->errors,
+                "%s: ManagementFrom has no effect with Guard=off: only the guard can tell a reply from other traffic",
+                r->path);
 }
 
 static void
@@ -161,6 +174,8 @@ read_numbers (Reader *r, KsConfig *config)
   read_table (r, "TunnelTable", &config->tunnel_table);
   read_table (r, "UplinkTable", &config->uplink_table);
   read_table (r, "ServersTable", &config->servers_table);
+  /* several tables, so none before the system's */
+  read_number (r, "ManagementTable", KS_MANAGEMENT_TABLE_MIN, KS_MANAGEMENT_TABLE_MAX, &config->management_table);
   /* 0 to 4 are the kernel's own and "static" */
   read_number (r, "Protocol", 5, 255, &protocol);
   read_number (r, "Priority", 1, 32766 - KS_PRIORITY_WINDOW, &config->priority);
@@ -171,12 +186,17 @@ read_numbers (Reader *r, KsConfig *config)
   if (!ks_config_numbers_are_valid (config)) {
     g_autofree char *tables = g_strdup_printf ("%u, %u, %u, %u", config->table, config->tunnel_table,
                                                config->uplink_table, config->servers_table);
+    g_autofree char *management = g_strdup_printf ("%u", config->management_table);
 
-    report (r, "Table, TunnelTable, UplinkTable, ServersTable", tables, "four different tables");
+    if (!ks_config_tables_differ (config))
+      report (r, "Table, TunnelTable, UplinkTable, ServersTable", tables, "four different tables");
+    else
+      report (r, "ManagementTable", management, "the first of four tables that are none of the others");
     config->table = defaults->table;
     config->tunnel_table = defaults->tunnel_table;
     config->uplink_table = defaults->uplink_table;
     config->servers_table = defaults->servers_table;
+    config->management_table = defaults->management_table;
   }
   if (config->tunnel_metric >= config->blackhole_metric) {
     g_autofree char *metrics = g_strdup_printf ("%u, %u", config->tunnel_metric, config->blackhole_metric);
@@ -191,9 +211,10 @@ read_numbers (Reader *r, KsConfig *config)
 static void
 check_names (Reader *r)
 {
-  static const char *const known[] = { "Zones",    "SessionZones", "Lan",          "LanPrefixes",     "Dns",
-                                       "Guard",    "Table",        "TunnelTable",  "UplinkTable",     "ServersTable",
-                                       "Protocol", "Priority",     "TunnelMetric", "BlackholeMetric", NULL };
+  static const char *const known[] = { "Zones",       "SessionZones", "Lan",             "LanPrefixes",    "Dns",
+                                       "Guard",       "Table",        "TunnelTable",     "UplinkTable",    "ServersTable",
+                                       "Protocol",    "Priority",     "TunnelMetric",    "BlackholeMetric", "ManagementFrom",
+                                       "ManagementTable", NULL };
   g_auto (GStrv) groups = g_key_file_get_groups (r->file, NULL);
   g_auto (GStrv) keys = g_key_file_get_keys (r->file, GROUP, NULL, NULL);
 
@@ -226,9 +247,10 @@ ks_config_read (const char *path, GPtrArray *errors)
   read_list (&r, "Zones", &config->zones);
   read_list (&r, "SessionZones", &config->session_zones);
   read_lan (&r, config);
-  read_lan_prefixes (&r, config);
+  read_prefixes (&r, "LanPrefixes", config->lan_prefixes);
   read_dns (&r, config);
   read_guard (&r, config);
+  read_management (&r, config);
   read_numbers (&r, config);
   return g_steal_pointer (&config);
 }

@@ -2,6 +2,8 @@
 #include "kernel/ks-kernel.h"
 
 #include <errno.h>
+#include <linux/rtnetlink.h>
+#include <netlink/attr.h>
 #include <netlink/route/link.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +25,7 @@ ks_snapshot_free (KsSnapshot *self)
 {
   g_array_unref (self->rules);
   g_array_unref (self->routes);
+  g_array_unref (self->addresses);
   g_free (self);
 }
 
@@ -92,6 +95,41 @@ collect_route (struct nlmsghdr *header, gpointer user_data)
   return TRUE;
 }
 
+static KsNlMessage *
+address_dump_request (int family, guint32 table G_GNUC_UNUSED)
+{
+  g_autoptr (KsNlMessage) message = nlmsg_alloc_simple (RTM_GETADDR, 0);
+  struct ifaddrmsg header = { .ifa_family = family };
+
+  if (!message || nlmsg_append (message, &header, sizeof header, NLMSG_ALIGNTO) < 0)
+    return NULL;
+  return g_steal_pointer (&message);
+}
+
+/* IFA_ADDRESS is the peer's where there is one; IFA_LOCAL is ours, and IPv6 has it only then. */
+static gboolean
+collect_address (struct nlmsghdr *header, gpointer user_data)
+{
+  const struct ifaddrmsg *message;
+  const struct nlattr *attribute;
+  KsAddress address;
+
+  if (header->nlmsg_type != RTM_NEWADDR || !nlmsg_valid_hdr (header, sizeof *message))
+    return FALSE;
+  message = nlmsg_data (header);
+  attribute = nlmsg_find_attr (header, sizeof *message, IFA_LOCAL);
+  if (!attribute)
+    attribute = nlmsg_find_attr (header, sizeof *message, IFA_ADDRESS);
+  if ((message->ifa_family != AF_INET && message->ifa_family != AF_INET6) || !attribute
+      || nla_len (attribute) != (message->ifa_family == AF_INET6 ? 16 : 4)
+      || message->ifa_prefixlen > ks_prefix_full_length (message->ifa_family))
+    return FALSE;
+  address.prefix = ks_prefix_from_bytes (message->ifa_family, nla_data (attribute), message->ifa_prefixlen);
+  address.ifindex = message->ifa_index;
+  g_array_append_val ((GArray *) user_data, address);
+  return TRUE;
+}
+
 /* Dumps by @request into @out; repeats while somebody else's changes interrupt. */
 static gboolean
 dump (KsKernel *self, KsNlMessage *(*request) (int, guint32), int family, guint32 table, KsNetlinkFunc func,
@@ -115,7 +153,11 @@ dump (KsKernel *self, KsNlMessage *(*request) (int, guint32), int family, guint3
                  family == AF_INET6 ? "IPv6" : "IPv4", family == AF_INET6 ? "V6" : "");
   else
     g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "cannot dump %s %s of the kernel: %s",
-                 family == AF_INET6 ? "IPv6" : "IPv4", func == collect_rule ? "rules" : "routes", g_strerror (result));
+                 family == AF_INET6 ? "IPv6" : "IPv4",
+                 func == collect_rule    ? "rules"
+                 : func == collect_route ? "routes"
+                                         : "addresses",
+                 g_strerror (result));
   return FALSE;
 }
 
@@ -184,6 +226,7 @@ ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **error)
 
   snapshot->rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
   snapshot->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+  snapshot->addresses = g_array_new (FALSE, FALSE, sizeof (KsAddress));
   snapshot->no_ipv6 = is_ipv6_absent ();
   for (guint i = 0; i < (snapshot->no_ipv6 ? 1 : G_N_ELEMENTS (families)); i++) {
     if (!dump_rules (self, families[i], snapshot->rules, error))
@@ -191,6 +234,12 @@ ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **error)
     for (guint j = 0; j < G_N_ELEMENTS (tables); j++)
       if (!dump (self, ks_route_message_dump, families[i], tables[j], collect_route, snapshot->routes, error))
         return NULL;
+    for (guint j = 0; j < KS_MANAGEMENT_TABLES; j++)
+      if (!dump (self, ks_route_message_dump, families[i], config->management_table + j, collect_route,
+                 snapshot->routes, error))
+        return NULL;
+    if (!dump (self, address_dump_request, families[i], 0, collect_address, snapshot->addresses, error))
+      return NULL;
   }
   return g_steal_pointer (&snapshot);
 }

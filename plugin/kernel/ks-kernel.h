@@ -12,7 +12,8 @@ typedef struct _KsKernel KsKernel;
 /* What the kernel held at one moment. */
 typedef struct {
   GArray *rules; /* KsRule, both families, everybody's */
-  GArray *routes; /* KsRoute, both families: our three tables and main */
+  GArray *routes; /* KsRoute, both families: our tables and main */
+  GArray *addresses; /* KsAddress, both families */
   gboolean no_ipv6; /* the kernel has no IPv6 (ipv6.disable=1): nothing to block there */
 } KsSnapshot;
 

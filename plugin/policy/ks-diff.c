@@ -14,7 +14,8 @@
  *   7  LAN rules                 after the tunnel's own subnets, which they must not shadow
  *   8  stale LAN rules, stale exemptions by port, mark
  *   9  stale routes that carry   tunnels that are gone: before that, the LAN rule behind a tunnel's subnet would
- *                                have taken over what the tunnel carried
+ *                                have taken over what the tunnel carried; and those for ManagementFrom=, whose
+ *                                tables may serve another device now: the old rules have gone that sent it there
  *  10  stale rules that block    once nothing old is left that they would have stopped
  *  11  stale routes that block
  *
@@ -95,7 +96,8 @@ rule_role (const KsConfig *config, const KsRule *rule)
 static gboolean
 serves_exemptions (const KsConfig *config, const KsRoute *route)
 {
-  return route->table == config->uplink_table || route->table == config->servers_table;
+  return route->table == config->uplink_table || route->table == config->servers_table
+         || ks_owner_is_management_table (config, route->table);
 }
 
 /* Whether a route stops packets, or carries them. */
@@ -157,6 +159,8 @@ delete_route_phase (const KsConfig *config, const KsRoute *route, GHashTable *ot
 {
   if (route->table == config->servers_table && !is_kept_server (config, route, others))
     return PHASE_DELETE_SERVER;
+  if (ks_owner_is_management_table (config, route->table))
+    return PHASE_DELETE_ROUTE;
   if (serves_exemptions (config, route))
     return PHASE_DELETE_UPLINK_ROUTE;
   return route->type == RTN_UNICAST ? PHASE_DELETE_ROUTE : PHASE_DELETE_BLOCKING_ROUTE;

@@ -7,8 +7,8 @@
  * that somebody flushed. The guard judges the packet instead:
  *
  *   postrouting   lo; the tunnels; transports; queries for the servers' names;
- *                 DHCP; neighbour discovery; the LAN. Everything else is counted
- *                 and dropped.
+ *                 replies to ManagementFrom=; DHCP; neighbour discovery; the
+ *                 LAN. Everything else is counted and dropped.
  *   forward       the tunnels; the LAN. Everything else is counted and dropped.
  *   prerouting    drops what is for a tunnel's address and arrives elsewhere
  *                 (CVE-2019-14899), before connection tracking.
@@ -21,8 +21,8 @@
  * is dropped causes no ARP request either. Forwarded packets pass there too,
  * so a chain at forward keeps from them what only the host itself may do. The
  * priority decides nothing: an accept holds for this table only, a drop is
- * final. Connection state counts for nothing: a connection opened before
- * arming is no exception.
+ * final. Connection state counts for nothing, but for ManagementFrom=: a
+ * connection opened before arming is no exception.
  *
  * A tunnel is its index, not its name: a device that was deleted and made
  * again, by whomever, is another one until the policy says so.
@@ -53,6 +53,17 @@
  * What a program could still write into such queries is bounded by their
  * number: 10 a second after a first burst (chain `asked`), enough for resolvers
  * that repeat every name several times.
+ *
+ * ManagementFrom=: a reply, by connection tracking, in a connection whose first
+ * packet came from one of the prefixes, from the address of the device that it
+ * leaves by. "Established" is a connection that has been answered, or is being
+ * answered: not a new one that belongs to it ("related"). What the host sends
+ * first is never a reply, and since it is dropped here, before connection
+ * tracking confirms it, it leaves no entry that would make it one later: in a
+ * connection from before arming, which nobody has tracked, the peer has to
+ * speak first (run, 6.18). A packet that forges its source gets the answer sent
+ * to the prefix, and nothing else. A program that was asked from there can
+ * answer; none can ask.
  *
  * A packet that IPsec is about to encrypt passes postrouting twice, plain
  * first: it is accepted when IPsec makes one of the transports, and what comes
@@ -259,6 +270,12 @@ add_sets (GString *out, const KsPolicy *policy)
   add_set (out, "lan6", AF_INET6, lan);
   add_set (out, "shadowed4", AF_INET, shadowed);
   add_set (out, "shadowed6", AF_INET6, shadowed);
+  if (policy->management->len > 0) {
+    g_autoptr (GArray) prefixes = g_array_copy (policy->management_prefixes);
+
+    add_set (out, "management4", AF_INET, prefixes);
+    add_set (out, "management6", AF_INET6, prefixes);
+  }
 }
 
 /* --- transports --- */
@@ -646,6 +663,21 @@ add_link_rules (GString *out)
   add_line (out, "ip6 daddr ff02::/16 icmpv6 type { 131, 132, 143 } accept");
 }
 
+/* The replies that ManagementFrom= lets out. */
+static void
+add_management_rules (GString *out, const KsPolicy *policy)
+{
+  for (guint i = 0; i < policy->management->len; i++) {
+    const KsManagement *entry = &g_array_index (policy->management, KsManagement, i);
+    gboolean is_ipv6 = entry->address.family == AF_INET6;
+    g_autofree char *address = ks_prefix_format_address (&entry->address);
+
+    add_line (out,
+              "oif %u %s saddr %s ct state established ct direction reply ct original %s saddr @management%c accept",
+              entry->ifindex, is_ipv6 ? "ip6" : "ip", address, is_ipv6 ? "ip6" : "ip", is_ipv6 ? '6' : '4');
+  }
+}
+
 static void
 add_postrouting_chain (GString *out, const KsPolicy *policy)
 {
@@ -656,6 +688,7 @@ add_postrouting_chain (GString *out, const KsPolicy *policy)
     add_line (out, "rt ipsec exists accept");
   add_transports (out, policy);
   add_bootstrap (out, policy);
+  add_management_rules (out, policy);
   add_link_rules (out);
   add_line (out, "jump lan");
   add_line (out, "counter name \"dropped_output\" drop");

@@ -12,10 +12,16 @@ ks_owner_has_rule (const KsConfig *config, const KsRule *rule)
 }
 
 gboolean
+ks_owner_is_management_table (const KsConfig *config, guint32 table)
+{
+  return table >= config->management_table && table - config->management_table < KS_MANAGEMENT_TABLES;
+}
+
+gboolean
 ks_owner_has_table (const KsConfig *config, guint32 table)
 {
   return table == config->table || table == config->tunnel_table || table == config->uplink_table
-         || table == config->servers_table;
+         || table == config->servers_table || ks_owner_is_management_table (config, table);
 }
 
 gboolean

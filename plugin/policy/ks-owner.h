@@ -14,6 +14,7 @@ enum {
   KS_PRIORITY_TRANSPORT = 0,
   KS_PRIORITY_BOOTSTRAP = 5,
   KS_PRIORITY_DHCP = 7,
+  KS_PRIORITY_MANAGEMENT = 8,
   KS_PRIORITY_DNS = 10,
   KS_PRIORITY_TUNNEL = 20,
   KS_PRIORITY_LAN = 30,
@@ -28,6 +29,8 @@ enum {
 gboolean ks_owner_has_table (const KsConfig *config, guint32 table);
 /* Whether @rule has our protocol and one of our priorities, or is our jump to them. */
 gboolean ks_owner_has_rule (const KsConfig *config, const KsRule *rule);
+/* Whether @table is one of those for ManagementFrom=. */
+gboolean ks_owner_is_management_table (const KsConfig *config, guint32 table);
 /* Whether @route has our protocol and is in one of our tables, or is a bypass route. */
 gboolean ks_owner_has_route (const KsConfig *config, const KsRoute *route);
 /* Whether @route is one of our host routes in table main (ks-bypass.h). */

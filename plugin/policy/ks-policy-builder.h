@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Between ks-policy.c and ks-policy-routes.c: a policy while it is computed.
+ * Between ks-policy.c, ks-policy-routes.c and ks-policy-management.c: a policy
+ * while it is computed.
  */
 #pragma once
 
@@ -19,5 +20,11 @@ guint ks_policy_family_count (const KsPolicyBuilder *b);
 
 /* Adds all routes, in order, each once. */
 void ks_policy_add_routes (KsPolicyBuilder *b);
+/* Adds the addresses whose replies ManagementFrom= lets out, and the routes of their tables. */
+void ks_policy_add_management (KsPolicyBuilder *b);
+/* Whether @route, of table main, belongs into the uplinks' tables. */
+gboolean ks_policy_is_uplink_route (const KsPolicyBuilder *b, const KsRoute *route);
+/* The route as @table has it, without next hops by a tunnel. */
+KsRoute ks_policy_uplink_route (const KsPolicyBuilder *b, const KsRoute *route, guint32 table);
 /* Puts routes in order, each once. */
 void ks_policy_sort_routes (GArray *routes);

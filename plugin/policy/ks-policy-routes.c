@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The routes of the policy: tables 83 to 86. ks-policy.c tells what is in
- * them and why.
+ * them and why; ks-policy-management.c adds those of ManagementFrom=.
  */
 #include <string.h>
 
@@ -197,13 +197,12 @@ add_tunnel_routes (KsPolicyBuilder *b)
   }
 }
 
-/* The route as table 85 has it, without next hops by a tunnel. */
-static KsRoute
-uplink_route (const KsPolicyBuilder *b, const KsRoute *route)
+KsRoute
+ks_policy_uplink_route (const KsPolicyBuilder *b, const KsRoute *route, guint32 table)
 {
   KsRoute copy = *route;
 
-  copy.table = b->config->uplink_table;
+  copy.table = table;
   copy.protocol = b->config->protocol;
   copy.n_nexthops = 0;
   memset (copy.nexthops, 0, sizeof copy.nexthops);
@@ -240,8 +239,8 @@ find_servers (const GArray *transports)
   return servers;
 }
 
-static gboolean
-is_uplink_route (const KsPolicyBuilder *b, const KsRoute *route)
+gboolean
+ks_policy_is_uplink_route (const KsPolicyBuilder *b, const KsRoute *route)
 {
   switch (route->type) {
   case RTN_UNICAST:
@@ -280,8 +279,8 @@ add_uplink_routes (KsPolicyBuilder *b)
   for (guint i = 0; b->in->main_routes && i < b->in->main_routes->len; i++) {
     const KsRoute *route = &g_array_index (b->in->main_routes, KsRoute, i);
 
-    if (is_uplink_route (b, route)) {
-      KsRoute copy = uplink_route (b, route);
+    if (ks_policy_is_uplink_route (b, route)) {
+      KsRoute copy = ks_policy_uplink_route (b, route, b->config->uplink_table);
 
       add_route (b, &copy);
     }
@@ -331,6 +330,7 @@ ks_policy_add_routes (KsPolicyBuilder *b)
   b->servers = servers = find_servers (b->policy->transports);
   add_uplink_routes (b);
   add_server_routes (b);
+  ks_policy_add_management (b);
   b->servers = NULL;
   if (b->in->no_ipv6)
     drop_ipv6_routes (b->policy->routes);

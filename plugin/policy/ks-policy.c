@@ -10,6 +10,7 @@
  *        WireGuard devices   ipproto udp sport N uidrange 0-0|fwmark M lookup 85         (while they exist)
  *   +5   bootstrap DNS       to RESOLVER ipproto udp dport 53 uidrange U-U lookup 85       (no tunnel is up)
  *   +7   DHCP renewal        ipproto udp sport 68 dport 67 uidrange 0-0 lookup 85   (IPv6: 546, 547)
+ *   +8   management          from ADDRESS to PREFIX lookup 8300|8301|...   (ManagementFrom=)
  *   +10  DNS                 ipproto udp|tcp dport 53|853 lookup 83
  *   +20  the tunnel's own    lookup 84
  *   +30  LAN                 to PREFIX lookup main suppress_prefixlength 0
@@ -69,6 +70,18 @@
  * is left are raw sockets of root's with other protocols, to subnets that main
  * knows; the guard does not let them pass.
  *
+ * ManagementFrom=: a person who manages the host from outside the LAN keeps the
+ * way back. The rule is for packets that already have the address of an uplink
+ * as their source, one rule for each address and prefix: what answers a
+ * connection has it from the start, and so has the kernel's own reverse lookup
+ * of what comes in (rp_filter=1), which swaps source and destination. What a
+ * program starts by itself has no source when it is routed, and goes into the
+ * tunnel as anything else; one that binds the address is stopped by the guard,
+ * which lets nothing by these rules but the replies of connections that the
+ * prefix has opened. Hence no such rule without a guard. A mark set by the
+ * guard would not do instead: while no tunnel is up, the answer has no route
+ * when it is made, and never gets as far as a chain at output.
+ *
  * The terminal rule is for IPv6, where a lookup bound to a device skips a
  * blackhole route, and for whoever flushes table 83.
  *
@@ -97,6 +110,8 @@
  *                                                        not sent into its own tunnel
  *   86   SERVER [via GATEWAY] dev UPLINK metric N        what 85 answers for it: the routes of the longest prefix
  *        unreachable SERVER metric 4294967295            as in 85
+ *   8300, 8301 ... those of 85 by one uplink that have to do with a prefix of ManagementFrom=, for the replies
+ *                                                        from its addresses; ended likewise
  *
  * While none is armed there is nothing of ours, but for what ks-bypass.h tells.
  */
@@ -127,6 +142,8 @@ policy_new (void)
   policy->transports = g_array_new (FALSE, FALSE, sizeof (KsTransport));
   policy->bootstrap = g_array_new (FALSE, FALSE, sizeof (KsTransport));
   policy->names = g_ptr_array_new_with_free_func (g_free);
+  policy->management = g_array_new (FALSE, FALSE, sizeof (KsManagement));
+  policy->management_prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   policy->lan_prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   policy->tunnels = g_ptr_array_new_with_free_func (policy_tunnel_free);
   return policy;
@@ -140,6 +157,8 @@ ks_policy_free (KsPolicy *self)
   g_array_unref (self->transports);
   g_array_unref (self->bootstrap);
   g_ptr_array_unref (self->names);
+  g_array_unref (self->management);
+  g_array_unref (self->management_prefixes);
   g_array_unref (self->lan_prefixes);
   g_ptr_array_unref (self->tunnels);
   g_free (self);
@@ -459,6 +478,23 @@ add_dhcp_rule (KsPolicyBuilder *b, int family)
   add_rule (b, &rule);
 }
 
+/* The replies from each address to each prefix; ks_policy_add_management() has found the addresses. */
+static void
+add_management_rules (KsPolicyBuilder *b, int family)
+{
+  for (guint i = 0; i < b->policy->management->len; i++) {
+    const KsManagement *entry = &g_array_index (b->policy->management, KsManagement, i);
+    KsRule rule = lookup (b, family, KS_PRIORITY_MANAGEMENT, entry->table);
+
+    rule.from = entry->address;
+    for (guint j = 0; j < b->policy->management_prefixes->len; j++) {
+      rule.to = g_array_index (b->policy->management_prefixes, KsPrefix, j);
+      if (rule.from.family == family && rule.to.family == family)
+        add_rule (b, &rule);
+    }
+  }
+}
+
 static void
 add_dns_rules (KsPolicyBuilder *b, int family)
 {
@@ -602,6 +638,7 @@ add_rules (KsPolicyBuilder *b, int family)
   add_transport_rules (b, family);
   add_bootstrap_rules (b, family);
   add_dhcp_rule (b, family);
+  add_management_rules (b, family);
   if (b->policy->dns == KS_DNS_TUNNEL)
     add_dns_rules (b, family);
   rule = lookup (b, family, KS_PRIORITY_TUNNEL, b->config->tunnel_table);
@@ -672,8 +709,8 @@ ks_policy_compute (const KsPolicyInput *input)
   sort_transports (policy->transports);
   add_policy_tunnels (&b);
 
+  ks_policy_add_routes (&b);
   for (guint i = 0; i < ks_policy_family_count (&b); i++)
     add_rules (&b, ks_policy_families[i]);
-  ks_policy_add_routes (&b);
   return policy;
 }

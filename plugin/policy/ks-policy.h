@@ -13,6 +13,19 @@
 #include "value/ks-profile.h"
 #include "value/ks-tunnel.h"
 
+/* An address of the host. */
+typedef struct {
+  KsPrefix prefix; /* the address, with the length of its subnet */
+  guint ifindex; /* the device that holds it */
+} KsAddress;
+
+/* An address whose replies to KsPolicy.management_prefixes may leave. */
+typedef struct {
+  KsPrefix address; /* a host */
+  guint ifindex; /* the device that holds it, and the only one the replies may leave by */
+  guint32 table; /* the device's routes to the prefixes */
+} KsManagement;
+
 /* Everything the policy depends on; nothing is owned. */
 typedef struct {
   const KsConfig *config;
@@ -25,6 +38,7 @@ typedef struct {
   const GArray *rules; /* KsRule: everybody's, to see what stands in front of ours */
   gboolean no_ipv6; /* the kernel has no IPv6 */
   const GArray *resolvers; /* KsPrefix: the DNS servers the uplinks were given */
+  const GArray *addresses; /* KsAddress: the host's; NULL when no reply of ManagementFrom= may leave */
   const GArray *resolver_uids; /* guint32: the users that a resolver of the system may run as, besides root */
   gboolean no_guard; /* the guard is not in the kernel, and cannot be put there */
 } KsPolicyInput;
@@ -45,6 +59,8 @@ typedef struct {
   GPtrArray *names; /* of char*, by ks_query_name(): what may be asked for by these; the guard sees to it */
   gboolean any_name; /* no guard sees to it: root may ask for any name, and who is behind this host */
   GPtrArray *tunnels; /* KsPolicyTunnel */
+  GArray *management; /* KsManagement: empty when nothing is exempted by ManagementFrom= */
+  GArray *management_prefixes; /* KsPrefix, both families; empty when the setting is, or may have no effect */
   KsLan lan;
   GArray *lan_prefixes; /* KsPrefix */
   KsDns dns;

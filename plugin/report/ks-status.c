@@ -188,6 +188,30 @@ format_warnings (const KsSituation *situation, GString *out)
     g_string_append_printf (out, "  %s\n", (const char *) situation->warnings->pdata[i]);
 }
 
+/* Who may open connections from outside the LAN; nothing when nobody is configured to. */
+static void
+format_management (const KsPolicy *policy, GString *out)
+{
+  if (policy->management_prefixes->len == 0)
+    return;
+  g_string_append (out, "Management:");
+  if (policy->management->len == 0)
+    g_string_append (out, " no uplink has an address and a route for");
+  else
+    g_string_append (out, " replies may leave to");
+  for (guint i = 0; i < policy->management_prefixes->len; i++) {
+    g_autofree char *prefix = ks_prefix_format (&g_array_index (policy->management_prefixes, KsPrefix, i));
+
+    g_string_append_printf (out, " %s", prefix);
+  }
+  for (guint i = 0; i < policy->management->len; i++) {
+    g_autofree char *address = ks_prefix_format_address (&g_array_index (policy->management, KsManagement, i).address);
+
+    g_string_append_printf (out, "%s %s", i ? "," : " from", address);
+  }
+  g_string_append_c (out, '\n');
+}
+
 char *
 ks_status_format (const KsStatus *self)
 {
@@ -211,6 +235,7 @@ ks_status_format (const KsStatus *self)
       g_string_append (out, "  none is known: the VPN cannot be brought up\n");
     format_names (policy, out);
     format_lan (policy, out);
+    format_management (policy, out);
     g_string_append_printf (out, "DNS: %s\n",
                             policy->dns == KS_DNS_TUNNEL ? "through the tunnel only" : "local resolvers allowed");
     format_guard (self->report, out);
@@ -295,16 +320,32 @@ json_guard (KsJson *json, const KsReport *report)
 }
 
 static void
-json_policy (KsJson *json, const KsPolicy *policy)
+json_prefixes (KsJson *json, const char *key, const GArray *prefixes)
 {
-  ks_json_string (json, "lan", ks_lan_format (policy->lan));
-  ks_json_open (json, "lan_prefixes", '[');
-  for (guint i = 0; i < policy->lan_prefixes->len; i++) {
-    g_autofree char *prefix = ks_prefix_format (&g_array_index (policy->lan_prefixes, KsPrefix, i));
+  ks_json_open (json, key, '[');
+  for (guint i = 0; i < prefixes->len; i++) {
+    g_autofree char *prefix = ks_prefix_format (&g_array_index (prefixes, KsPrefix, i));
 
     ks_json_string (json, NULL, prefix);
   }
   ks_json_close (json, ']');
+}
+
+static void
+json_policy (KsJson *json, const KsPolicy *policy)
+{
+  ks_json_string (json, "lan", ks_lan_format (policy->lan));
+  json_prefixes (json, "lan_prefixes", policy->lan_prefixes);
+  ks_json_open (json, "management", '{');
+  json_prefixes (json, "from", policy->management_prefixes);
+  ks_json_open (json, "addresses", '[');
+  for (guint i = 0; i < policy->management->len; i++) {
+    g_autofree char *address = ks_prefix_format_address (&g_array_index (policy->management, KsManagement, i).address);
+
+    ks_json_string (json, NULL, address);
+  }
+  ks_json_close (json, ']');
+  ks_json_close (json, '}');
   ks_json_string (json, "dns", ks_dns_format (policy->dns));
   json_transports (json, "transports", policy->transports);
   json_transports (json, "bootstrap", policy->bootstrap);

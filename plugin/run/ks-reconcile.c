@@ -44,6 +44,24 @@ apply_guard (KsReport *report, const KsPaths *paths, gboolean hold)
     g_ptr_array_add (report->done, g_strdup (is_wanted ? "install the guard" : "remove the guard"));
 }
 
+/*
+ * Arms the guard. One that cannot tell replies (a kernel without connection
+ * tracking) is better than none, and without it no rule of ManagementFrom= may
+ * be there: every program could use it.
+ */
+static void
+arm_guard (KsReport *report, const KsPaths *paths, const KsSnapshot *snapshot)
+{
+  apply_guard (report, paths, holds_guard (report));
+  if (!report->situation->no_guard || report->policy->management->len == 0)
+    return;
+  report->situation->no_management = TRUE;
+  report->situation->no_guard = FALSE;
+  g_clear_pointer (&report->policy, ks_policy_free);
+  report->policy = ks_situation_policy (report->situation, snapshot);
+  apply_guard (report, paths, holds_guard (report));
+}
+
 static gboolean
 take_proof (KsReport *report, const KsSnapshot *snapshot, KsGuardState guard)
 {
@@ -142,7 +160,7 @@ apply (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot *fir
   is_first = report->policy->armed && (report->policy->guard || holds_guard (report));
   /* one transaction that blocks at once: first when it comes, last when it goes, since some rules rely on it */
   if (is_first)
-    apply_guard (report, paths, holds_guard (report));
+    arm_guard (report, paths, snapshot);
   apply_routing (report, kernel, &snapshot);
   if (!is_first)
     apply_guard (report, paths, holds_guard (report));

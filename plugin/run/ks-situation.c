@@ -197,6 +197,7 @@ ks_situation_policy (const KsSituation *self, const KsSnapshot *snapshot)
     .remembered = prefixes,
     .main_routes = snapshot->routes,
     .rules = snapshot->rules,
+    .addresses = self->no_management ? NULL : snapshot->addresses,
     .no_ipv6 = snapshot->no_ipv6,
     .resolvers = self->network ? self->network->resolvers : NULL,
     .resolver_uids = resolver_uids,

@@ -289,6 +289,9 @@ read_numbers (GKeyFile *file)
   /* version 0.1.0 had no such table, and did not write it */
   if (g_key_file_has_key (file, NUMBERS_GROUP, "servers-table", NULL))
     numbers->servers_table = get_number (file, NUMBERS_GROUP, "servers-table", G_MAXUINT32);
+  /* an older version knew none, and used none */
+  if (g_key_file_has_key (file, NUMBERS_GROUP, "management-table", NULL))
+    numbers->management_table = get_number (file, NUMBERS_GROUP, "management-table", G_MAXUINT32);
   numbers->protocol = (guint8) get_number (file, NUMBERS_GROUP, "protocol", G_MAXUINT8);
   numbers->priority = get_number (file, NUMBERS_GROUP, "priority", 32766 - KS_PRIORITY_WINDOW);
   return ks_config_numbers_are_valid (numbers) ? g_steal_pointer (&numbers) : NULL;
@@ -337,6 +340,7 @@ write_numbers (GKeyFile *file, const KsConfig *numbers)
   set_number (file, NUMBERS_GROUP, "tunnel-table", numbers->tunnel_table);
   set_number (file, NUMBERS_GROUP, "uplink-table", numbers->uplink_table);
   set_number (file, NUMBERS_GROUP, "servers-table", numbers->servers_table);
+  set_number (file, NUMBERS_GROUP, "management-table", numbers->management_table);
   set_number (file, NUMBERS_GROUP, "protocol", numbers->protocol);
   set_number (file, NUMBERS_GROUP, "priority", numbers->priority);
 }

@@ -56,6 +56,7 @@ ks_state_set_numbers (KsState *self, const KsConfig *config)
   self->numbers->tunnel_table = config->tunnel_table;
   self->numbers->uplink_table = config->uplink_table;
   self->numbers->servers_table = config->servers_table;
+  self->numbers->management_table = config->management_table;
   self->numbers->protocol = config->protocol;
   self->numbers->priority = config->priority;
 }

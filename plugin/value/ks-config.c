@@ -19,6 +19,7 @@ ks_config_new (void)
   self->tunnel_table = 84;
   self->uplink_table = 85;
   self->servers_table = 86;
+  self->management_table = 8300;
   self->protocol = 83;
   self->priority = 8300;
   self->tunnel_metric = 100;
@@ -35,6 +36,7 @@ ks_config_new (void)
   }
   self->dns = KS_DNS_TUNNEL;
   self->guard = TRUE;
+  self->management_prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   return self;
 }
 
@@ -44,6 +46,7 @@ ks_config_free (KsConfig *self)
   g_strfreev (self->zones);
   g_strfreev (self->session_zones);
   g_array_unref (self->lan_prefixes);
+  g_array_unref (self->management_prefixes);
   g_free (self);
 }
 
@@ -53,26 +56,43 @@ is_own_table (guint32 table)
   return table != 0 && (table < 253 || table > 255);
 }
 
+/* Whether @table is none of the tables of ManagementFrom=. */
+static gboolean
+is_apart (const KsConfig *self, guint32 table)
+{
+  return table < self->management_table || table - self->management_table >= KS_MANAGEMENT_TABLES;
+}
+
+gboolean
+ks_config_tables_differ (const KsConfig *self)
+{
+  const guint32 tables[] = { self->table, self->tunnel_table, self->uplink_table, self->servers_table };
+
+  for (guint i = 0; i < G_N_ELEMENTS (tables); i++)
+    for (guint j = 0; j < i; j++)
+      if (tables[i] == tables[j])
+        return FALSE;
+  return TRUE;
+}
+
 gboolean
 ks_config_numbers_are_valid (const KsConfig *self)
 {
   const guint32 tables[] = { self->table, self->tunnel_table, self->uplink_table, self->servers_table };
 
-  for (guint i = 0; i < G_N_ELEMENTS (tables); i++) {
-    if (!is_own_table (tables[i]))
+  for (guint i = 0; i < G_N_ELEMENTS (tables); i++)
+    if (!is_own_table (tables[i]) || !is_apart (self, tables[i]))
       return FALSE;
-    for (guint j = 0; j < i; j++)
-      if (tables[i] == tables[j])
-        return FALSE;
-  }
-  return self->protocol > RTPROT_STATIC && self->priority > 0;
+  return ks_config_tables_differ (self) && self->management_table >= KS_MANAGEMENT_TABLE_MIN
+         && self->management_table <= KS_MANAGEMENT_TABLE_MAX && self->protocol > RTPROT_STATIC && self->priority > 0;
 }
 
 gboolean
 ks_config_has_same_numbers (const KsConfig *a, const KsConfig *b)
 {
   return a->table == b->table && a->tunnel_table == b->tunnel_table && a->uplink_table == b->uplink_table
-         && a->servers_table == b->servers_table && a->protocol == b->protocol && a->priority == b->priority;
+         && a->servers_table == b->servers_table && a->management_table == b->management_table
+         && a->protocol == b->protocol && a->priority == b->priority;
 }
 
 static const char *const lan_words[] = { "private", "routes", "off" };

@@ -22,8 +22,9 @@ typedef struct {
   guint32 tunnel_table; /* the tunnel's own subnets */
   guint32 uplink_table; /* main without the tunnels */
   guint32 servers_table; /* the same for the servers' addresses alone */
+  guint32 management_table; /* first of KS_MANAGEMENT_TABLES: one uplink's routes each, for ManagementFrom= */
   guint8 protocol; /* of our rules and routes */
-  guint32 priority; /* first of KS_PRIORITY_WINDOW rule priorities; these six say what is ours in the kernel */
+  guint32 priority; /* first of KS_PRIORITY_WINDOW rule priorities; these seven say what is ours in the kernel */
   guint32 tunnel_metric;
   guint32 blackhole_metric;
   char **zones; /* connection.zone values that arm in mode strict */
@@ -32,18 +33,26 @@ typedef struct {
   GArray *lan_prefixes; /* of KsPrefix, both families */
   KsDns dns;
   gboolean guard;
+  GArray *management_prefixes; /* of KsPrefix, both families: who may open connections from outside the LAN */
   gboolean is_unreadable; /* the file is there and could not be read: these are the defaults */
 } KsConfig;
 
 /* Rule priorities @priority .. @priority + KS_PRIORITY_WINDOW - 1 are ours. */
 #define KS_PRIORITY_WINDOW 100
+/* The uplinks that ManagementFrom= serves at once. */
+#define KS_MANAGEMENT_TABLES 4
+/* The first of their tables: all of them behind the system's, and numbers that a table can have. */
+#define KS_MANAGEMENT_TABLE_MIN 256
+#define KS_MANAGEMENT_TABLE_MAX (G_MAXUINT32 - KS_MANAGEMENT_TABLES)
 
 KsConfig *ks_config_new (void);
 void ks_config_free (KsConfig *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsConfig, ks_config_free)
 
-/* Whether the numbers of @self may be ours: no table and no protocol of the system's, four different tables. */
+/* Whether the numbers of @self may be ours: no table and no protocol of the system's, different tables. */
 gboolean ks_config_numbers_are_valid (const KsConfig *self);
+/* Whether Table, TunnelTable, UplinkTable and ServersTable are four. */
+gboolean ks_config_tables_differ (const KsConfig *self);
 /* Whether both take the same objects of the kernel for ours. */
 gboolean ks_config_has_same_numbers (const KsConfig *a, const KsConfig *b);
 

@@ -697,6 +697,18 @@ let_lan_be_private_and_dns_be_tunnel (void)
   write_config ("");
 }
 
+static void
+let_management_in (void)
+{
+  write_config ("ManagementFrom=198.51.100.0/24;2001:db8:1::/48\n");
+}
+
+static void
+let_nobody_in (void)
+{
+  write_config ("");
+}
+
 static const Transition arming = {
   { "arming", arm_first, "sync" },
   { "disarming", arm_neither, "sync" },
@@ -724,6 +736,12 @@ static const Transition tunnel = {
 static const Transition lan = {
   { "Lan=off and Dns=lan", let_lan_be_off_and_dns_be_lan, "sync" },
   { "Lan=private and Dns=tunnel", let_lan_be_private_and_dns_be_tunnel, "sync" },
+  TRUE,
+  TRUE,
+};
+static const Transition management = {
+  { "ManagementFrom=", let_management_in, "sync" },
+  { "without ManagementFrom=", let_nobody_in, "sync" },
   TRUE,
   TRUE,
 };
@@ -773,11 +791,26 @@ does_transport_pass (void)
   return FALSE;
 }
 
+/* Only the guard can tell a reply: without it, no rule of ManagementFrom= may be there. */
+static void
+assert_management (const Way *way, const char *fault)
+{
+  g_autofree char *state = has_nft && !has_guard () ? kernel_state () : NULL;
+
+  if (state && strstr (state, "priority 8308 ")) {
+    stop_flood ();
+    print_message ("%s\n", state);
+    fail_msg ("%s, %s: a rule of ManagementFrom= without the guard", way->name, fault);
+  }
+}
+
 /* What came out during a run with @fault, and whether a transport would come out now. */
 static void
 assert_wire (const Transition *t, const Way *way, const char *fault)
 {
   Seen seen = read_wire ();
+
+  assert_management (way, fault);
 
   if (t->stays_armed && seen.leaks > 0) {
     g_autofree char *state = kernel_state ();
@@ -970,6 +1003,24 @@ every_fault_while_armed_with_the_guard (void **state G_GNUC_UNUSED)
   try_every_fault_while_armed ();
 }
 
+static void
+every_fault_with_management_from_outside (void **state G_GNUC_UNUSED)
+{
+  g_autofree char *armed = NULL;
+
+  START_OR_SKIP (TRUE);
+  if (!has_nft)
+    skip ();
+  let_management_in ();
+  try_every_fault (&arming);
+  let_nobody_in ();
+  go (&arming.there);
+  try_every_fault (&management);
+  go (&management.there);
+  armed = kernel_state ();
+  assert_non_null (strstr (armed, "priority 8308 from 192.168.50.2 to 198.51.100.0/24 lookup 8300"));
+}
+
 /* --- broken files --- */
 
 /* Runs `sync`, which has to fail and to name each of @words, and to leave the host armed. */
@@ -1110,6 +1161,7 @@ main (void)
     cmocka_unit_test_teardown (every_fault_while_arming_and_disarming, teardown),
     cmocka_unit_test_teardown (every_fault_while_armed_by_the_rules_alone, teardown),
     cmocka_unit_test_teardown (every_fault_while_armed_with_the_guard, teardown),
+    cmocka_unit_test_teardown (every_fault_with_management_from_outside, teardown),
     cmocka_unit_test_teardown (broken_files_are_named_and_open_nothing, teardown),
     cmocka_unit_test_teardown (broken_files_are_named_and_open_nothing_without_the_guard, teardown),
     cmocka_unit_test_teardown (read_only_disks_are_named_and_do_not_keep_from_arming, teardown),

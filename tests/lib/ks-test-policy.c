@@ -25,6 +25,8 @@ ks_test_policy_new (const char *lan_prefixes)
   self->transports = g_array_new (FALSE, FALSE, sizeof (KsTransport));
   self->bootstrap = g_array_new (FALSE, FALSE, sizeof (KsTransport));
   self->names = g_ptr_array_new_with_free_func (g_free);
+  self->management = g_array_new (FALSE, FALSE, sizeof (KsManagement));
+  self->management_prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   self->lan_prefixes = ks_test_prefixes (lan_prefixes);
   self->tunnels = g_ptr_array_new_with_free_func (policy_tunnel_free);
   return self;

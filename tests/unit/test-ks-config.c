@@ -144,6 +144,15 @@ config_names_file_key_and_value_and_keeps_the_safe_one (void **state G_GNUC_UNUS
       "conf: Table, TunnelTable, UplinkTable, ServersTable: '84, 84, 85, 86' is not four different tables\n" },
     { "UplinkTable=83",
       "conf: Table, TunnelTable, UplinkTable, ServersTable: '83, 84, 83, 86' is not four different tables\n" },
+    { "TunnelTable=8301",
+      "conf: ManagementTable: '8300' is not the first of four tables that are none of the others\n" },
+    { "ManagementTable=80", "conf: ManagementTable: '80' is not a number from 256 to 4294967291\n" },
+    { "ManagementTable=4294967295", "conf: ManagementTable: '4294967295' is not a number from 256 to 4294967291\n" },
+    { "ManagementFrom=0.0.0.0/0",
+      "conf: ManagementFrom: '0.0.0.0/0' is not a prefix such as 192.168.0.0/16 or fc00::/7\n" },
+    { "ManagementFrom=::/0", "conf: ManagementFrom: '::/0' is not a prefix such as 192.168.0.0/16 or fc00::/7\n" },
+    { "ManagementFrom=office.example",
+      "conf: ManagementFrom: 'office.example' is not a prefix such as 192.168.0.0/16 or fc00::/7\n" },
     { "Protocol=4", "conf: Protocol: '4' is not a number from 5 to 255\n" },
     { "Protocol=256", "conf: Protocol: '256' is not a number from 5 to 255\n" },
     { "Priority=0", "conf: Priority: '0' is not a number from 1 to 32666\n" },
@@ -189,6 +198,31 @@ config_with_a_malformed_lan_lets_nothing_into_it (void **state G_GNUC_UNUSED)
     assert_string_equal (errors, cases[i][1]);
     assert_int_equal (config->lan, KS_LAN_OFF);
   }
+}
+
+static void
+config_reads_whom_management_may_come_from (void **state G_GNUC_UNUSED)
+{
+  g_autofree char *errors = NULL;
+  g_autoptr (KsConfig) config =
+    read_text ("[main]\nManagementFrom=198.51.100.7; 2001:db8:9::1/64,198.51.100.7\n", &errors);
+  g_autofree char *from = ks_test_format_prefixes (config->management_prefixes);
+
+  assert_string_equal (errors, "");
+  assert_string_equal (from, "198.51.100.7 2001:db8:9::/64");
+}
+
+static void
+config_refuses_management_without_the_guard (void **state G_GNUC_UNUSED)
+{
+  g_autofree char *errors = NULL;
+  g_autoptr (KsConfig) config = read_text ("[main]\nManagementFrom=198.51.100.7\nGuard=off\n", &errors);
+
+  assert_string_equal (errors,
+                       "conf: ManagementFrom has no effect with Guard=off: only the guard can tell a reply from "
+                       "other traffic\n");
+  assert_int_equal (config->management_prefixes->len, 0);
+  assert_false (config->guard);
 }
 
 static void
@@ -274,6 +308,8 @@ main (void)
     cmocka_unit_test (config_lists_may_be_empty),
     cmocka_unit_test (config_names_file_key_and_value_and_keeps_the_safe_one),
     cmocka_unit_test (config_with_a_malformed_lan_lets_nothing_into_it),
+    cmocka_unit_test (config_reads_whom_management_may_come_from),
+    cmocka_unit_test (config_refuses_management_without_the_guard),
     cmocka_unit_test (config_leaves_out_lan_prefixes_that_are_none_or_everything),
     cmocka_unit_test (config_reports_sections_it_does_not_know),
     cmocka_unit_test (config_that_is_no_key_file_is_unreadable_and_the_defaults),

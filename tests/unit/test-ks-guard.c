@@ -427,6 +427,32 @@ guard_lets_l2tp_with_ipsec_out_only_encrypted (void **state G_GNUC_UNUSED)
 }
 
 static void
+guard_lets_out_replies_to_management_by_their_own_device (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *without = ks_guard_format (policy, NULL);
+  g_autofree char *text = NULL;
+  KsManagement entries[] = { { .address = ks_test_prefix ("192.0.2.5"), .ifindex = 2, .table = 8300 },
+                             { .address = ks_test_prefix ("2001:db8:1::5"), .ifindex = 3, .table = 8301 } };
+
+  /* without the setting nothing has connection tracking started */
+  assert_no_text (without, "ct ");
+  assert_no_text (without, "management");
+  g_array_append_vals (policy->management, entries, 2);
+  g_array_unref (policy->management_prefixes);
+  policy->management_prefixes = ks_test_prefixes ("198.51.100.0/24 198.51.100.7 2001:db8:9::/64");
+  text = ks_guard_format (policy, NULL);
+  assert_line (text, "elements = { 198.51.100.0/24 }");
+  assert_line (text, "elements = { 2001:db8:9::/64 }");
+  assert_line (text, "oif 2 ip saddr 192.0.2.5 ct state established ct direction reply ct original ip saddr "
+                     "@management4 accept");
+  assert_line (text, "oif 3 ip6 saddr 2001:db8:1::5 ct state established ct direction reply ct original ip6 saddr "
+                     "@management6 accept");
+  /* what another host sends through this one is no reply of its own */
+  assert_no_text (strstr (text, "chain forward"), "management");
+}
+
+static void
 guard_forwards_no_transport (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsPolicy) policy = new_policy ();
@@ -482,6 +508,7 @@ main (void)
     cmocka_unit_test (guard_prefers_a_mark_to_a_port_that_anybody_can_bind),
     cmocka_unit_test (guard_lets_ipsec_through_before_and_after_it_encapsulates),
     cmocka_unit_test (guard_lets_l2tp_with_ipsec_out_only_encrypted),
+    cmocka_unit_test (guard_lets_out_replies_to_management_by_their_own_device),
     cmocka_unit_test (guard_forwards_no_transport),
     cmocka_unit_test (guard_drops_what_arrives_elsewhere_for_a_tunnels_address),
   };

@@ -21,6 +21,7 @@ typedef struct {
   GArray *main_routes;
   GArray *resolvers;
   GArray *resolver_uids;
+  GArray *addresses;
 } Scene;
 
 static Scene *
@@ -36,6 +37,7 @@ scene_new (void)
   self->main_routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
   self->resolvers = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   self->resolver_uids = g_array_new (FALSE, FALSE, sizeof (guint32));
+  self->addresses = g_array_new (FALSE, FALSE, sizeof (KsAddress));
   self->input = (KsPolicyInput){
     .config = self->config,
     .armed = self->armed,
@@ -45,6 +47,7 @@ scene_new (void)
     .main_routes = self->main_routes,
     .resolvers = self->resolvers,
     .resolver_uids = self->resolver_uids,
+    .addresses = self->addresses,
   };
   return self;
 }
@@ -60,6 +63,7 @@ scene_free (Scene *self)
   g_array_unref (self->main_routes);
   g_array_unref (self->resolvers);
   g_array_unref (self->resolver_uids);
+  g_array_unref (self->addresses);
   g_free (self);
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Scene, scene_free)
@@ -981,6 +985,133 @@ policy_table_85_leaves_out_routes_whose_next_hops_are_dead (void **state G_GNUC_
   assert_routes (scene, AF_INET, 85, "unreachable default table 85 protocol 83 metric 4294967295\n");
 }
 
+/* --- management from outside --- */
+
+static void
+add_address (Scene *self, const char *address, guint ifindex)
+{
+  KsAddress entry = { .prefix = ks_test_prefix (address), .ifindex = ifindex };
+
+  g_array_append_val (self->addresses, entry);
+}
+
+/* A server with two uplinks, of which eth0 (2) is preferred, and one VPN. */
+static void
+add_server (Scene *self, const char *management)
+{
+  add_wireguard (self);
+  add_main (self, "0.0.0.0/0", "192.0.2.1", 2);
+  add_main (self, "192.0.2.0/24", "", 2);
+  add_main (self, "0.0.0.0/0", "203.0.113.1", 3)->metric = 600;
+  add_main (self, "203.0.113.0/24", "", 3);
+  add_main (self, "::/0", "fe80::1", 2);
+  add_address (self, "127.0.0.1/8", 1);
+  add_address (self, "192.0.2.5/24", 2);
+  add_address (self, "2001:db8:1::5/64", 2);
+  add_address (self, "fe80::5/64", 2);
+  add_address (self, "203.0.113.77/24", 3);
+  g_array_unref (self->config->management_prefixes);
+  self->config->management_prefixes = ks_test_prefixes (management);
+}
+
+static void
+policy_sends_replies_to_management_by_the_device_of_their_address (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_server (scene, "198.51.100.7 198.51.100.128/25 2001:db8:9::/64");
+  assert_rules_between (scene, AF_INET, 8308, 8309,
+                        "priority 8308 from 192.0.2.5 to 198.51.100.7 lookup 8300 protocol 83\n"
+                        "priority 8308 from 192.0.2.5 to 198.51.100.128/25 lookup 8300 protocol 83\n"
+                        "priority 8308 from 203.0.113.77 to 198.51.100.7 lookup 8301 protocol 83\n"
+                        "priority 8308 from 203.0.113.77 to 198.51.100.128/25 lookup 8301 protocol 83\n");
+  assert_rules_between (scene, AF_INET6, 8308, 8309,
+                        "priority 8308 from 2001:db8:1::5 to 2001:db8:9::/64 lookup 8300 protocol 83\n");
+  assert_routes (scene, AF_INET, 8300,
+                 "default via 192.0.2.1 dev if2 onlink table 8300 protocol 83 metric 100\n"
+                 "unreachable default table 8300 protocol 83 metric 4294967295\n");
+  assert_routes (scene, AF_INET, 8301,
+                 "default via 203.0.113.1 dev if3 onlink table 8301 protocol 83 metric 600\n"
+                 "unreachable default table 8301 protocol 83 metric 4294967295\n");
+  assert_routes (scene, AF_INET6, 8300,
+                 "default via fe80::1 dev if2 onlink table 8300 protocol 83 metric 100\n"
+                 "unreachable default table 8300 protocol 83 metric 4294967295\n");
+}
+
+static void
+policy_keeps_of_several_next_hops_the_one_by_the_device (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsRoute *route;
+
+  add_server (scene, "198.51.100.7");
+  g_array_set_size (scene->main_routes, 0);
+  route = add_main (scene, "198.51.100.0/24", "192.0.2.1", 2);
+  route->n_nexthops = 2;
+  route->nexthops[1].ifindex = 3;
+  route->nexthops[1].gateway = ks_test_prefix ("203.0.113.1");
+  assert_routes (scene, AF_INET, 8301,
+                 "unreachable default table 8301 protocol 83 metric 4294967295\n"
+                 "198.51.100.0/24 via 203.0.113.1 dev if3 onlink table 8301 protocol 83 metric 100\n");
+}
+
+static void
+policy_lets_no_reply_out_without_the_guard_or_the_setting (void **state G_GNUC_UNUSED)
+{
+  for (int i = 0; i < 4; i++) {
+    g_autoptr (Scene) scene = scene_new ();
+    g_autoptr (KsPolicy) policy = NULL;
+
+    add_server (scene, i == 0 ? "" : "198.51.100.7 2001:db8:9::/64");
+    scene->config->guard = i != 1;
+    if (i == 2)
+      scene->input.addresses = NULL; /* the guard could not be installed */
+    policy = ks_policy_compute (&scene->input);
+    assert_int_equal (policy->management->len, i == 3 ? 3 : 0);
+    assert_rules_between (scene, AF_INET6, 8308, 8309,
+                          i == 3 ? "priority 8308 from 2001:db8:1::5 to 2001:db8:9::/64 lookup 8300 protocol 83\n"
+                                 : "");
+    if (i != 3)
+      assert_routes (scene, AF_INET, 8300, "");
+  }
+}
+
+static void
+policy_does_not_take_a_tunnel_for_an_uplink_of_management (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_server (scene, "198.51.100.7");
+  add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24");
+  add_address (scene, "10.8.0.2/24", 7);
+  add_main (scene, "0.0.0.0/0", "10.8.0.1", 7)->metric = 50;
+  add_address (scene, "192.168.9.9/24", 4); /* a device without a route to the prefix */
+  add_main (scene, "192.168.9.0/24", "", 4);
+  assert_rules_between (scene, AF_INET, 8308, 8309,
+                        "priority 8308 from 192.0.2.5 to 198.51.100.7 lookup 8300 protocol 83\n"
+                        "priority 8308 from 203.0.113.77 to 198.51.100.7 lookup 8301 protocol 83\n");
+  assert_routes (scene, AF_INET, 8302, "");
+}
+
+static void
+policy_serves_as_many_uplinks_as_it_has_tables (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (KsPolicy) policy = NULL;
+
+  add_server (scene, "198.51.100.7");
+  for (guint i = 0; i < 10; i++) {
+    g_autofree char *address = g_strdup_printf ("192.0.2.%u", 100 + i);
+
+    add_main (scene, "0.0.0.0/0", "192.0.2.1", 20 + i);
+    add_address (scene, address, 20 + i);
+  }
+  policy = ks_policy_compute (&scene->input);
+  assert_int_equal (policy->management->len, KS_MANAGEMENT_TABLES);
+  for (guint i = 0; i < policy->routes->len; i++)
+    assert_true (ks_owner_has_route (scene->config, &g_array_index (policy->routes, KsRoute, i)));
+}
+
 /* --- several VPNs, numbers, bytes --- */
 
 static void
@@ -1241,6 +1372,11 @@ main (void)
     cmocka_unit_test (policy_table_85_is_main_without_tunnels),
     cmocka_unit_test (policy_table_85_has_no_link_local_or_multicast_of_ipv6),
     cmocka_unit_test (policy_table_85_leaves_out_routes_whose_next_hops_are_dead),
+    cmocka_unit_test (policy_sends_replies_to_management_by_the_device_of_their_address),
+    cmocka_unit_test (policy_keeps_of_several_next_hops_the_one_by_the_device),
+    cmocka_unit_test (policy_lets_no_reply_out_without_the_guard_or_the_setting),
+    cmocka_unit_test (policy_does_not_take_a_tunnel_for_an_uplink_of_management),
+    cmocka_unit_test (policy_serves_as_many_uplinks_as_it_has_tables),
     cmocka_unit_test (policy_orders_several_tunnels_as_networkmanager_prefers_them),
     cmocka_unit_test (policy_never_puts_a_tunnel_behind_the_blackhole),
     cmocka_unit_test (policy_uses_the_configured_numbers_and_owns_by_them),

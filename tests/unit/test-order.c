@@ -51,6 +51,7 @@ typedef struct {
   guint32 uid;
   guint32 mark;
   guint oif; /* bound to this device; 0 for none */
+  KsPrefix src; /* what it is bound to, or answers from; unset: routing chooses */
   gboolean stays; /* old state and new policy send it by an uplink, as a transport or to the LAN */
 } Packet;
 
@@ -203,10 +204,23 @@ is_in_range (const KsPortRange *range, guint16 port)
   return range->first == 0 || (port >= range->first && port <= range->last);
 }
 
+/* A source that is not chosen yet is 0.0.0.0 to IPv4's rules, and none of any to IPv6's. */
+static gboolean
+is_from (const KsPrefix *from, const Packet *packet)
+{
+  KsPrefix none = KS_PREFIX_UNSET;
+
+  if (!ks_prefix_is_set (from))
+    return TRUE;
+  if (packet->family == AF_INET)
+    none = ks_test_prefix ("0.0.0.0");
+  return ks_prefix_contains (from, ks_prefix_is_set (&packet->src) ? &packet->src : &none);
+}
+
 static gboolean
 matches (const KsRule *rule, const Packet *packet)
 {
-  return rule->family == packet->family
+  return rule->family == packet->family && is_from (&rule->from, packet)
          && (!ks_prefix_is_set (&rule->to) || ks_prefix_contains (&rule->to, &packet->dst))
          && (!rule->ip_protocol || rule->ip_protocol == packet->ip_protocol)
          && is_in_range (&rule->sport, packet->sport) && is_in_range (&rule->dport, packet->dport)
@@ -294,6 +308,7 @@ typedef struct {
   GArray *resolvers;
   GArray *resolver_uids;
   gboolean no_guard;
+  GArray *addresses; /* KsAddress */
   KsDiffFlags flags;
 } Situation;
 
@@ -395,6 +410,29 @@ random_tunnel (GRand *random, guint which)
   return tunnel;
 }
 
+/* Of the uplinks, and what ManagementFrom= may name. */
+static const struct {
+  const char *address;
+  guint ifindex;
+} addresses[] = { { "192.168.1.2/24", UPLINK }, { "192.0.2.5", UPLINK },    { "2001:db8:1::5/64", UPLINK },
+                  { "10.8.99.7/24", WIRELESS }, { "192.0.2.77", WIRELESS }, { "fe80::5/64", UPLINK },
+                  { "172.17.0.1/16", BRIDGE } };
+static const char *const management_prefixes[] = { "198.51.100.0/24", "2001:db8:ffff::/48", "203.0.113.0/24" };
+
+static void
+add_management (Situation *self, GRand *random)
+{
+  self->addresses = g_array_new (FALSE, FALSE, sizeof (KsAddress));
+  for (guint i = 0; i < G_N_ELEMENTS (addresses); i++) {
+    KsAddress address = { .prefix = ks_test_prefix (addresses[i].address), .ifindex = addresses[i].ifindex };
+
+    if (chance (random, 80))
+      g_array_append_val (self->addresses, address);
+  }
+  if (chance (random, 60))
+    add_chosen (random, self->config->management_prefixes, management_prefixes, G_N_ELEMENTS (management_prefixes), 60);
+}
+
 static Situation *
 situation_new (GRand *random)
 {
@@ -423,6 +461,7 @@ situation_new (GRand *random)
     add_chosen (random, answers, known, G_N_ELEMENTS (known), 60);
   }
   g_hash_table_insert (self->resolved, (gpointer) "vpn.example", answers);
+  add_management (self, random);
 
   self->no_guard = chance (random, 20);
   if (chance (random, 25))
@@ -457,6 +496,7 @@ situation_free (Situation *self)
   g_hash_table_unref (self->remembered);
   g_array_unref (self->resolvers);
   g_array_unref (self->resolver_uids);
+  g_array_unref (self->addresses);
   g_free (self);
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Situation, situation_free)
@@ -476,6 +516,7 @@ policy_of (const Situation *self, const State *state)
     .resolvers = self->resolvers,
     .resolver_uids = self->resolver_uids,
     .no_guard = self->no_guard,
+    .addresses = self->addresses,
   };
 
   return ks_policy_compute (&input);
@@ -625,6 +666,23 @@ add_packet (GArray *packets, const char *dst, const Flow *flow, guint oif)
   g_array_append_val (packets, packet);
 }
 
+/* Replies, and what a program sends that has bound an address of an uplink. */
+static void
+add_bound_packets (GArray *packets, GRand *random)
+{
+  static const char *const to[] = { "198.51.100.1", "203.0.113.200", "9.9.9.9", "2001:db8:ffff::1", "2001:db8:5::30" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (to); i++)
+    for (guint j = 0; j < G_N_ELEMENTS (addresses); j++) {
+      KsPrefix src = ks_test_prefix (addresses[j].address);
+
+      if ((src.family == AF_INET6) != (strchr (to[i], ':') != NULL))
+        continue;
+      add_packet (packets, to[i], &flows[g_rand_int_range (random, 0, G_N_ELEMENTS (flows))], 0);
+      g_array_index (packets, Packet, packets->len - 1).src = ks_prefix_host (&src);
+    }
+}
+
 /* Every transport, and a choice of others. IPv4 packets bound to a device get past every lookup: the guard's. */
 static GArray *
 random_packets (GRand *random)
@@ -639,6 +697,7 @@ random_packets (GRand *random)
     if (strchr (destinations[i], ':'))
       add_packet (packets, destinations[i], &flows[g_rand_int_range (random, 0, G_N_ELEMENTS (flows))], UPLINK);
   }
+  add_bound_packets (packets, random);
   return packets;
 }
 
@@ -700,7 +759,7 @@ standing_of (const KsConfig *config, const State *state, const Packet *packet)
         return EXEMPT;
       continue;
     }
-    if (rule->table == config->uplink_table)
+    if (rule->table == config->uplink_table || ks_owner_is_management_table (config, rule->table))
       return rule->priority < config->priority + KS_PRIORITY_DNS ? EXEMPT : MULTICAST;
     if (rule->table == config->table)
       return ORDINARY;
@@ -842,9 +901,11 @@ static char *
 describe (const Packet *packet)
 {
   g_autofree char *dst = ks_prefix_format (&packet->dst);
+  g_autofree char *src = ks_prefix_is_set (&packet->src) ? ks_prefix_format (&packet->src) : g_strdup ("any");
 
-  return g_strdup_printf ("packet to %s protocol %u ports %u, %u uid %u mark 0x%x%s", dst, packet->ip_protocol,
-                          packet->sport, packet->dport, packet->uid, packet->mark, packet->oif ? " bound to eth0" : "");
+  return g_strdup_printf ("packet from %s to %s protocol %u ports %u, %u uid %u mark 0x%x%s", src, dst,
+                          packet->ip_protocol, packet->sport, packet->dport, packet->uid, packet->mark,
+                          packet->oif ? " bound to eth0" : "");
 }
 
 /* What is wrong with @state, or NULL (transfer full). */
