@@ -80,17 +80,17 @@ on_error (struct sockaddr_nl *peer G_GNUC_UNUSED, struct nlmsgerr *answer, void 
   return NL_STOP;
 }
 
-KsNlSocket *
-ks_netlink_open (GError **error)
+static KsNlSocket *
+open_socket (int protocol, const char *name, GError **error)
 {
   g_autoptr (KsNlSocket) socket = nl_socket_alloc ();
   struct timeval timeout = { .tv_sec = TIMEOUT_SECONDS };
   int one = 1;
   int result;
 
-  result = socket ? nl_connect (socket, NETLINK_ROUTE) : -NLE_NOMEM;
+  result = socket ? nl_connect (socket, protocol) : -NLE_NOMEM;
   if (result < 0) {
-    g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "cannot open a routing netlink socket: %s", nl_geterror (result));
+    g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "cannot open a %s netlink socket: %s", name, nl_geterror (result));
     return NULL;
   }
   /* Without these it still works: slower, and a hang is then a hang. */
@@ -99,6 +99,18 @@ ks_netlink_open (GError **error)
   setsockopt (nl_socket_get_fd (socket), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
   setsockopt (nl_socket_get_fd (socket), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &one, sizeof one);
   return g_steal_pointer (&socket);
+}
+
+KsNlSocket *
+ks_netlink_open (GError **error)
+{
+  return open_socket (NETLINK_ROUTE, "routing", error);
+}
+
+KsNlSocket *
+ks_netlink_open_diag (GError **error)
+{
+  return open_socket (NETLINK_SOCK_DIAG, "sock_diag", error);
 }
 
 /* Receives until the exchange is over. */

@@ -19,6 +19,8 @@ typedef gboolean (*KsNetlinkFunc) (struct nlmsghdr *header, gpointer user_data);
 
 /* Opens a socket with strict checking of dump requests. KS_ERROR_KERNEL. */
 KsNlSocket *ks_netlink_open (GError **error);
+/* Opens a socket for questions about sockets (NETLINK_SOCK_DIAG). KS_ERROR_KERNEL. */
+KsNlSocket *ks_netlink_open_diag (GError **error);
 /* Sends @message and waits for its acknowledgement. Returns 0, or the errno value the kernel answered. */
 int ks_netlink_request (KsNlSocket *socket, KsNlMessage *message);
 /* Sends @message and calls @func for its one answer. Returns 0, or the errno value the kernel answered. */

@@ -84,11 +84,10 @@ are_news (const GPtrArray *warnings, const KsPaths *paths)
   return TRUE;
 }
 
+/* To the journal when they are @news, and to a person who watches. */
 static void
-log_warnings (const GPtrArray *warnings, const KsPaths *paths, gboolean show)
+send_warnings (const GPtrArray *warnings, gboolean news, gboolean show)
 {
-  gboolean news = are_news (warnings, paths);
-
   for (guint i = 0; i < warnings->len; i++) {
     const char *text = warnings->pdata[i];
     gboolean is_logged = news && send_to_journal (G_LOG_LEVEL_WARNING, KS_MESSAGE_WARNING, text, "", "");
@@ -108,7 +107,8 @@ ks_log_report (const KsReport *report, const KsPaths *paths, const char *what, g
   for (guint i = 0; i < report->errors->len; i++)
     ks_log_error (report->errors->pdata[i]);
   if (report->situation)
-    log_warnings (report->situation->warnings, paths, show);
+    send_warnings (report->situation->warnings, are_news (report->situation->warnings, paths), show);
+  send_warnings (report->cut_off, TRUE, show);
   if (report->changes == 0)
     return;
   text = g_strdup_printf ("%s: %s, %s change%s", what, is_armed ? "armed" : "not armed", changes,

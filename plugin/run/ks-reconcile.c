@@ -6,6 +6,8 @@
 #include "base/ks-error.h"
 #include "base/ks-lock.h"
 #include "input/ks-resolve.h"
+#include "kernel/ks-connections.h"
+#include "run/ks-cut-off.h"
 #include "state/ks-marker.h"
 
 /* A device may vanish, or main change, between the dump and a step: then look again. */
@@ -281,6 +283,19 @@ update_names_marker (const KsSituation *situation, const KsPaths *paths)
     ks_marker_remove (paths, KS_MARKER_NAMES, NULL);
 }
 
+/* Of a run that has armed the host, after it blocks: a list of connections may be long. Without one nobody is warned.
+ */
+static void
+warn_cut_off (KsReport *report, const GArray *addresses)
+{
+  g_autoptr (GArray) connections = ks_connections_read (NULL);
+
+  if (!connections)
+    return;
+  g_ptr_array_unref (report->cut_off);
+  report->cut_off = ks_cut_off_compute (report->policy, addresses, connections);
+}
+
 /* @answers, nullable, is what the servers' names were resolved to meanwhile. */
 static void
 reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags,
@@ -288,7 +303,9 @@ reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, 
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (KsKernel) kernel = NULL;
+  g_autoptr (GArray) addresses = NULL;
   KsSnapshot *snapshot;
+  gboolean is_new;
 
   report->situation = ks_situation_read (paths, event,
                                          (flags & KS_RECONCILE_BOOT ? KS_READ_NO_NETWORK : 0)
@@ -304,7 +321,11 @@ reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, 
     return;
   }
   ks_situation_find_tunnels (report->situation, kernel, snapshot, event);
+  is_new = !has_own_rule (report->situation, snapshot);
+  addresses = g_array_ref (snapshot->addresses);
   apply (report, paths, kernel, snapshot);
+  if (is_new && report->policy->armed)
+    warn_cut_off (report, addresses);
   remove_former (report, kernel);
   if (report->errors->len == 0 || !report->policy->armed || !report->situation->state->numbers)
     ks_state_set_numbers (report->situation->state, report->situation->config);

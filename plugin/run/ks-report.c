@@ -8,6 +8,7 @@ ks_report_new (void)
 
   self->errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
   self->done = g_ptr_array_new_with_free_func (g_free);
+  self->cut_off = g_ptr_array_new_with_free_func (g_free);
   self->followed = g_array_new (FALSE, FALSE, sizeof (KsRoute));
   return self;
 }
@@ -20,6 +21,7 @@ ks_report_free (KsReport *self)
   g_clear_pointer (&self->proof, ks_proof_free);
   g_ptr_array_unref (self->errors);
   g_ptr_array_unref (self->done);
+  g_ptr_array_unref (self->cut_off);
   g_array_unref (self->followed);
   g_free (self);
 }
@@ -48,6 +50,8 @@ ks_report_join (KsReport *earlier, KsReport *later)
   g_array_prepend_vals (later->followed, earlier->followed->data, earlier->followed->len);
   for (guint i = 0; i < earlier->done->len; i++)
     g_ptr_array_insert (later->done, (int) i, g_strdup (earlier->done->pdata[i]));
+  for (guint i = 0; i < earlier->cut_off->len; i++)
+    g_ptr_array_insert (later->cut_off, (int) i, g_strdup (earlier->cut_off->pdata[i]));
   ks_report_free (earlier);
   return later;
 }

@@ -20,6 +20,7 @@ typedef struct {
   KsGuardState guard; /* of ks_reconcile_preview(): what is in place */
   KsGuardCounters counters; /* of ks_reconcile_preview() */
   KsProof *proof; /* NULL: not taken */
+  GPtrArray *cut_off; /* of char*: warnings about whom this run has cut off (ks-cut-off.h); none when it did not arm */
   GPtrArray *errors; /* of GError, in order; the situation's come first */
 } KsReport;
 

@@ -1,0 +1,286 @@
+#!/usr/bin/env python3
+"""Managed from a public address: the answers get back, on their own device, and nothing else gets out.
+
+A client in the internet (TARGET, which is public) opens connections to the
+host, as over SSH. Armed without ManagementFrom= it is cut off, and told so;
+with it, it is answered, with and without a tunnel, whatever uplink it came in
+by, also with strict reverse-path filtering. What the host itself starts goes
+into the tunnel, or nowhere, whatever it binds.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+# pylint: disable=wrong-import-position
+from kstest import probes, runner
+from kstest.machine import VPN, Machine
+from kstest.netns import SERVER, SERVER6, TARGET, TARGET6
+from kstest.probes import Probe
+from kstest.runner import check, equal, test, wait_for
+
+PORT = 2222
+CONFIG = "/etc/nm-killswitch.conf"
+
+_machine = None
+
+# Sends a line whenever it reads one, and writes what is answered.
+_SESSION = """
+import socket, sys
+address, source, port = sys.argv[1:4]
+peer = socket.create_connection((address, int(port)), 5, (source, 0))
+peer.settimeout(3)
+for line in sys.stdin:
+    try:
+        peer.send(line.encode())
+        print("answered", peer.recv(100).decode(), flush=True)
+    except OSError as error:
+        print("failed", error, flush=True)
+"""
+
+# A server that speaks first: whenever it reads a line it sends something to whoever is connected.
+_SPEAKER = """
+import socket, sys
+server = socket.create_server((sys.argv[1], int(sys.argv[2])))
+peer, _ = server.accept()
+print("connected", flush=True)
+for line in sys.stdin:
+    peer.send(b"prompt")
+    print("sent", flush=True)
+"""
+
+
+def machine():
+    """Two uplinks, the VPN down, not armed, and a server on every address of the host."""
+    global _machine
+    if _machine is None:
+        _machine = m = Machine(True, lans=2)
+        for lan in m.lab.lans:
+            m.host.python("echo", f"tcp:{PORT}", f"udp:{PORT}", lan.address, lan.address6)
+        m.lab.internet.sysctl(ipv4__ping_group_range="0 2147483647")
+        for name in ("all", "eth0", "eth1"):
+            m.host.sysctl(**{f"ipv4__conf__{name}__rp_filter": 1})
+    m = _machine
+    m.nm.nmcli("connection", "down", VPN, check=False)
+    m.host.write(CONFIG, "[main]\n")
+    m.nm.modify(VPN, "connection.zone", "")
+    m.wait_released()
+    return m
+
+
+def arm(m, settings=""):
+    """With SETTINGS in [main]; returns what `sync` wrote to a person."""
+    m.host.write(CONFIG, f"[main]\n{settings}\n")
+    m.nm.nmcli("connection", "modify", VPN, "connection.zone", "killswitch")
+    result = m.host.run("nm-killswitch", "sync", check=False)
+    check(result.stdout.startswith("armed") or result.returncode, f"armed: {result.stdout}{result.stderr}")
+    return result.stderr
+
+
+@contextlib.contextmanager
+def program(namespace, text, *arguments):
+    """A Python program with pipes; yields a function that sends it a line and returns the next one of its answers."""
+    with subprocess.Popen(namespace.enter() + ["python3", "-c", text, *arguments],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def ask_it(line=None):
+            if line is not None:
+                process.stdin.write(line + "\n")
+                process.stdin.flush()
+            return process.stdout.readline().strip()
+
+        try:
+            yield ask_it
+        finally:
+            process.stdin.close()  # it ends by that; nsenter alone would be killed otherwise
+
+
+def clients(lan, source=TARGET, source6=TARGET6, kinds=("tcp", "udp", "icmp")):
+    """Probes from the internet to the host's addresses in LAN."""
+    return [Probe(kind, address, PORT, source=of) for address, of in ((lan.address, source), (lan.address6, source6))
+            for kind in kinds]
+
+
+def ask(m, lan, **how):
+    return probes.send(m.lab.internet, clients(lan, **how))
+
+
+def expect(results, answered, why):
+    for result in results:
+        check(result.answered == answered, f"{why}: {result}")
+
+
+def is_reply(leak):
+    """From the port, or an address, that a client asked."""
+    packet = leak.packet
+    return packet.sport == PORT or packet.icmp_type in (0, 129)
+
+
+def leaks(m, mark):
+    return [str(leak) for leak in m.leaks(mark)]
+
+
+def own_probes(**how):
+    """What the host starts by itself, to the prefix that may manage it."""
+    return [Probe(kind, address, port, **{key: value[":" in address] if isinstance(value, tuple) else value
+                                          for key, value in how.items()})
+            for address in (TARGET, TARGET6) for kind, port in (("udp", 7), ("tcp", 80), ("icmp", 0))]
+
+
+def bound(lan):
+    """Sockets that have an address of the uplink, or its device, or the port of the service."""
+    how = ({"source": (lan.address, lan.address6)}, {"bind_device": lan.device},
+           {"source": (lan.address, lan.address6), "bind_device": lan.device})
+    probes_of = [probe for each in how for probe in own_probes(**each)]
+    for address, source in ((TARGET, lan.address), (TARGET6, lan.address6)):
+        probes_of.append(Probe("udp", address, 7, source=source, sport=PORT, reuseport=True))
+        probes_of.append(Probe("tcp", address, 80, source=source, sport=PORT + 1))
+    return probes_of
+
+
+@test
+def without_the_kill_switch_the_client_is_answered():
+    """The control of all the others."""
+    m = machine()
+    expect(ask(m, m.lab.lan), True, "the client must get an answer")
+    mark = m.mark()
+    wanted = bound(m.lab.lan)
+    results = probes.send(m.host, wanted, probes.NOBODY)
+    expect(results[:12], True, "a bound socket gets out")
+    check(len(m.leaks(mark)) >= len(wanted), "and all of them are seen on the wire")
+
+
+@test
+def armed_without_the_setting_the_client_is_cut_off_and_named():
+    m = machine()
+    with program(m.lab.internet, _SESSION, m.lab.lan.address, TARGET, str(PORT)) as session:
+        check(session("hello").startswith("answered"), "the session is open")
+        said = arm(m)
+        check(f"{TARGET} is connected to port {PORT} of this host from outside the local network, and is cut off now"
+              in said, f"sync names the peer: {said}")
+        check(f"add ManagementFrom={TARGET} to" in said and "nm-killswitch release" in said, f"what to do: {said}")
+        check("cut off" not in m.host.run("nm-killswitch", "sync").stderr, "once, not at each run")
+        mark = m.mark()
+        expect(ask(m, m.lab.lan), False, "the client must be cut off")
+        equal(leaks(m, mark), [], "leaks")
+        m.host.run("nm-killswitch", "release")
+        expect(ask(m, m.lab.lan), True, "release lets the client back in")
+        check(TARGET in m.host.run("nm-killswitch", "resume").stderr, "resume names it again")
+
+
+@test
+def a_lan_client_is_not_told_to_be_cut_off():
+    m = machine()
+    with program(m.lab.router, _SESSION, m.lab.lan.address, m.lab.lan.router, str(PORT)) as session:
+        check(session("hello").startswith("answered"), "the LAN's session is open")
+        said = arm(m)
+        check("cut off" not in said, f"nobody is named: {said}")
+        check(session("again").startswith("answered"), "the LAN's session works")
+
+
+@test
+def with_the_setting_the_client_is_answered_by_each_uplink_and_nobody_else_is():
+    m = machine()
+    check("cut off" not in arm(m, f"ManagementFrom={TARGET};{TARGET6}"), "nobody is named")
+    for lan, wire, other in zip(m.lab.lans, m.wires, reversed(m.wires)):
+        mark, elsewhere = wire.mark(), other.mark()
+        expect(ask(m, lan), True, f"the client must get an answer from {lan.name}")
+        seen = wire.leaks(mark)
+        check(seen and all(is_reply(leak) for leak in seen), f"only replies are seen: {[str(leak) for leak in seen]}")
+        equal([str(leak) for leak in other.leaks(elsewhere)], [], "leaves by the other uplink")
+    mark = m.mark()
+    expect(ask(m, m.lab.lan, source=SERVER, source6=SERVER6), False, "a client with another address")
+    equal(leaks(m, mark), [], "leaks")
+    m.check_lan_works()
+    status = m.host.run("nm-killswitch", "status").stdout
+    check(f"Management: replies may leave to {TARGET} {TARGET6} from {m.lab.lan.address}," in status, status)
+    check("blocking" in status.splitlines()[0], status)
+    m.host.run("nm-killswitch", "check")
+
+
+@test
+def with_the_setting_the_host_itself_gets_nothing_out_without_a_tunnel():
+    m = machine()
+    arm(m, f"ManagementFrom={TARGET};{TARGET6}")
+    expect(ask(m, m.lab.lan), True, "the client must get an answer")
+    mark = m.mark()
+    for uid in (probes.NOBODY, 0):
+        expect(probes.send(m.host, own_probes() + bound(m.lab.lan), uid), False, "must be blocked")
+    equal(leaks(m, mark), [], "leaks")
+
+
+@test
+def with_the_setting_and_a_tunnel_the_client_is_answered_and_the_host_uses_the_tunnel():
+    m = machine()
+    arm(m, f"ManagementFrom={TARGET};{TARGET6}")
+    m.up()
+    m.check_tunnel_carries()  # also to the prefix: TARGET is where its probes go
+    mark = m.mark()
+    for lan in m.lab.lans:
+        expect(ask(m, lan), True, f"the client must get an answer from {lan.name}")
+    seen = m.leaks(mark)
+    check(seen and all(is_reply(leak) for leak in seen), f"only replies are seen: {[str(leak) for leak in seen]}")
+    mark = m.mark()
+    for uid in (probes.NOBODY, 0):
+        expect(probes.send(m.host, bound(m.lab.lan), uid), False, "must be blocked")
+    equal(leaks(m, mark), [], "leaks")
+    m.host.run("nm-killswitch", "check")
+    m.disconnect()
+    expect(ask(m, m.lab.lan), True, "and again without the tunnel")
+
+
+@test
+def a_session_from_before_arming_goes_on():
+    m = machine()
+    with program(m.lab.internet, _SESSION, m.lab.lan.address, TARGET, str(PORT)) as session:
+        check(session("before").startswith("answered"), "the session is open")
+        arm(m, f"ManagementFrom={TARGET}")
+        for line in ("after", "later"):
+            answer = session(line)
+            check(answer.startswith("answered"), f"{line}: {answer}")
+
+
+@test
+def a_session_from_before_arming_goes_on_after_the_host_spoke_first():
+    """Nobody has tracked the connection yet: what the host sends first must not make it the host's own."""
+    m = machine()
+    with program(m.host, _SPEAKER, m.lab.lan.address, "2299") as speaker:
+        wait_for(lambda: m.host.run("ss", "-Hltn", "sport = :2299").stdout, 5, "the speaker listens")
+        with program(m.lab.internet, _SESSION, m.lab.lan.address, TARGET, "2299") as session:
+            equal(speaker(), "connected", "the speaker")
+            arm(m, f"ManagementFrom={TARGET}")
+            mark = m.mark()
+            equal(speaker("now"), "sent", "the speaker")
+            time.sleep(0.3)
+            equal(leaks(m, mark), [], "what the host sends first is dropped")
+            equal(session("hello"), "answered prompt", "the client")
+
+
+@test
+def guard_off_refuses_the_setting():
+    m = machine()
+    said = arm(m, f"ManagementFrom={TARGET}\nGuard=off")
+    check("ManagementFrom has no effect with Guard=off" in said, said)
+    expect(ask(m, m.lab.lan, kinds=("tcp", "udp")), False, "the client must be cut off")
+    check("lookup 83" in m.host.run("ip", "-N", "rule").stdout, "armed all the same")
+
+
+@test
+def turning_it_off_leaves_nothing_behind():
+    m = machine()
+    arm(m, f"ManagementFrom={TARGET};{TARGET6}")
+    check(m.host.ip_json("-4", "route", "show", "table", "8300"), "a table of its own")
+    m.host.write(CONFIG, "[main]\n")
+    m.host.run("nm-killswitch", "sync")
+    equal(m.host.run("ip", "route", "show", "table", "8300", check=False).stdout, "", "table 8300")
+    check("8308" not in m.host.run("ip", "rule").stdout, "no rule")
+    m = machine()
+    equal(m.host.routing(), m.untouched, "rules, routes and nftables")
+
+
+if __name__ == "__main__":
+    runner.main()
