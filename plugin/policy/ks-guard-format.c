@@ -217,7 +217,8 @@ lan_prefixes (const KsPolicy *policy)
   for (guint i = 0; policy->lan == KS_LAN_ROUTES && i < policy->routes->len; i++) {
     const KsRoute *route = &g_array_index (policy->routes, KsRoute, i);
 
-    if (route->type == RTN_UNICAST && route->dst.length > 0 && !is_tunnel_route (policy, route))
+    if (route->table == policy->uplink_table && route->type == RTN_UNICAST && route->dst.length > 0
+        && !is_tunnel_route (policy, route))
       collect (prefixes, &route->dst);
   }
   return prefixes;

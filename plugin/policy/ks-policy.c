@@ -693,6 +693,7 @@ ks_policy_compute (const KsPolicyInput *input)
   }
 
   policy->armed = TRUE;
+  policy->uplink_table = input->config->uplink_table;
   policy->guard = input->config->guard;
   policy->lan = effective_lan (&b);
   policy->dns = effective_dns (&b);

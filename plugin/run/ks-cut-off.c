@@ -24,7 +24,8 @@ is_lan (const KsPolicy *policy, const KsPrefix *peer)
   for (guint i = 0; policy->lan == KS_LAN_ROUTES && i < policy->routes->len; i++) {
     const KsRoute *route = &g_array_index (policy->routes, KsRoute, i);
 
-    if (route->type == RTN_UNICAST && !ks_route_is_default (route) && ks_prefix_contains (&route->dst, peer))
+    if (route->table == policy->uplink_table && route->type == RTN_UNICAST && !ks_route_is_default (route)
+        && ks_prefix_contains (&route->dst, peer))
       return TRUE;
   }
   return FALSE;

@@ -250,6 +250,22 @@ guard_takes_lan_routes_from_main_but_not_the_tunnels (void **state G_GNUC_UNUSED
   assert_no_text (routes, "0.0.0.0/0");
 }
 
+/* Table 86 has a route for each server, and 8300 for those that ManagementFrom= names: no program may send there. */
+static void
+guard_takes_no_server_for_the_lan (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *text = NULL;
+
+  policy->lan = KS_LAN_ROUTES;
+  add_route (policy, RTN_UNICAST, "172.20.0.0/16", 2);
+  add_route (policy, RTN_UNICAST, SERVER, 2);
+  g_array_index (policy->routes, KsRoute, 1).table = 86;
+  text = ks_guard_format (policy, NULL);
+  assert_non_null (strstr (text, "172.20.0.0/16"));
+  assert_no_text (text, SERVER);
+}
+
 static void
 guard_leaves_out_prefixes_inside_another_one (void **state G_GNUC_UNUSED)
 {
@@ -499,6 +515,7 @@ main (void)
     cmocka_unit_test (guard_has_no_chain_for_names_when_nobody_may_ask),
     cmocka_unit_test (guard_has_no_lan_when_lan_is_off),
     cmocka_unit_test (guard_takes_lan_routes_from_main_but_not_the_tunnels),
+    cmocka_unit_test (guard_takes_no_server_for_the_lan),
     cmocka_unit_test (guard_leaves_out_prefixes_inside_another_one),
     cmocka_unit_test (guard_keeps_the_tunnels_private_subnets_off_the_lan),
     cmocka_unit_test (guard_lets_only_its_uid_send_a_programs_transport),
