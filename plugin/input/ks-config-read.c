@@ -211,10 +211,23 @@ read_numbers (Reader *r, KsConfig *config)
 static void
 check_names (Reader *r)
 {
-  static const char *const known[] = { "Zones",       "SessionZones", "Lan",             "LanPrefixes",    "Dns",
-                                       "Guard",       "Table",        "TunnelTable",     "UplinkTable",    "ServersTable",
-                                       "Protocol",    "Priority",     "TunnelMetric",    "BlackholeMetric", "ManagementFrom",
-                                       "ManagementTable", NULL };
+  static const char *const known[] = { "Zones",
+                                       "SessionZones",
+                                       "Lan",
+                                       "LanPrefixes",
+                                       "Dns",
+                                       "Guard",
+                                       "Table",
+                                       "TunnelTable",
+                                       "UplinkTable",
+                                       "ServersTable",
+                                       "Protocol",
+                                       "Priority",
+                                       "TunnelMetric",
+                                       "BlackholeMetric",
+                                       "ManagementFrom",
+                                       "ManagementTable",
+                                       NULL };
   g_auto (GStrv) groups = g_key_file_get_groups (r->file, NULL);
   g_auto (GStrv) keys = g_key_file_get_keys (r->file, GROUP, NULL, NULL);
 

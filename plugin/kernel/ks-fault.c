@@ -23,4 +23,12 @@ ks_fault_point (void)
     return ENOBUFS;
   return 0;
 }
+
+gboolean
+ks_fault_refuses (const char *text)
+{
+  const char *setting = getenv ("KS_FAULT");
+
+  return setting && strncmp (setting, "refuse:", 7) == 0 && strstr (text, setting + 7);
+}
 #endif

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <glib.h>
+
 #ifdef KS_FAULTS
 /*
  * Counts calls. Returns 0, or the errno value to fail with, when the
@@ -13,10 +15,18 @@
  * does not return when it is "kill:N".
  */
 int ks_fault_point (void);
+/* Whether KS_FAULT is "refuse:WORD" and @text, for nftables, has the word: a kernel that lacks something refuses it. */
+gboolean ks_fault_refuses (const char *text);
 #else
 static inline int
 ks_fault_point (void)
 {
   return 0;
+}
+
+static inline gboolean
+ks_fault_refuses (const char *text G_GNUC_UNUSED)
+{
+  return FALSE;
 }
 #endif

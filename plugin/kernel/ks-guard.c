@@ -169,7 +169,7 @@ run (const char *text, guint *changes, GError **error)
     set_nft_error (error, g_strerror (fault));
     return FALSE;
   }
-  if (nft_run_cmd_from_buffer (context, text) != 0) {
+  if (ks_fault_refuses (text) || nft_run_cmd_from_buffer (context, text) != 0) {
     set_nft_error (error, nft_ctx_get_error_buffer (context));
     return FALSE;
   }

@@ -54,9 +54,14 @@ apply_guard (KsReport *report, const KsPaths *paths, gboolean hold)
 static void
 arm_guard (KsReport *report, const KsPaths *paths, const KsSnapshot *snapshot)
 {
+  g_autoptr (GError) error = NULL;
+
   apply_guard (report, paths, holds_guard (report));
   if (!report->situation->no_guard || report->policy->management->len == 0)
     return;
+  g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL,
+               "ManagementFrom has no effect: the guard that it needs could not be installed");
+  ks_report_take_error (report, &error);
   report->situation->no_management = TRUE;
   report->situation->no_guard = FALSE;
   g_clear_pointer (&report->policy, ks_policy_free);

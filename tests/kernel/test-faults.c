@@ -1021,6 +1021,41 @@ every_fault_with_management_from_outside (void **state G_GNUC_UNUSED)
   assert_non_null (strstr (armed, "priority 8308 from 192.168.50.2 to 198.51.100.0/24 lookup 8300"));
 }
 
+/* A kernel without connection tracking: the rest of the guard is there, and nothing that relies on it. */
+static void
+management_without_connection_tracking_is_an_error_and_opens_nothing (void **state G_GNUC_UNUSED)
+{
+  START_OR_SKIP (TRUE);
+  if (!has_nft)
+    skip ();
+  let_management_in ();
+  arm_first ();
+  for (int i = 0; i < 2; i++) {
+    g_auto (Run) result = run ("sync", "refuse:ct state");
+    g_autofree char *state_then = kernel_state ();
+
+    assert_int_equal (result.status, 1);
+    assert_non_null (strstr (result.messages, "nftables refused"));
+    assert_non_null (strstr (result.messages, "ManagementFrom has no effect"));
+    assert_true (has_guard ());
+    assert_null (strstr (state_then, "priority 8308 "));
+    assert_non_null (strstr (state_then, "priority 8390 "));
+  }
+  run_well ("sync");
+  {
+    g_autofree char *armed = kernel_state ();
+
+    assert_non_null (strstr (armed, "priority 8308 "));
+  }
+  let_nobody_in ();
+  run_well ("sync");
+  {
+    g_autofree char *armed = kernel_state ();
+
+    assert_null (strstr (armed, "priority 8308 "));
+  }
+}
+
 /* --- broken files --- */
 
 /* Runs `sync`, which has to fail and to name each of @words, and to leave the host armed. */
@@ -1162,6 +1197,7 @@ main (void)
     cmocka_unit_test_teardown (every_fault_while_armed_by_the_rules_alone, teardown),
     cmocka_unit_test_teardown (every_fault_while_armed_with_the_guard, teardown),
     cmocka_unit_test_teardown (every_fault_with_management_from_outside, teardown),
+    cmocka_unit_test_teardown (management_without_connection_tracking_is_an_error_and_opens_nothing, teardown),
     cmocka_unit_test_teardown (broken_files_are_named_and_open_nothing, teardown),
     cmocka_unit_test_teardown (broken_files_are_named_and_open_nothing_without_the_guard, teardown),
     cmocka_unit_test_teardown (read_only_disks_are_named_and_do_not_keep_from_arming, teardown),
