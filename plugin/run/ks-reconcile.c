@@ -34,8 +34,8 @@ apply_guard (KsReport *report, const KsPaths *paths, gboolean hold)
   guint transactions = 0;
 
   if (!ks_guard_apply (report->policy, hold, state, &found, &transactions, &error)) {
-    /* what is exempted because the guard narrows it is not exempted then */
-    report->situation->no_guard = TRUE;
+    /* what is exempted because the guard narrows it is not exempted then; one that is only not recorded is there */
+    report->situation->no_guard = !g_error_matches (error, KS_ERROR, KS_ERROR_IO);
     ks_report_take_error (report, &error);
   }
   report->changes += transactions;

@@ -554,6 +554,28 @@ run_with_a_full_run_directory_sees_that_the_guard_it_installed_is_there (void **
 }
 
 static void
+run_with_a_full_run_directory_keeps_what_needs_the_guard (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (KsReport) report = NULL;
+  g_autofree char *errors = NULL;
+
+  NEED_HOST (f);
+  if (!fill_run (f)) {
+    print_message ("skipped: no file system of the test's own\n");
+    skip ();
+  }
+  ks_test_host_write (f->host, "config", "[main]\nManagementFrom=198.51.100.0/24\n");
+  netns_run ("nft delete table inet nm_killswitch");
+  report = sync_host (f);
+  errors = errors_of (report);
+  assert_non_null (strstr (errors, "cannot be recorded"));
+  assert_null (strstr (errors, "ManagementFrom"));
+  assert_false (report->situation->no_guard);
+  assert_int_equal (report->policy->management->len, 1);
+}
+
+static void
 heal_with_a_full_run_directory_does_not_chase_itself (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
@@ -654,6 +676,7 @@ main (void)
     cmocka_unit_test (run_replaces_a_tampered_guard_while_networkmanager_is_silent),
     cmocka_unit_test (run_replaces_a_guard_that_another_policy_wants_without_calling_it_a_repair),
     cmocka_unit_test (run_with_a_full_run_directory_sees_that_the_guard_it_installed_is_there),
+    cmocka_unit_test (run_with_a_full_run_directory_keeps_what_needs_the_guard),
     cmocka_unit_test (heal_with_a_full_run_directory_does_not_chase_itself),
     cmocka_unit_test (run_withdraws_a_verdict_that_a_second_look_does_not_come_to),
     cmocka_unit_test (run_says_what_escapes_when_a_second_look_comes_to_the_same),
