@@ -67,6 +67,7 @@
 
 #define BUS "unix:path=/run/bus"
 #define ACTIVE "/run/active" /* followed by the tunnel's number */
+#define UPLINK 2 /* in its place, for the uplink, where it matters: when the router is to be asked */
 
 static int wire = -1;
 static pid_t flooder;
@@ -85,21 +86,29 @@ write_file (const char *path, const char *text)
     fail_msg ("%s", error->message);
 }
 
-/* The profile of tunN: a WireGuard that @connection says more of. */
+/* The profile of tunN: a WireGuard to @host that @connection says more of. */
 static void
-write_profile (guint number, const char *connection)
+write_profile_to (guint number, const char *host, const char *connection)
 {
   g_autofree char *text = ks_test_wireguard (number == 0 ? KS_TEST_UUID_1 : KS_TEST_UUID_2, connection, "");
   g_autofree char *path = g_strdup_printf (PROFILES "/vpn%u.nmconnection", number);
   g_autoptr (GString) named = g_string_new (text);
   g_autofree char *name = g_strdup_printf ("tun%u", number);
-  g_autofree char *server = g_strdup_printf ("203.0.113.%u:%u", 10 + number, PORT + number);
+  g_autofree char *server = g_strdup_printf ("%s:%u", host, PORT + number);
   g_autofree char *port = g_strdup_printf ("listen-port=%u", PORT + number);
 
   g_string_replace (named, "wg0", name, 0);
   g_string_replace (named, "203.0.113.10:51820", server, 0);
   g_string_replace (named, "listen-port=51820", port, 0);
   write_file (path, named->str);
+}
+
+static void
+write_profile (guint number, const char *connection)
+{
+  g_autofree char *host = g_strdup_printf ("203.0.113.%u", 10 + number);
+
+  write_profile_to (number, host, connection);
 }
 
 /* --- in NetworkManager's place --- */
@@ -130,11 +139,18 @@ properties_of (const char *path, const char *interface)
   guint number = strlen (path) > 3 ? (guint) (path[strlen (path) - 1] - '0') : 0;
 
   if (g_str_equal (path, "/org/freedesktop/NetworkManager"))
-    return g_strdup_printf ("{'State': <uint32 70>, 'ActiveConnections': <@ao [%s%s%s]>}",
+    return g_strdup_printf ("{'State': <uint32 70>, 'ActiveConnections': <@ao [%s%s%s%s%s]>}",
                             is_active (0) ? "objectpath '/active/0'" : "", is_active (0) && is_active (1) ? ", " : "",
-                            is_active (1) ? "objectpath '/active/1'" : "");
-  if (number > 1 || !is_active (number))
+                            is_active (1) ? "objectpath '/active/1'" : "",
+                            is_active (UPLINK) && (is_active (0) || is_active (1)) ? ", " : "",
+                            is_active (UPLINK) ? "objectpath '/active/2'" : "");
+  if (number > UPLINK || !is_active (number))
     return NULL;
+  if (number == UPLINK && g_str_has_prefix (path, "/active/"))
+    return g_strdup ("{'State': <uint32 2>, 'Uuid': <'uplink'>, 'Vpn': <false>, 'Ip4Config': <objectpath '/ip4/2'>, "
+                     "'Ip6Config': <objectpath '/'>}");
+  if (number == UPLINK)
+    return g_strdup ("{'NameserverData': <[{'address': <'" ROUTER "'>}]>}");
   if (g_str_has_prefix (path, "/active/"))
     return g_strdup_printf ("{'State': <uint32 2>, 'Uuid': <'%s'>, 'Vpn': <false>, "
                             "'Devices': <[objectpath '/device/%u']>, 'Ip4Config': <objectpath '/ip4/%u'>, "
@@ -659,6 +675,21 @@ take_down (void)
   set_active (0, FALSE);
 }
 
+/* A second VPN, whose server the router can be asked for; root sends it other queries all the time. */
+static void
+let_a_name_be_asked_for (void)
+{
+  write_profile_to (1, "vpn.example", ARMED);
+  set_active (UPLINK, TRUE);
+}
+
+static void
+let_no_name_be_asked_for (void)
+{
+  write_profile (1, "");
+  set_active (UPLINK, FALSE);
+}
+
 /* From the first VPN, which stays up, to the second. */
 static void
 switch_over (void)
@@ -742,6 +773,12 @@ static const Transition lan = {
 static const Transition management = {
   { "ManagementFrom=", let_management_in, "sync" },
   { "without ManagementFrom=", let_nobody_in, "sync" },
+  TRUE,
+  TRUE,
+};
+static const Transition names = {
+  { "a server known by name", let_a_name_be_asked_for, "sync" },
+  { "no server known by name", let_no_name_be_asked_for, "sync" },
   TRUE,
   TRUE,
 };
@@ -983,6 +1020,8 @@ static void
 try_every_fault_while_armed (void)
 {
   go (&arming.there);
+  if (guard_is_on) /* or root may ask for any name */
+    try_every_fault (&names);
   try_every_fault (&tunnel);
   go (&tunnel.there);
   try_every_fault (&lan);
