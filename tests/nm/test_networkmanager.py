@@ -265,6 +265,24 @@ def dnsmasq_carries_nothing_out_but_the_servers_name():
 
 
 @test
+def what_the_servers_name_is_an_alias_of_may_be_asked_for_too():
+    m = machine(True, **_BY_DNSMASQ)
+    m.disconnect()
+    alias, lan = "alias.provider.test", m.lab.lan
+    try:
+        lan.serve(False, f"--cname={alias},{VPN_HOST}", "--local=/provider.test/", hosts=_BY_DNSMASQ["hosts"])
+        m.nm.modify(VPN, "+vpn.data", f"remote={alias}")
+        m.host.run("nm-killswitch", "sync")
+        status = m.host.run("nm-killswitch", "status").stdout
+        check(f"Names that may be asked for: {alias} {VPN_HOST}\n" in status, f"status has both names: {status}")
+        m.up()
+        m.check_tunnel_carries()
+    finally:
+        lan.serve(False, hosts=_BY_DNSMASQ["hosts"])
+        m.nm.modify(VPN, "+vpn.data", f"remote={VPN_HOST}")
+
+
+@test
 def of_two_vpns_one_can_be_lost():
     m = machine(True)
     other = "other-vpn"
