@@ -17,8 +17,8 @@ from kstest.vm import PATIENCE
 from kstest.vm_life import (HEAL, SYNC, all_probes, chase, cpu_ms, edit_zone, now, ours, prober, quiet, repair_time, set_zone,
                             wait_armed, wait_released, wait_rule, wait_same)
 from kstest.vm_stages import Stages
-from kstest.vm_vpn import (PROFILES, assert_blocked, assert_leak, assert_tunnel, assert_tunnel_unprotected, down, is_active,
-                           leaks_during, load_profile, package, ping, up, wait_idle)
+from kstest.vm_vpn import (PROFILES, arm, assert_blocked, assert_leak, assert_tunnel, assert_tunnel_unprotected, disarm,
+                           down, is_active, leaks_during, load_profile, package, ping, up, wait_idle)
 
 KILL_OPENVPN = "pkill -9 -f 'openvpn .*--remote'"
 SLEEP = "busctl call org.freedesktop.NetworkManager /org/freedesktop/NetworkManager org.freedesktop.NetworkManager Sleep b"
@@ -56,6 +56,25 @@ def the_package_enables_and_starts_its_units():
 
 
 # A change of profile or configuration takes effect by itself
+
+@test
+def profiles_where_networkmanager_is_told_to_keep_them_are_followed():
+    machine, vpn = at.installed(), at.vpns.vpn
+    machine.run(f"cp -a {PROFILES} /srv/profiles; mkdir /srv/old; mv {PROFILES}/*vpn* /srv/old")
+    machine.push("/etc/NetworkManager/conf.d/90-path.conf", "[keyfile]\npath=/srv/profiles\n")
+    machine.run("systemctl daemon-reload; systemctl restart NetworkManager")
+    machine.wait_online()
+    arm(machine, vpn)
+    assert_blocked(machine, "armed in /srv/profiles")
+    disarm(machine, vpn)
+    assert_leak(machine, "disarmed in /srv/profiles")
+    # one that NetworkManager does not know of arms nothing
+    machine.run(f"sed -i 's/^\\[connection\\]/&\\nzone=killswitch/' /srv/old/{vpn.name}.nmconnection;"
+                f" mv /srv/old/{vpn.name}.nmconnection {PROFILES}")
+    time.sleep(3 * PATIENCE)
+    wait_idle(machine)
+    assert_leak(machine, "armed in the directory that is not used")
+
 
 def _toggle_down_and_up(what, on, off):
     """ON arms and OFF releases, with the VPN down and with it up; both are commands of a person."""
