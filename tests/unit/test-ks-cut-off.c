@@ -9,6 +9,7 @@
 
 #include "kernel/ks-connections.h"
 #include "run/ks-cut-off.h"
+#include "run/ks-report.h"
 
 typedef struct {
   KsPolicy *policy;
@@ -165,6 +166,22 @@ cut_off_of_very_many_names_a_few (void **state G_GNUC_UNUSED)
   assert_int_equal (warnings->len, 8);
 }
 
+static void
+cut_off_is_told_of_an_earlier_run_too (void **state G_GNUC_UNUSED)
+{
+  KsReport *earlier = ks_report_new (), *later = ks_report_new ();
+
+  g_ptr_array_add (earlier->cut_off, g_strdup ("first"));
+  g_ptr_array_add (earlier->cut_off, g_strdup ("second"));
+  g_ptr_array_add (later->cut_off, g_strdup ("third"));
+  later = ks_report_join (earlier, later);
+  assert_int_equal (later->cut_off->len, 3);
+  assert_string_equal (later->cut_off->pdata[0], "first");
+  assert_string_equal (later->cut_off->pdata[1], "second");
+  assert_string_equal (later->cut_off->pdata[2], "third");
+  ks_report_free (later);
+}
+
 /* --- the kernel's answers --- */
 
 typedef struct {
@@ -243,6 +260,7 @@ main (void)
     cmocka_unit_test (cut_off_knows_whom_management_lets_in_and_where),
     cmocka_unit_test (cut_off_takes_routes_for_the_lan_where_they_are),
     cmocka_unit_test (cut_off_of_very_many_names_a_few),
+    cmocka_unit_test (cut_off_is_told_of_an_earlier_run_too),
     cmocka_unit_test (connection_of_a_mapped_address_is_ipv4),
     cmocka_unit_test (connection_messages_that_are_malformed_are_refused),
   };
