@@ -196,10 +196,10 @@ tests: $(UNIT_TESTS) $(KERNEL_TESTS)
 dependencies:
 	packaging/install-dependencies check
 
-.PHONY: check check-unit check-make check-sanitizers sanitized-tests check-valgrind check-kernel check-nm check-attacks check-vm
+.PHONY: check check-full check-unit check-make check-sanitizers sanitized-tests check-valgrind check-kernel check-nm check-attacks check-vm
 # Each suite runs in a make of its own: what `dependencies` has just installed is seen by pkg-config only then.
-check: dependencies
-	tests/run-all
+check check-full: dependencies
+	tests/run-all $@
 
 check-unit: $(UNIT_TESTS)
 	tests/run-cmocka $(UNIT_TESTS)
@@ -216,7 +216,7 @@ check-valgrind: $(VALGRIND_TESTS)
 	KS_ORDER_PAIRS=100 TEST_WRAPPER='$(VALGRIND)' tests/run-cmocka $(VALGRIND_TESTS)
 check-kernel: $(KERNEL_TESTS) faulty
 	tests/run-cmocka $(KERNEL_TESTS)
-check-make:
+check-make: all
 	$(PYTHON) tests/run-suite tests/make
 check-nm: all
 	$(PYTHON) tests/run-suite tests/nm
@@ -279,7 +279,8 @@ help:
 	@echo 'all            build the programs into $(BUILD)/'
 	@echo 'install        install under DESTDIR; starts and enables nothing'
 	@echo 'uninstall      remove what install put there'
-	@echo 'check          install what the tests need, then run every suite'
+	@echo 'check          install what the tests need, then run what finds most: a quarter of an hour (root)'
+	@echo 'check-full     the same with every suite, valgrind and both Debian releases: an hour (root)'
 	@echo 'check-unit     values, parsing, policy, difference: no privileges'
 	@echo 'check-sanitizers, check-valgrind  with what finds misuse of memory; and the corpora of the fuzzing (root)'
 	@echo 'check-make     what make installs, and how the tests are run'

@@ -119,8 +119,7 @@ class AttackMachine(Machine):
     def judge(self, mark, sent, all_seen=True, kinds=LEAKS, also=None, settle=0.15):
         """The Tally of the probes SENT since MARK; ALSO says of a record of another kind that it may not be there."""
         time.sleep(settle)
-        found = [record for wire, since in zip(self.wires, mark) for record in wire.since(since, 0)
-                 if record.kind in kinds or also and also(record)]
+        found = [record for record in self.since(mark, 0) if record.kind in kinds or also and also(record)]
         return attribute([record.packet for record in found], sent, all_seen)
 
     def flooded(self, act, addresses=(TARGET, TARGET6), settle=0.3, kinds=LEAKS):
@@ -129,8 +128,7 @@ class AttackMachine(Machine):
         with _Flood(self.host, addresses, NOBODY) as one, _Flood(self.host, addresses, 0) as two:
             act(self)
         time.sleep(settle)
-        found = [record for wire, since in zip(self.wires, mark) for record in wire.since(since, 0)
-                 if record.kind in kinds]
+        found = [record for record in self.since(mark, 0) if record.kind in kinds]
         asked = sum(record.kind in ("arp-foreign", "nd-foreign") for record in found)
         sent = sum(flood.sent[key] for flood in (one, two) for key in flood.sent)
         check(sent > 100, f"the flood was one: {one.sent}, {two.sent}")

@@ -128,7 +128,10 @@ def _run_column(function, column, machine, control, judged):
         tally = function(machine())
     except (AssertionError, subprocess.SubprocessError, runner.Skip) as error:
         if judged:
-            raise (runner.Skip if isinstance(error, runner.Skip) else AssertionError)(f"{column}: {error}") from None
+            if isinstance(error, subprocess.TimeoutExpired):
+                error = runner.TookTooLong(str(error))
+            kinds = (kind for kind in (runner.Skip, runner.TookTooLong) if isinstance(error, kind))
+            raise next(kinds, AssertionError)(f"{column}: {error}") from None
         tally = Tally(note="not measured: " + str(error).split("\n", maxsplit=1)[0][:60])
     if tally is None:
         return

@@ -34,7 +34,7 @@ import subprocess
 import sys
 import tempfile
 
-from . import runner
+from . import evidence, runner
 
 LIB = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROOT = os.path.dirname(os.path.dirname(LIB))
@@ -49,6 +49,7 @@ TARGET6 = "2001:db8:1::1"
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                "LC_ALL": "C.UTF-8"}
 
+_TIMED_OUT = 124    # timeout(1)
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1
 
@@ -157,10 +158,11 @@ class Namespace:
         """The start of a command line that runs the rest of it in here."""
         return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--uts", "--pid", "--"]
 
-    def run(self, *command, timeout=30, check=True, input=None, env=None, uid=None):
+    def run(self, *command, timeout=30, check=True, input=None, env=None, uid=None, late=()):
         """Run COMMAND to its end, TIMEOUT seconds at most; returns the CompletedProcess.
 
-        It fails with what the command wrote, unless CHECK is false.
+        It fails with what the command wrote, unless CHECK is false. LATE are exit statuses by which it says
+        itself that something took too long.
         """
         as_user = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"] if uid else []
         result = subprocess.run(
@@ -169,8 +171,9 @@ class Namespace:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
             timeout=timeout + 5, check=False, env=env or ENVIRONMENT)
         if check and result.returncode:
-            raise AssertionError(f"{self.name}: {' '.join(command)}: exit {result.returncode}: "
-                                 f"{(result.stdout + result.stderr).strip()}")
+            error = runner.TookTooLong if result.returncode in (_TIMED_OUT, *late) else AssertionError
+            raise error(f"{self.name}: {' '.join(command)}: exit {result.returncode}: "
+                        f"{(result.stdout + result.stderr).strip()}")
         return result
 
     def ip(self, script):
@@ -350,6 +353,7 @@ class Lab:
         self._wan()
         self.lans = []
         self.lan = self.add_lan()
+        runner.on_failure(self._keep_evidence)
 
     def add_lan(self):
         """One more LAN, with one more interface in the host."""
@@ -383,6 +387,19 @@ class Lab:
             # A limit on error messages would make a probe's outcome depend on the one before it.
             namespace.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1,
                              ipv4__icmp_ratelimit=0, ipv6__icmp__ratelimit=0)
+
+    def _keep_evidence(self, directory):
+        """For on_failure(): all logs, with what NetworkManager, its dispatcher and we have said; the host's state."""
+        kept = os.path.join(directory, os.path.basename(self.directory))
+        os.makedirs(kept)
+        seen = []
+        for name in sorted(os.listdir(self.directory)):
+            if name.endswith(".log"):
+                text = _read(shutil.copy(os.path.join(self.directory, name), kept))
+                seen.append(evidence.crashes(text))
+        with open(os.path.join(kept, "host-state.log"), "w", encoding="utf-8") as file:
+            file.write(self.host.run("sh", "-c", evidence.STATE, check=False, timeout=120).stdout)
+        return "; ".join(filter(None, seen))
 
     def serve(self):
         """Answer probes: echo servers in the internet and at the router."""

@@ -24,6 +24,7 @@ from .runner import check
 
 PROFILES = "/etc/NetworkManager/system-connections"
 BUS_NAME = "org.freedesktop.NetworkManager"
+NMCLI_TIMED_OUT = 3     # nmcli(1), EXIT STATUS
 
 _PRIVATE_VIEW = """
 set -e
@@ -151,7 +152,7 @@ class NetworkManager:
     # Profiles
 
     def nmcli(self, *arguments, check=True, timeout=45):
-        return self.host.run("nmcli", *arguments, check=check, timeout=timeout)
+        return self.host.run("nmcli", *arguments, check=check, timeout=timeout, late=(NMCLI_TIMED_OUT,))
 
     def add_profile(self, name, text):
         """Write a keyfile, as an administrator or cloud-init would, and have it read."""

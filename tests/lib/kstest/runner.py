@@ -4,12 +4,22 @@ A test is a function with the decorator @test. It fails by raising, it is
 skipped by raising Skip. With CI=true in the environment a skip is a failure,
 because in CI nothing may be missing. Cleanups registered with `at_exit` run
 in reverse order, also after SIGTERM, SIGINT or a failed test.
+
+A test that fails by raising TookTooLong may have had the bad luck of a busy
+machine: its line says so, and tests/run-all runs it once more by itself. Any
+other failure is final, so what is about a leak, a rule left behind or a crash
+must never be a TookTooLong.
+
+What a failed test leaves behind is kept (`on_failure`) in a directory of its
+own below KS_EVIDENCE, which is build/check/evidence unless set.
 """
 
 import atexit
 import fnmatch
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -19,8 +29,18 @@ class Skip(Exception):
     """The test cannot run here; says why."""
 
 
+class TookTooLong(AssertionError):
+    """What was waited for has not come in time."""
+
+
+LATE = "took too long: "     # begins the note of a failure that may be chance
+EVIDENCE = os.environ.get("KS_EVIDENCE") or os.path.join(
+    os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")), "build", "check", "evidence")
+
 _tests = []
 _cleanups = []
+_witnesses = []
+_running = None
 
 
 def test(function):
@@ -32,6 +52,37 @@ def test(function):
 def at_exit(function, *args):
     """Run FUNCTION at the end, however the end comes (not after SIGKILL)."""
     _cleanups.append((function, args))
+
+
+def on_failure(function):
+    """Call FUNCTION(directory) when a test has failed: it writes what it knows into files of that DIRECTORY.
+
+    It may return a text: something seen that makes the failure final, such as a crash.
+    """
+    _witnesses.append(function)
+
+
+def running():
+    """The name of the test that runs."""
+    return _running
+
+
+def _keep_evidence(name):
+    """Ask the witnesses of the test NAME; returns what they have seen."""
+    directory = os.path.join(EVIDENCE, f"{os.path.splitext(os.path.basename(sys.argv[0]))[0]}-{name}")
+    shutil.rmtree(directory, True)
+    os.makedirs(directory)
+    seen = []
+    for witness in _witnesses:
+        try:
+            seen.append(witness(directory))
+        except Exception:  # what one cannot tell another one may
+            traceback.print_exc()
+    if os.listdir(directory):
+        print(f"        kept in {os.path.relpath(directory)}", flush=True)
+    else:
+        os.rmdir(directory)
+    return [text for text in seen if text]
 
 
 def _clean_up():
@@ -57,15 +108,18 @@ def equal(got, expected, what):
     check(got == expected, f"{what}: expected {expected!r}, got {got!r}")
 
 
-def wait_for(function, timeout, what, interval=0.1):
-    """Call FUNCTION until it returns something true; return that."""
+def wait_for(function, timeout, what, interval=0.1, error=TookTooLong):
+    """Call FUNCTION until it returns something true; return that.
+
+    ERROR is raised if it does not within TIMEOUT seconds: AssertionError where being late is wrong in itself.
+    """
     end = time.monotonic() + timeout
     while True:
         value = function()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"not within {timeout} s: {what}")
+            raise error(f"not within {timeout:g} s: {what}")
         time.sleep(interval)
 
 
@@ -83,36 +137,37 @@ def main(setup=None):
     patterns = sys.argv[1:]
     chosen = [t for t in _tests
               if not patterns or any(fnmatch.fnmatch(t.__name__, p) for p in patterns)]
-    passed = failed = skipped = 0
-    broken = None
-    if setup is not None and chosen:
-        try:
-            setup()
-        except Exception as error:  # pylint: disable=broad-except
-            broken = error
-            if not isinstance(error, Skip):
-                traceback.print_exc()
+    counts = {"ok": 0, "FAILED": 0, "SKIPPED": 0}
+    begin = time.monotonic()
+    broken = _attempt(setup, "setup") if setup is not None and chosen else None
     for function in chosen:
         start = time.monotonic()
-        try:
-            if broken is not None:
-                raise broken if isinstance(broken, Skip) else AssertionError(f"set-up failed: {broken}")
-            function()
-            verdict, note = "ok", ""
-            passed += 1
-        except Skip as error:
-            verdict, note = "SKIPPED", str(error)
-            skipped += 1
-        except Exception as error:  # pylint: disable=broad-except
-            verdict, note = "FAILED", f"{type(error).__name__}: {error}"
-            failed += 1
-            if broken is None:
-                traceback.print_exc()
+        verdict, note = broken or _attempt(function, function.__name__) or ("ok", "")
+        counts[verdict] += 1
         print(f"{verdict:8}{function.__name__}  ({time.monotonic() - start:.1f} s)"
               + (f"  {note}" if note else ""), flush=True)
     _clean_up()
-    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    print(f"{os.path.basename(sys.argv[0])}: {time.monotonic() - begin:.0f} s")
+    print(f"{counts['ok']} passed, {counts['FAILED']} failed, {counts['SKIPPED']} skipped", flush=True)
     if not chosen:
         print("no test has such a name", file=sys.stderr)
         sys.exit(2)
-    sys.exit(1 if failed or (skipped and os.environ.get("CI") == "true") else 0)
+    sys.exit(1 if counts["FAILED"] or (counts["SKIPPED"] and os.environ.get("CI") == "true") else 0)
+
+
+def _attempt(function, name):
+    """Call FUNCTION; None if it returns, else (verdict, note)."""
+    global _running
+    _running = name
+    try:
+        function()
+        return None
+    except Skip as error:
+        return "SKIPPED", str(error)
+    except Exception as error:  # pylint: disable=broad-except
+        traceback.print_exc()
+        sys.stderr.flush()
+        seen = _keep_evidence(name)
+        note = "; ".join([f"{type(error).__name__}: {error}", *seen])
+        late = isinstance(error, (TookTooLong, subprocess.TimeoutExpired)) and not seen
+        return "FAILED", f"{LATE}{note}" if late else note

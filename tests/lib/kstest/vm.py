@@ -29,7 +29,8 @@ import threading
 import time
 from dataclasses import dataclass
 
-from .runner import Skip, at_exit, check, wait_for
+from .evidence import STATE, UNITS, crashes
+from .runner import Skip, TookTooLong, at_exit, check, on_failure, wait_for
 from .vm_image import BUILD, ensure_image
 from .vm_router import DIE_WITH_PARENT, MACS, PREFIX, Router
 from .vm_wire import Wire
@@ -52,7 +53,11 @@ _LOG_SUFFIXES = (".log", "-qemu.log", "-dnsmasq.log", "-journal.log", "-eth[0-9]
 
 
 class CommandError(AssertionError):
-    """A command in the guest failed or took too long."""
+    """A command in the guest failed."""
+
+
+class SlowCommand(CommandError, TookTooLong):
+    """A command in the guest, or its agent, took too long."""
 
 
 @dataclass
@@ -114,7 +119,9 @@ class Agent:
         """Wait until an agent is there; the time it takes is the time to the first service."""
         with self._changed:
             self._changed.wait_for(lambda: self._boot_id or self._closed, timeout)
-            check(self._boot_id, f"the machine's agent did not start within {timeout:.0f} s")
+            check(self._boot_id or not self._closed, "the machine went away")
+            if not self._boot_id:
+                raise TookTooLong(f"the machine's agent did not start within {timeout:.0f} s")
             return self._boot_id
 
     def post(self, message):
@@ -130,8 +137,9 @@ class Agent:
         with self._changed:
             self._changed.wait_for(lambda: number in self._answers or self._closed, timeout)
             if number not in self._answers:
-                raise CommandError("the machine went away" if self._closed
-                                   else f"the machine's agent did not answer within {timeout:.0f} s")
+                if self._closed:
+                    raise CommandError("the machine went away")
+                raise SlowCommand(f"the machine's agent did not answer within {timeout:.0f} s")
             answer = self._answers.pop(number)
         if "error" in answer:
             raise CommandError(answer["error"])
@@ -208,6 +216,7 @@ class Machine:
         self._starts, self._unplugged = 0, set()
         self._stages = {checkpoint: None for checkpoint in kept.checkpoints} if kept else {}
         at_exit(self._remove)
+        on_failure(self._keep_evidence)
         if kept:
             shutil.copyfile(kept.disk, self._overlay)
         else:
@@ -277,7 +286,7 @@ class Machine:
         try:
             self._process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired as error:
-            raise AssertionError(f"{self.name} did not shut down within {timeout} s") from error
+            raise TookTooLong(f"{self.name} did not shut down within {timeout} s") from error
         self._forget_process()
 
     def kill(self):
@@ -321,10 +330,11 @@ class Machine:
                 self.checkpoint(name)
                 self._stages[name] = None
             except Exception as error:
-                self._stages[name] = f"the state {name!r} could not be made: {error}"
+                kind = TookTooLong if isinstance(error, TookTooLong) else AssertionError
+                self._stages[name] = kind(f"the state {name!r} could not be made: {error}")
                 raise
         elif self._stages[name] is not None:
-            raise AssertionError(self._stages[name])
+            raise self._stages[name]
         elif self._process is None:
             self.start(name)
         else:
@@ -343,6 +353,23 @@ class Machine:
         self._save_journal()
         self.kill()
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _keep_evidence(self, directory):
+        """For on_failure(): the console, the whole journal, the state. A machine that does not answer is asked once."""
+        path = os.path.join(directory, self.name)
+        seen = None
+        if os.path.exists(self.console):
+            seen = crashes(_text(shutil.copyfile(self.console, f"{path}-console.log")))
+        if self._process is None or self._process.poll() is not None or not self._agent.boot_id:
+            return seen
+        for name, script in (("journal", "exec journalctl --no-pager --all --output=short-precise"), ("state", STATE + UNITS)):
+            with open(f"{path}-{name}.log", "w", encoding="utf-8") as file:
+                try:
+                    file.write(self.run(script, check=False, timeout=120).stdout)
+                except CommandError as error:
+                    file.write(f"{error}\n")
+                    break
+        return crashes(_text(f"{path}-journal.log")) or seen
 
     def _save_journal(self):
         """Leave the journal beside the console's log, for whoever looks into a failure."""
@@ -416,7 +443,7 @@ class Machine:
         # the guest's own timeout is to fire first: it leaves output to show
         result = self.spawn(command, timeout, uid, stdin).wait(timeout * PATIENCE + 15)
         if check and result.rc != 0:
-            raise CommandError(str(result))
+            raise (SlowCommand if result.timed_out else CommandError)(str(result))
         return result
 
     def ask(self, request, timeout=60):
@@ -447,3 +474,8 @@ class Machine:
     def journal(self, *options):
         """The guest's journal of this boot, for messages."""
         return self.run(["journalctl", "--boot", "--no-pager", "--output=short-monotonic", *options]).stdout
+
+
+def _text(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()

@@ -6,7 +6,7 @@ Nothing here asks the product to do anything: the tests want to see what it does
 import contextlib
 import json
 
-from .runner import check, wait_for
+from .runner import TookTooLong, check, wait_for
 from .vm import PATIENCE
 from .vm_vpn import PROFILES, assert_no_leak, probe, snapshot, wait_idle, wait_state
 
@@ -31,8 +31,10 @@ def wait_rule(machine, pattern, what, present=True, family=4, timeout=60):
     limit = round(timeout * PATIENCE)
     script = (f"until {'' if present else '!'} ip -{family} -N rule | grep -Eq '{pattern}';"
               f" do [ $SECONDS -lt {limit} ] || exit 1; sleep 0.1; done")
-    check(machine.run(script, check=False, timeout=timeout + 30),
-          f"not within {limit} s: {what}: {'a' if present else 'no'} rule {pattern}")
+    if not machine.run(script, check=False, timeout=timeout + 30):
+        # a rule that does not go has been left behind
+        raise (TookTooLong if present else AssertionError)(
+            f"not within {limit} s: {what}: {'a' if present else 'no'} rule {pattern}")
 
 
 def wait_same(machine, before, what, timeout=60):
@@ -47,7 +49,7 @@ def wait_same(machine, before, what, timeout=60):
         return not differences[0]
 
     try:
-        wait_for(same, timeout * PATIENCE, what, 0.5)
+        wait_for(same, timeout * PATIENCE, what, 0.5, AssertionError)
     except AssertionError as error:
         raise AssertionError(f"{what}: not as before: {'; '.join(differences[0])}") from error
 

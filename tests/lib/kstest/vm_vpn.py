@@ -14,8 +14,9 @@ import tempfile
 import time
 from dataclasses import dataclass
 
+from .nm import NMCLI_TIMED_OUT
 from .packets import ICMP, ICMPV6, TCP, UDP
-from .runner import Skip, at_exit, check, equal
+from .runner import Skip, TookTooLong, at_exit, check, equal
 from .vm import PATIENCE
 from .vm_image import ROOT
 from .vm_router import LAN6_GATEWAY, LAN_GATEWAY, PREFIX
@@ -139,7 +140,10 @@ def _is_address(text):
 
 
 def up(machine, vpn, timeout=60):
-    machine.run(["nmcli", "--wait", str(timeout), "connection", "up", vpn.name], timeout=timeout + 10)
+    result = machine.run(["nmcli", "--wait", str(timeout), "connection", "up", vpn.name], check=False, timeout=timeout + 10)
+    if result.timed_out or result.rc == NMCLI_TIMED_OUT:
+        raise TookTooLong(str(result))
+    check(result, str(result))
 
 
 def down(machine, vpn):
@@ -170,7 +174,9 @@ def wait_state(machine, condition, what, timeout=60):
     """Until CONDITION, one of those the agent in the machine knows."""
     limit = timeout * PATIENCE
     answer = machine.ask({"op": "wait", "condition": condition, "timeout": limit}, timeout + 30)
-    check(answer["held"], f"not within {limit:.0f} s: {what}")
+    if not answer["held"]:
+        left_behind = condition in ("released", "no rules")
+        raise (AssertionError if left_behind else TookTooLong)(f"not within {limit:.0f} s: {what}")
 
 
 def wait_idle(machine, timeout=60):
@@ -199,18 +205,33 @@ def probe(machine, v4=PUBLIC, v6=PUBLIC6, device=None):
     equal(machine.ask({"op": "probe", "to": [v4, v6], "device": device})["rc"], 0, "the probes' exit status")
 
 
-def leaks_during(machine, action=None, settle=1.0):
+def leaks_during(machine, action=None):
     """Run ACTION (or the probes) and return what leaked meanwhile, on any uplink."""
-    wires = [wire for wire in (machine.wire, machine.wire2) if wire is not None]
-    marks = [wire.mark() for wire in wires]
+    marks = _marks(machine)
     (action or (lambda: probe(machine)))()
-    time.sleep(settle)  # an ARP or neighbour request is repeated each second
-    return [packet for wire, mark in zip(wires, marks) for packet in wire.since(mark).leak]
+    return _leaks(marks)
+
+
+def _marks(machine):
+    return [(wire, wire.mark()) for wire in (machine.wire, machine.wire2) if wire is not None]
+
+
+def _leaks(marks):
+    time.sleep(1)  # an ARP or neighbour request is repeated each second
+    return [packet for wire, mark in marks for packet in wire.since(mark).leak]
 
 
 def assert_no_leak(machine, what, action=None):
-    leaks = leaks_during(machine, action)
+    """Nothing leaks during ACTION (or the probes), also if that takes too long: then the leak is what has failed."""
+    marks, late = _marks(machine), None
+    try:
+        (action or (lambda: probe(machine)))()
+    except TookTooLong as error:
+        late = error
+    leaks = _leaks(marks)
     check(not leaks, f"{what}: {len(leaks)} packets leaked, such as {'; '.join(map(str, leaks[:5]))}")
+    if late:
+        raise late
 
 
 def assert_leak(machine, what, action=None, kinds=(ICMP, TCP, UDP)):

@@ -17,7 +17,6 @@ import socket
 import struct
 import threading
 import time
-from collections import Counter
 
 from . import packets, runner
 
@@ -166,20 +165,6 @@ class Wire:
                     if flow is not None:
                         known[flow] = record.kind
         return records
-
-    def counts(self, mark=0, settle=0.1):
-        """How many of each kind since MARK."""
-        return Counter(record.kind for record in self.since(mark, settle))
-
-    def leaks(self, mark=0, settle=0.1):
-        """The records since MARK that are leaks."""
-        return [record for record in self.since(mark, settle) if record.kind in LEAKS]
-
-    def assert_no_leak(self, mark=0, settle=0.1):
-        leaks = self.leaks(mark, settle)
-        if leaks:
-            shown = "; ".join(str(record) for record in leaks[:5])
-            raise AssertionError(f"{len(leaks)} packets leaked: {shown}")
 
     def is_lan(self, address):
         address = ipaddress.ip_address(address)

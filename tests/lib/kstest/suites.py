@@ -1,0 +1,187 @@
+"""Runs suites beside one another and goes on after one that failed; what was only late is run once more, alone.
+
+A suite is a command whose output ends with a line `N passed, N failed, N
+skipped`. Everything it writes is kept in a log. Of the tests written in Python
+each failed one says by itself whether it may have been chance (runner.py,
+TookTooLong); these are run again when nothing else runs any more, with a log
+of its own. One that then passes is counted as passed and named as flaky. All
+others have failed: a leak, a rule left behind, a crash, and whatever is not known.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from .runner import LATE
+
+CLOSING = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
+_FAILURE = re.compile(r"\s*(FAILED|SKIPPED|not ok)\b|\[  FAILED  \]")  # as the suites, TAP and cmocka say it
+_FILE = re.compile(r"--- (\S+)")                                        # as run-suite says it
+_FILE_END = re.compile(r"    (\S+): \d+ passed, \d+ failed, \d+ skipped in ([\d.]+) s")
+_RESULT = re.compile(r"(ok|FAILED|SKIPPED) +(\w+)  \([\d.]+ s\)(?:  (.*))?")
+_RUN_SUITE = [sys.executable, "tests/run-suite"]
+
+
+class Job:
+    """One suite: a command, its output, and what its closing line says."""
+
+    def __init__(self, name, command, environment=None, again=False):
+        self.name, self.command = name, command
+        self._environment, self._again = environment or {}, again
+        self.passed = self.failed = self.skipped = 0
+        self.seconds, self.note = 0.0, ""
+        self.failures, self.results = [], {}    # lines; {(file, test): (verdict, note)}
+        self.files = []                         # (seconds, file)
+        self._process = None
+
+    @property
+    def log(self):
+        return f"{self.name}{'.again' if self._again else ''}.log"
+
+    def run(self, root, out, say):
+        """Run it from the directory ROOT; each line of output goes to SAY and to the log in OUT."""
+        start, closing, file = time.monotonic(), None, None
+        path = os.path.join(out, self.log)
+        evidence = os.path.join(out, f"{os.path.splitext(self.log)[0]}.failed")
+        with open(path, "w", encoding="utf-8") as log:
+            # a session of its own: it can be ended with all that it started
+            self._process = subprocess.Popen(self.command, cwd=root,
+                                             env={**os.environ, "KS_EVIDENCE": evidence, **self._environment},
+                                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                             text=True, errors="backslashreplace", start_new_session=True)
+            for line in self._process.stdout:
+                log.write(line)
+                log.flush()
+                closing = CLOSING.fullmatch(line.strip()) or closing
+                file = self._take(line.rstrip("\n"), file)
+                say(f"{self.name:>20} | {line.rstrip()}")
+            status = self._process.wait()
+        self.seconds = time.monotonic() - start
+        if closing:
+            self.passed, self.failed, self.skipped = map(int, closing.groups())
+        else:
+            self.failed, self.note = 1, "did not run to its end"
+        if status and not self.failed and not self.skipped:
+            self.failed, self.note = 1, f"exit status {status}"
+        if self.failed or status:
+            self.note = f"{self.note}; see {os.path.relpath(path, root)}".lstrip("; ")
+
+    def _take(self, line, file):
+        """Take note of a LINE of FILE; returns the file that the next line is of."""
+        begin, end, result = _FILE.fullmatch(line), _FILE_END.match(line), _RESULT.fullmatch(line)
+        if _FAILURE.match(line):
+            self.failures.append(line.strip())
+        if end:
+            self.files.append((float(end[2]), end[1]))
+        if result:
+            self.results[file, result[2]] = (result[1], result[3] or "")
+        return begin[1] if begin else file
+
+    def late(self):
+        """{file: its tests that have failed only because something took too long}."""
+        late = {}
+        for (file, test), (verdict, note) in self.results.items():
+            if file and verdict == "FAILED" and note.startswith(LATE):
+                late.setdefault(file, []).append(test)
+        return late
+
+    def again(self, file, tests):
+        """The job that runs these TESTS of FILE once more."""
+        name = f"{self.name}-{os.path.splitext(os.path.basename(file))[0]}"
+        return Job(name, [*_RUN_SUITE, file, *tests], self._environment, True)
+
+    def take_back(self, file, tests, second):
+        """Count what of the TESTS of FILE passes in the SECOND attempt as passed; returns their names."""
+        flaky = [test for test in tests if second.results.get((file, test), ("",))[0] == "ok"]
+        if second.failed + second.passed + second.skipped != len(tests):
+            return []   # it did not get to its end, or something else is wrong with it
+        self.passed += len(flaky)
+        self.failed -= len(flaky)
+        return flaky
+
+    def stop(self):
+        """Ask it to end; it cleans up."""
+        if self._process and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+
+    def summary(self):
+        return (f"{self.name:<30} {self.passed:5d} passed {self.failed:5d} failed {self.skipped:5d} skipped"
+                f" {self.seconds:6.0f} s" + (f"  {self.note}" if self.note else ""))
+
+
+class Run:
+    """Jobs in LANES: lists of jobs, each worked off by as many workers as its number says."""
+
+    def __init__(self, root, out, lanes, say=print):
+        self._root, self._out, self._lanes, self._say = root, out, lanes, say
+        self.done, self.again, self.flaky = [], [], []
+        self._lock, self._stopping = threading.Lock(), False
+
+    def say(self, text):
+        with self._lock:
+            self._say(text)
+
+    def _next(self, queue):
+        with self._lock:
+            if self._stopping or not queue:
+                return None
+            self.done.append(queue.pop(0))
+            return self.done[-1]
+
+    def _run(self, job):
+        self.say(f"{job.name:>20} === begins")
+        try:
+            job.run(self._root, self._out, self.say)
+        except OSError as error:
+            job.failed, job.note = 1, str(error)
+        self.say(f"{job.name:>20} === {job.summary()}")
+
+    def _work(self, queue):
+        while (job := self._next(queue)) is not None:
+            self._run(job)
+
+    def all(self):
+        """Run everything; then, one after the other, what was late."""
+        workers = [threading.Thread(target=self._work, args=(queue,)) for queue, number in self._lanes for _ in range(number)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        for job in self.done:
+            for file, tests in job.late().items():
+                if self._stopping:
+                    return
+                second = job.again(file, tests)
+                self.again.append(second)
+                self._run(second)
+                self.flaky += [f"{file} {test} ({job.log}, {second.log})" for test in job.take_back(file, tests, second)]
+
+    @property
+    def left(self):
+        """Whether something was not run."""
+        return any(queue for queue, _ in self._lanes)
+
+    def count(self, what):
+        return sum(getattr(job, what) for job in self.done)
+
+    def report(self):
+        """Lines: how long each suite and the slowest files took, what failed, what is flaky; the last one counts."""
+        lines = [job.summary() for job in self.done + self.again]
+        files = sorted((each for job in self.done for each in job.files), reverse=True)
+        lines += ["", *(f"{seconds:6.0f} s  {name}" for seconds, name in files if seconds >= 1), ""]
+        for job in self.done + self.again:
+            lines += [f"{job.name}: {line[:250]}" for line in job.failures]
+        if self.flaky:
+            lines += [f"{len(self.flaky)} flaky: {'; '.join(self.flaky)}"]
+        return lines + [f"{self.count('passed')} passed, {self.count('failed')} failed, {self.count('skipped')} skipped"]
+
+    def stop(self, signum, _frame):
+        """End what runs, and nothing more begins."""
+        signal.signal(signum, signal.SIG_IGN)
+        self._stopping = True
+        for job in self.done + self.again:
+            job.stop()
