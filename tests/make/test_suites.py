@@ -49,7 +49,8 @@ class Trial:
             file.write(f"{HEAD}\n{body}\nif __name__ == '__main__':\n    main({setup})\n")
         self.output = []
         job = Job("trial", [sys.executable, "tests/run-suite", self.path], {"CI": "false"})
-        self.run = Run(ROOT, self.out, [([job], 1)], self.output.append)
+        queue = [job]
+        self.run = Run(ROOT, self.out, [queue], [[queue]], self.output.append)
         self.run.all()
         self.report = self.run.report()
 
@@ -303,16 +304,28 @@ def check_full_runs_everything_that_check_runs_and_every_file():
     some, everything = ([job.name for jobs in _run_all().plan([name]) for job in jobs] for name in ("check", "check-full"))
     equal(sorted(set(some) - set(everything)), [], "only in `check`")
     equal(len(set(everything)), len(everything), "suites of different names")
-    for name in ("unit", "make", "sanitizers", "kernel", "nm", "attacks"):
-        check(name in some, f"{name} is not in `check`")
-    for start in ("vm-boot-", "vm-wireguard-", "vm-lifecycle"):
+    for start in ("unit", "make-", "sanitizers", "kernel", "nm-", "attacks-", "vm-boot-", "vm-wireguard-", "vm-lifecycle"):
         check(any(name.startswith(start) for name in some), f"{start} is not in `check`")
     check("valgrind" in everything, "valgrind is not in `check-full`")
-    for name in os.listdir(os.path.join(ROOT, "tests", "vm")):
-        if name.startswith("test_"):
-            check(any(job.startswith(f"vm-{name[5:-3]}-") for job in everything), f"{name} is not in `check-full`")
+    for suite in ("make", "nm", "attacks", "vm"):
+        for name in os.listdir(os.path.join(ROOT, "tests", suite)):
+            if name.startswith("test_"):
+                check(any(job.startswith(f"{suite}-{name[5:-3]}") for job in everything), f"{suite}/{name} is not in `check-full`")
     for release in ("bookworm", "trixie"):
         check(any(job.endswith(release) for job in everything), f"{release} is not in `check-full`")
+
+
+@test
+def a_worker_takes_from_its_other_queue_when_the_first_is_empty():
+    directory = tempfile.mkdtemp(prefix="ks-suites-")
+    at_exit(shutil.rmtree, directory, True)
+    say = "sleep 0.3; echo 1 passed, 0 failed, 0 skipped"
+    one, two = ([Job(f"{queue}{number}", ["sh", "-c", say]) for number in range(count)] for queue, count in (("a", 4), ("b", 1)))
+    run = Run(ROOT, directory, [one, two], [[one], [two, one]], lambda _: None)
+    run.all()
+    equal(run.report()[-1], "5 passed, 0 failed, 0 skipped", "the closing line")
+    check(not run.left, "something was not run")
+    equal([job.name for job in run.done][:2], ["a0", "b0"], "what begins")
 
 
 @test

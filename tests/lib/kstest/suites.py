@@ -114,10 +114,10 @@ class Job:
 
 
 class Run:
-    """Jobs in LANES: lists of jobs, each worked off by as many workers as its number says."""
+    """Jobs in QUEUES; each of WORKERS is the list of queues that it works off, one after the other."""
 
-    def __init__(self, root, out, lanes, say=print):
-        self._root, self._out, self._lanes, self._say = root, out, lanes, say
+    def __init__(self, root, out, queues, workers, say=print):
+        self._root, self._out, self._queues, self._workers, self._say = root, out, queues, workers, say
         self.done, self.again, self.flaky = [], [], []
         self._lock, self._stopping = threading.Lock(), False
 
@@ -125,8 +125,9 @@ class Run:
         with self._lock:
             self._say(text)
 
-    def _next(self, queue):
+    def _next(self, queues):
         with self._lock:
+            queue = next(filter(None, queues), None)
             if self._stopping or not queue:
                 return None
             self.done.append(queue.pop(0))
@@ -140,13 +141,13 @@ class Run:
             job.failed, job.note = 1, str(error)
         self.say(f"{job.name:>20} === {job.summary()}")
 
-    def _work(self, queue):
-        while (job := self._next(queue)) is not None:
+    def _work(self, queues):
+        while (job := self._next(queues)) is not None:
             self._run(job)
 
     def all(self):
         """Run everything; then, one after the other, what was late."""
-        workers = [threading.Thread(target=self._work, args=(queue,)) for queue, number in self._lanes for _ in range(number)]
+        workers = [threading.Thread(target=self._work, args=(queues,)) for queues in self._workers]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -163,7 +164,7 @@ class Run:
     @property
     def left(self):
         """Whether something was not run."""
-        return any(queue for queue, _ in self._lanes)
+        return any(self._queues)
 
     def count(self, what):
         return sum(getattr(job, what) for job in self.done)

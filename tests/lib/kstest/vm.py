@@ -356,6 +356,8 @@ class Machine:
 
     def _keep_evidence(self, directory):
         """For on_failure(): the console, the whole journal, the state. A machine that does not answer is asked once."""
+        if not os.path.exists(self._overlay):
+            return None  # keep() has given it away
         path = os.path.join(directory, self.name)
         seen = None
         if os.path.exists(self.console):
