@@ -387,7 +387,7 @@ add_bootstrap (KsPolicyBuilder *b)
 {
   g_autoptr (GArray) uids = NULL;
 
-  if (is_any_tunnel_up (b) || !b->in->resolvers || b->in->resolvers->len == 0)
+  if (b->in->no_names || is_any_tunnel_up (b) || !b->in->resolvers || b->in->resolvers->len == 0)
     return;
   add_names (b);
   if (b->policy->names->len == 0)

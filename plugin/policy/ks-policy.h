@@ -40,6 +40,7 @@ typedef struct {
   const GArray *resolvers; /* KsPrefix: the DNS servers the uplinks were given */
   const GArray *addresses; /* KsAddress: the host's; NULL when no reply of ManagementFrom= may leave */
   const GArray *resolver_uids; /* guint32: the users that a resolver of the system may run as, besides root */
+  gboolean no_names; /* the guard cannot compare names: none may be asked for */
   gboolean no_guard; /* the guard is not in the kernel, and cannot be put there */
 } KsPolicyInput;
 

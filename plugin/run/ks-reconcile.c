@@ -46,27 +46,46 @@ apply_guard (KsReport *report, const KsPaths *paths, gboolean hold)
     g_ptr_array_add (report->done, g_strdup (is_wanted ? "install the guard" : "remove the guard"));
 }
 
-/*
- * Arms the guard. One that cannot tell replies (a kernel without connection
- * tracking) is better than none, and without it no rule of ManagementFrom= may
- * be there: every program could use it.
- */
+/* Whether the kernel has nftables and could not do what the guard wants of it. */
+static gboolean
+is_guard_refused (const KsReport *report)
+{
+  const GError *last = report->errors->len > 0 ? report->errors->pdata[report->errors->len - 1] : NULL;
+
+  return report->situation->no_guard && !g_error_matches (last, KS_ERROR, KS_ERROR_UNSUPPORTED);
+}
+
+/* Sets @without, and tries a guard that lacks what it stands for. */
 static void
-arm_guard (KsReport *report, const KsPaths *paths, const KsSnapshot *snapshot)
+retry_guard (KsReport *report, const KsPaths *paths, const KsSnapshot *snapshot, gboolean *without, const char *lost)
 {
   g_autoptr (GError) error = NULL;
 
-  apply_guard (report, paths, holds_guard (report));
-  if (!report->situation->no_guard || report->policy->management->len == 0)
-    return;
-  g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL,
-               "ManagementFrom has no effect: the guard that it needs could not be installed");
+  g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL, "%s: the guard that it needs could not be installed", lost);
   ks_report_take_error (report, &error);
-  report->situation->no_management = TRUE;
+  *without = TRUE;
   report->situation->no_guard = FALSE;
   g_clear_pointer (&report->policy, ks_policy_free);
   report->policy = ks_situation_policy (report->situation, snapshot);
   apply_guard (report, paths, holds_guard (report));
+}
+
+/*
+ * Arms the guard. One that cannot tell replies (a kernel without connection
+ * tracking), or cannot count queries (one without nft_limit), is better than
+ * none, and without it no rule that relies on it may be there: every program
+ * could use it.
+ */
+static void
+arm_guard (KsReport *report, const KsPaths *paths, const KsSnapshot *snapshot)
+{
+  KsSituation *situation = report->situation;
+
+  apply_guard (report, paths, holds_guard (report));
+  if (is_guard_refused (report) && report->policy->management->len > 0)
+    retry_guard (report, paths, snapshot, &situation->no_management, "ManagementFrom has no effect");
+  if (is_guard_refused (report) && report->policy->bootstrap->len > 0)
+    retry_guard (report, paths, snapshot, &situation->no_names, "no server's name can be asked for");
 }
 
 static gboolean

@@ -202,6 +202,7 @@ ks_situation_policy (const KsSituation *self, const KsSnapshot *snapshot)
     .resolvers = self->network ? self->network->resolvers : NULL,
     .resolver_uids = resolver_uids,
     .no_guard = self->no_guard,
+    .no_names = self->no_names,
   };
 
   for (guint i = 0; i < self->state->remembered->len; i++) {

@@ -28,6 +28,7 @@ typedef struct {
   gboolean is_released; /* by `release` or the kernel command line: nothing is armed */
   gboolean no_guard; /* the guard is wanted and could not be put in place: set by whoever tries */
   gboolean is_unclear; /* a profile cannot be read, and nothing tells whether it was armed; or there is no state */
+  gboolean no_names; /* the guard that compares names could not be installed: none may be asked for */
   gboolean no_management; /* the guard for ManagementFrom= could not be installed: no reply may leave by it */
   GPtrArray *errors; /* of GError: what could not be read; none of it disarms anything */
   GPtrArray *warnings; /* of char*: what has no effect or will not work, and what to do about it; no error */

@@ -1095,6 +1095,34 @@ management_without_connection_tracking_is_an_error_and_opens_nothing (void **sta
   }
 }
 
+/* A kernel that cannot count queries: likewise. */
+static void
+names_without_a_guard_that_counts_them_are_an_error_and_not_asked_for (void **state G_GNUC_UNUSED)
+{
+  START_OR_SKIP (TRUE);
+  if (!has_nft)
+    skip ();
+  let_a_name_be_asked_for ();
+  {
+    g_auto (Run) result = run ("sync", "refuse:limit rate");
+    g_autofree char *state_then = kernel_state ();
+
+    assert_int_equal (result.status, 1);
+    assert_non_null (strstr (result.messages, "no server's name can be asked for"));
+    assert_true (has_guard ());
+    assert_null (strstr (state_then, "priority 8305 "));
+    assert_non_null (strstr (state_then, "priority 8390 "));
+  }
+  run_well ("sync");
+  {
+    g_autofree char *armed = kernel_state ();
+
+    assert_non_null (strstr (armed, "priority 8305 "));
+  }
+  let_no_name_be_asked_for ();
+  run_well ("sync");
+}
+
 /* --- broken files --- */
 
 /* Runs `sync`, which has to fail and to name each of @words, and to leave the host armed. */
@@ -1237,6 +1265,7 @@ main (void)
     cmocka_unit_test_teardown (every_fault_while_armed_with_the_guard, teardown),
     cmocka_unit_test_teardown (every_fault_with_management_from_outside, teardown),
     cmocka_unit_test_teardown (management_without_connection_tracking_is_an_error_and_opens_nothing, teardown),
+    cmocka_unit_test_teardown (names_without_a_guard_that_counts_them_are_an_error_and_not_asked_for, teardown),
     cmocka_unit_test_teardown (broken_files_are_named_and_open_nothing, teardown),
     cmocka_unit_test_teardown (broken_files_are_named_and_open_nothing_without_the_guard, teardown),
     cmocka_unit_test_teardown (read_only_disks_are_named_and_do_not_keep_from_arming, teardown),
