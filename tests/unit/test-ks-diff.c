@@ -454,6 +454,38 @@ diff_moves_a_server_to_another_gateway_without_a_gap (void **state G_GNUC_UNUSED
   assert_true (least >= 1);
 }
 
+/* A run that was killed may have left one: the transport must not meet it. */
+static void
+diff_deletes_a_stale_uplink_route_before_an_exemption_looks_it_up (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (Model) model = model_new (scene);
+  KsPrefix subnet = ks_test_prefix ("203.0.113.0/24");
+  KsRoute stale = ks_route_init (scene->config->uplink_table, scene->config->protocol, &subnet, 100);
+  g_autoptr (KsPolicy) policy = NULL;
+  g_autoptr (GArray) plan = NULL;
+  gboolean is_deleted = FALSE;
+  guint exemptions = 0;
+
+  stale.type = RTN_UNREACHABLE;
+  g_array_append_val (model->routes, stale);
+  add_profile (scene, "a", "203.0.113.10")->vpn_type = KS_VPN_WIREGUARD;
+  add_tunnel (scene, "a", 7, "10.8.0.0/24");
+  ((KsTunnel *) scene->tunnels->pdata[0])->listen_port = 51820;
+  policy = policy_of (scene);
+  plan = model_diff (scene, model, policy, KS_DIFF_DEFAULT);
+  for (guint i = 0; i < plan->len; i++) {
+    const KsStep *step = &g_array_index (plan, KsStep, i);
+
+    is_deleted = is_deleted || (step->kind == KS_STEP_DELETE_ROUTE && ks_route_equal (&step->route, &stale));
+    if (step->kind == KS_STEP_ADD_RULE && step->rule.sport.first == 51820) {
+      assert_true (is_deleted);
+      exemptions++;
+    }
+  }
+  assert_int_equal (exemptions, 2); /* IPv4 and IPv6 */
+}
+
 static void
 diff_disarms_from_the_last_rule_to_the_first (void **state G_GNUC_UNUSED)
 {
@@ -745,6 +777,7 @@ main (void)
     cmocka_unit_test (diff_arms_in_order),
     cmocka_unit_test (diff_replaces_servers_without_mixing_old_and_new),
     cmocka_unit_test (diff_moves_a_server_to_another_gateway_without_a_gap),
+    cmocka_unit_test (diff_deletes_a_stale_uplink_route_before_an_exemption_looks_it_up),
     cmocka_unit_test (diff_disarms_from_the_last_rule_to_the_first),
     cmocka_unit_test (diff_no_step_opens_anything),
     cmocka_unit_test (diff_puts_back_what_somebody_took_away),

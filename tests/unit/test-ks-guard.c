@@ -305,7 +305,9 @@ guard_lets_only_its_uid_send_a_programs_transport (void **state G_GNUC_UNUSED)
   g_autofree char *text = NULL;
 
   add_transport (policy, server_transport (IPPROTO_TCP, 1194, 998));
+  add_transport (policy, (KsTransport){ .family = AF_INET, .ip_protocol = IPPROTO_UDP, .sport = 1234, .uid = 997 });
   text = ks_guard_format (policy, NULL);
+  assert_line (text, "meta nfproto ipv4 meta l4proto 17 th sport 1234 meta skuid 997 accept");
   assert_line (text, "ip daddr . meta l4proto . th dport . meta skuid { " SERVER " . 6 . 1194 . 998 } accept");
 }
 
