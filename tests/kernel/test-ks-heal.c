@@ -2,7 +2,8 @@
 /*
  * Healing for real: a host's files, an uplink in a network namespace, sockets
  * as systemd opens them, and another program that undoes things. NetworkManager
- * is silent throughout. Only waiting takes no time: the clock goes on instead.
+ * is silent unless a test says otherwise. Only waiting takes no time: the clock
+ * goes on instead.
  *
  *   +-----------------------------------+
  *   | host (this namespace)             |
@@ -291,6 +292,54 @@ heal_puts_back_whatever_was_undone (void **state G_GNUC_UNUSED)
       fail_msg ("%s: %s", deeds[i], difference (before, after));
     assert_int_equal (count_repairs (f), 1);
   }
+}
+
+/* NetworkManager with the VPN of the fixture up on tun0. */
+static KsTestNm *
+make_tunnel (void)
+{
+  enum { CONNECTED = 70, ACTIVATED = 2 };
+  KsTestNm *nm = ks_test_nm_new ();
+
+  netns_run ("ip tuntap add mode tun name tun0");
+  netns_run ("ip link set tun0 addrgenmode none");
+  netns_run ("ip link set tun0 up");
+  ks_test_nm_main (nm, CONNECTED, "5", "5");
+  ks_test_nm_active (nm, 5, KS_TEST_UUID_1, FALSE, ACTIVATED, "5", 5, 0);
+  ks_test_nm_device (nm, 5, "tun0", 5, 0);
+  ks_test_nm_ip4 (nm, 5, "10.8.0.2/24", "", "10.8.0.0/24 0.0.0.0/0", "");
+  ks_test_nm_wireguard (nm, 5, 51820, 0);
+  return nm;
+}
+
+/* Routes come and go with the network; only one that went just before is repaired. */
+static void
+heal_tells_a_route_it_puts_back_from_one_that_follows_the_network (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (KsTestNm) nm = NULL;
+  g_autoptr (KsReport) report = NULL;
+  g_autofree char *before = NULL, *after = NULL, *followed = NULL;
+
+  NEED_HOST (f);
+  nm = make_tunnel ();
+  report = sync_host (f);
+  before = netns_output ("ip route show table 83");
+  assert_non_null (strstr (before, "tun0"));
+
+  drain (f);
+  netns_run ("ip route delete default dev tun0 table 83");
+  assert_true (heal (f));
+  after = netns_output ("ip route show table 83");
+  assert_string_equal (after, before);
+  assert_int_equal (count_repairs (f), 1);
+
+  drain (f);
+  netns_run ("ip route add 198.51.100.0/24 via 192.168.50.1 dev uplink");
+  assert_true (heal (f));
+  followed = netns_output ("ip route show 198.51.100.0/24 table 85");
+  assert_non_null (strstr (followed, "uplink"));
+  assert_int_equal (count_repairs (f), 0);
 }
 
 static void
@@ -664,6 +713,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (heal_puts_back_whatever_was_undone),
+    cmocka_unit_test (heal_tells_a_route_it_puts_back_from_one_that_follows_the_network),
     cmocka_unit_test (heal_runs_only_for_what_concerns_it),
     cmocka_unit_test (heal_reconciles_once_without_sockets),
     cmocka_unit_test (heal_reports_every_round),
