@@ -127,7 +127,8 @@ run_check (int argc, char **argv)
   }
   print_errors (report);
   if (!report->policy->armed) {
-    printf ("The kill switch is %s: nothing to check, everything may get out\n", ks_status_word (&status));
+    printf ("The kill switch is %s: nothing to check%s\n", ks_status_word (&status),
+            report->situation->is_unclear ? "" : ", everything may get out");
     return EXIT_ERROR;
   }
   table = ks_proof_format (report->proof);

@@ -10,6 +10,24 @@
 
 #define POLL_MICROSECONDS 5000
 
+/*
+ * flock() needs no file that can be written: of a read-only or full file system
+ * the one that an earlier run made will do. Only root can open it, so nobody
+ * else can keep it locked.
+ */
+static int
+open_lock (const char *path, GError **error)
+{
+  int lock = open (path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  int first_errno = errno;
+
+  if (lock < 0)
+    lock = open (path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (lock < 0)
+    g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot open %s: %s", path, g_strerror (first_errno));
+  return lock;
+}
+
 int
 ks_lock_take (const KsPaths *paths, guint timeout_ms, GError **error)
 {
@@ -19,11 +37,9 @@ ks_lock_take (const KsPaths *paths, guint timeout_ms, GError **error)
 
   if (!ks_paths_make_runtime (paths, error))
     return -1;
-  lock = open (path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (lock < 0) {
-    g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot open %s: %s", path, g_strerror (errno));
+  lock = open_lock (path, error);
+  if (lock < 0)
     return -1;
-  }
   while (flock (lock, LOCK_EX | LOCK_NB) < 0) {
     if (errno != EWOULDBLOCK || g_get_monotonic_time () > deadline) {
       g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot lock %s: %s", path,

@@ -19,6 +19,8 @@ ks_fault_point (void)
     return 0;
   if (strncmp (setting, "kill:", 5) == 0 && atol (setting + 5) == calls)
     kill (getpid (), SIGKILL);
+  if (strncmp (setting, "stop:", 5) == 0 && atol (setting + 5) == calls)
+    kill (getpid (), SIGSTOP);
   if (strncmp (setting, "fail:", 5) == 0 && atol (setting + 5) == calls)
     return ENOBUFS;
   return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Fault injection, in builds made with FAULTS=1 only: the N-th call that
- * crosses to the kernel fails, or the process is killed there. Elsewhere it
- * compiles to nothing.
+ * crosses to the kernel fails, or the process is killed or stopped there.
+ * Elsewhere it compiles to nothing.
  */
 #pragma once
 
@@ -11,8 +11,8 @@
 #ifdef KS_FAULTS
 /*
  * Counts calls. Returns 0, or the errno value to fail with, when the
- * environment variable KS_FAULT is "fail:N" and this is the N-th call;
- * does not return when it is "kill:N".
+ * environment variable KS_FAULT is "fail:N" and this is the N-th call; does
+ * not return when it is "kill:N", and not before SIGCONT when it is "stop:N".
  */
 int ks_fault_point (void);
 /* Whether KS_FAULT is "refuse:WORD" and @text, for nftables, has the word: a kernel that lacks something refuses it. */

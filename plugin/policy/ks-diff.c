@@ -430,13 +430,16 @@ deletes_exemption (const KsStep *step)
 }
 
 /*
- * Whether a step has to wait until the inputs can be read again: it would open
- * or cut off on a guess. Bootstrap DNS never has to: no VPN uses it once it is
- * up, and the guard that narrows it may be gone.
+ * Whether a step has to wait for a run that can read the inputs again, or has
+ * the lock: it would open or cut off on a guess. For the inputs bootstrap DNS
+ * never has to: no VPN uses it once it is up, and the guard that narrows it may
+ * be gone.
  */
 static gboolean
 is_held (const KsConfig *config, const KsStep *step, KsDiffFlags flags)
 {
+  if (flags & KS_DIFF_ADD_ONLY && (step->kind == KS_STEP_DELETE_RULE || step->kind == KS_STEP_DELETE_ROUTE))
+    return TRUE;
   if (step->phase == PHASE_DELETE_EXEMPTION && step->rule.priority == config->priority + KS_PRIORITY_BOOTSTRAP)
     return FALSE;
   if (deletes_exemption (step))
@@ -514,7 +517,7 @@ ks_diff_compute (const KsConfig *config, const GArray *rules, const GArray *rout
 {
   g_autoptr (GArray) plan = g_array_new (FALSE, FALSE, sizeof (KsStep));
 
-  if (!policy->armed && (flags & KS_DIFF_HOLD))
+  if (!policy->armed && (flags & (KS_DIFF_HOLD | KS_DIFF_ADD_ONLY)))
     return g_steal_pointer (&plan);
 
   diff_rules (plan, config, rules, policy);

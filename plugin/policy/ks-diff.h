@@ -39,6 +39,8 @@ typedef enum {
   KS_DIFF_HOLD = 1 << 0,
   /* NetworkManager did not answer: an exemption that seems stale may be in use. */
   KS_DIFF_HOLD_EXEMPTIONS = 1 << 1,
+  /* Another run may be at work: add what is missing, delete nothing at all. */
+  KS_DIFF_ADD_ONLY = 1 << 2,
 } KsDiffFlags;
 
 /*

@@ -88,7 +88,7 @@ ks_status_word (const KsStatus *self)
   if (self->plan->len > 0 || is_guard_wrong (self))
     return "incomplete";
   if (!is_armed (self))
-    return "off";
+    return self->report->situation->is_unclear ? "held" : "off";
   return count_tunnels (self) > 0 ? "protected" : "blocking";
 }
 
@@ -104,6 +104,8 @@ format_headline (const KsStatus *self, GString *out)
     g_string_append (out, " (only the VPN, the local network and the VPN's own transport get out)");
   else if (g_str_equal (word, "blocking"))
     g_string_append (out, " (no VPN is up: only the local network and the VPN's own transport get out)");
+  else if (g_str_equal (word, "held"))
+    g_string_append (out, " (what was blocked stays blocked: a profile cannot be read, see the warnings)");
   else if (g_str_equal (word, "off"))
     g_string_append (out, " (no profile asks for it)");
   else if (g_str_equal (word, "incomplete"))

@@ -7,6 +7,7 @@
 #include "base/ks-lock.h"
 #include "input/ks-resolve.h"
 #include "kernel/ks-connections.h"
+#include "kernel/ks-guard-readback.h"
 #include "run/ks-cut-off.h"
 #include "state/ks-marker.h"
 
@@ -16,11 +17,17 @@
 #define LOCK_TIMEOUT_MS 15000
 #define RESOLVE_TIMEOUT_MS 4000
 
+static KsDiffFlags
+diff_flags (const KsReport *report)
+{
+  return ks_situation_diff_flags (report->situation) | (report->adds_only ? KS_DIFF_ADD_ONLY : KS_DIFF_DEFAULT);
+}
+
 /* Whether the policy may lack something in use, so that the guard that was installed last counts and not the policy. */
 static gboolean
 holds_guard (const KsReport *report)
 {
-  return ks_situation_diff_flags (report->situation) != KS_DIFF_DEFAULT;
+  return diff_flags (report) != KS_DIFF_DEFAULT;
 }
 
 /* Puts the guard in place or takes it away. One that was tampered with is replaced in any case. */
@@ -134,8 +141,7 @@ apply_once (KsReport *report, KsKernel *kernel, KsSnapshot *snapshot, GError **e
 
   g_clear_pointer (&report->policy, ks_policy_free);
   report->policy = ks_situation_policy (situation, snapshot);
-  plan = ks_diff_compute (situation->config, snapshot->rules, snapshot->routes, report->policy,
-                          ks_situation_diff_flags (situation));
+  plan = ks_diff_compute (situation->config, snapshot->rules, snapshot->routes, report->policy, diff_flags (report));
   if (plan->len == 0)
     return TRUE;
   ks_kernel_apply (kernel, plan, &report->changes, error);
@@ -151,35 +157,52 @@ apply_once (KsReport *report, KsKernel *kernel, KsSnapshot *snapshot, GError **e
   return FALSE;
 }
 
-/* Repeats until the kernel holds what it should; only what is still wrong at the end is an error. */
+/* The tunnels' devices, and the guard, which names them; a device may have been replaced since they were found. */
 static void
-apply_routing (KsReport *report, KsKernel *kernel, KsSnapshot **snapshot)
+refresh_tunnels (KsReport *report, const KsPaths *paths, KsKernel *kernel, const KsSnapshot *snapshot)
+{
+  if (!ks_situation_refresh_tunnels (report->situation, kernel))
+    return;
+  g_clear_pointer (&report->policy, ks_policy_free);
+  report->policy = ks_situation_policy (report->situation, snapshot);
+  if (report->policy->armed && (report->policy->guard || holds_guard (report)))
+    arm_guard (report, paths, snapshot);
+}
+
+/*
+ * Repeats until the kernel holds what it should; only what is still wrong at
+ * the end is an error. Returns whether it does.
+ */
+static gboolean
+apply_routing (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot **snapshot)
 {
   for (int pass = 1;; pass++) {
     g_autoptr (GError) error = NULL;
 
     if (apply_once (report, kernel, *snapshot, &error))
-      return;
+      return TRUE;
     if (pass == MAX_PASSES) {
       if (!error)
         g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL, "somebody else keeps changing our rules or routes");
       ks_report_take_error (report, &error);
-      return;
+      return FALSE;
     }
     g_clear_pointer (snapshot, ks_snapshot_free);
     *snapshot = ks_kernel_dump (kernel, report->situation->config, error ? NULL : &error);
     if (!*snapshot) {
       ks_report_take_error (report, &error);
-      return;
+      return FALSE;
     }
+    refresh_tunnels (report, paths, kernel, *snapshot);
   }
 }
 
-static void
+/* Returns whether the kernel's rules and routes are what they should be; why not is an error of the report. */
+static gboolean
 apply (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot *first)
 {
   g_autoptr (KsSnapshot) snapshot = first;
-  gboolean is_first;
+  gboolean is_first, is_applied;
 
   g_clear_pointer (&report->policy, ks_policy_free);
   report->policy = ks_situation_policy (report->situation, snapshot);
@@ -187,9 +210,10 @@ apply (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot *fir
   /* one transaction that blocks at once: first when it comes, last when it goes, since some rules rely on it */
   if (is_first)
     arm_guard (report, paths, snapshot);
-  apply_routing (report, kernel, &snapshot);
-  if (!is_first)
+  is_applied = apply_routing (report, paths, kernel, &snapshot);
+  if (!is_first && !report->adds_only)
     apply_guard (report, paths, holds_guard (report));
+  return is_applied;
 }
 
 /* Rules and routes cannot be read: the guard needs none of them to block. One that was installed before knows more. */
@@ -209,12 +233,32 @@ guard_alone (KsReport *report, const KsPaths *paths)
 }
 
 static gboolean
-has_own_rule (const KsSituation *situation, const KsSnapshot *snapshot)
+has_own_rule (const KsConfig *config, const KsSnapshot *snapshot)
 {
   for (guint i = 0; i < snapshot->rules->len; i++)
-    if (ks_owner_has_rule (situation->config, &g_array_index (snapshot->rules, KsRule, i)))
+    if (ks_owner_has_rule (config, &g_array_index (snapshot->rules, KsRule, i)))
       return TRUE;
   return FALSE;
+}
+
+static gboolean
+has_own_route (const KsConfig *config, const KsSnapshot *snapshot)
+{
+  for (guint i = 0; i < snapshot->routes->len; i++)
+    if (ks_owner_has_route (config, &g_array_index (snapshot->routes, KsRoute, i)))
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
+has_guard (void)
+{
+  g_auto (KsGuardReadback) guard = { 0 };
+  g_autoptr (GError) error = NULL;
+
+  if (!ks_guard_readback (&guard, &error))
+    return !g_error_matches (error, KS_ERROR, KS_ERROR_UNSUPPORTED);
+  return guard.present;
 }
 
 /*
@@ -236,12 +280,15 @@ has_own_rule (const KsSituation *situation, const KsSnapshot *snapshot)
  *
  * If rules of ours exist, there is no hurry. Errors are dropped here: the full
  * run meets them again and reports them.
+ *
+ * Returns whether it found nothing of ours, so that all there is comes from it.
  */
-static void
+static gboolean
 block_first (KsReport *report, const KsPaths *paths)
 {
   g_autoptr (KsKernel) kernel = NULL;
   g_autoptr (KsSnapshot) snapshot = NULL;
+  gboolean found_nothing = FALSE;
 
   report->situation = ks_situation_read (paths, NULL, KS_READ_NO_NETWORK | KS_READ_NO_STATE);
   if (report->situation->armed->len > 0) {
@@ -249,20 +296,45 @@ block_first (KsReport *report, const KsPaths *paths)
     snapshot = kernel ? ks_kernel_dump (kernel, report->situation->config, NULL) : NULL;
     if (!snapshot)
       guard_alone (report, paths);
-    else if (!has_own_rule (report->situation, snapshot))
+    else if (!has_own_rule (report->situation->config, snapshot)) {
+      found_nothing = !has_guard ();
       apply (report, paths, kernel, g_steal_pointer (&snapshot));
+    }
   }
   g_clear_pointer (&report->policy, ks_policy_free);
   g_clear_pointer (&report->situation, ks_situation_free);
   g_ptr_array_set_size (report->errors, 0);
+  return found_nothing;
+}
+
+/* --- numbers that the configuration has changed --- */
+
+/*
+ * What an earlier run put into the kernel stays as it is, if what the new
+ * numbers ask for cannot stand beside it: taking away first would open.
+ */
+static void
+settle_numbers (KsReport *report, KsKernel *kernel)
+{
+  KsSituation *situation = report->situation;
+  const KsConfig *former = situation->state->numbers;
+  g_autoptr (KsSnapshot) snapshot = NULL;
+
+  if (!former || ks_config_can_stand_beside (former, situation->config))
+    return;
+  snapshot = ks_kernel_dump (kernel, former, NULL);
+  if (!snapshot || has_own_rule (former, snapshot) || has_own_route (former, snapshot))
+    ks_situation_keep_numbers (situation);
 }
 
 /*
  * What an earlier run put into the kernel under other numbers, now that the
- * configuration has new ones: it goes when what replaces it is in place.
+ * configuration has new ones: it goes when what replaces it is in place
+ * (@is_applied). Until then it stays in front and decides, so nothing but that
+ * may keep it. Returns whether nothing of it is left.
  */
-static void
-remove_former (KsReport *report, KsKernel *kernel)
+static gboolean
+remove_former (KsReport *report, KsKernel *kernel, gboolean is_applied)
 {
   const KsSituation *situation = report->situation;
   const KsConfig *former = situation->state->numbers;
@@ -273,13 +345,13 @@ remove_former (KsReport *report, KsKernel *kernel)
   g_autoptr (KsPolicy) none = NULL;
 
   if (!former || ks_config_has_same_numbers (former, situation->config))
-    return;
-  if (report->policy->armed && report->errors->len > 0)
-    return; /* what replaces it may be incomplete; nobody is kept from turning it off */
+    return TRUE;
+  if (report->policy->armed ? !is_applied : (diff_flags (report) & KS_DIFF_HOLD) != 0)
+    return FALSE; /* otherwise nobody is kept from turning it off */
   snapshot = ks_kernel_dump (kernel, former, &error);
   if (!snapshot) {
     ks_report_take_error (report, &error);
-    return;
+    return FALSE;
   }
   nothing.armed = g_ptr_array_new ();
   none = ks_policy_compute (&nothing);
@@ -293,9 +365,73 @@ remove_former (KsReport *report, KsKernel *kernel)
                 : ks_owner_has_route (situation->config, &step->route))
       g_array_remove_index (plan, i); /* ours under the new numbers too: the other difference has dealt with it */
   }
-  if (!ks_kernel_apply (kernel, plan, &report->changes, &error))
-    ks_report_take_error (report, &error);
+  if (ks_kernel_apply (kernel, plan, &report->changes, &error))
+    return TRUE;
+  ks_report_take_error (report, &error);
+  return FALSE;
 }
+
+/* From the former numbers to the present ones; the jump over the former rules goes with them. */
+static void
+replace_former (KsReport *report, const KsPaths *paths, KsKernel *kernel, gboolean is_applied)
+{
+  KsState *state = report->situation->state;
+  guint changes = report->changes;
+  g_autoptr (GError) error = NULL;
+  KsSnapshot *snapshot;
+
+  if (!remove_former (report, kernel, is_applied))
+    return;
+  ks_state_set_numbers (state, report->situation->config);
+  if (report->changes == changes)
+    return;
+  snapshot = ks_kernel_dump (kernel, report->situation->config, &error);
+  ks_report_take_error (report, &error);
+  if (snapshot)
+    apply (report, paths, kernel, snapshot);
+}
+
+/* --- profiles of which nothing tells whether they were armed --- */
+
+/* Whether the kernel holds what such a profile may have asked for. */
+static gboolean
+is_anything_held (const KsSituation *situation, KsKernel *kernel, const KsSnapshot *snapshot)
+{
+  const KsConfig *former = situation->state->numbers;
+  g_autoptr (KsSnapshot) old = NULL;
+
+  if (has_own_rule (situation->config, snapshot) || has_guard ())
+    return TRUE;
+  if (!former || ks_config_has_same_numbers (former, situation->config))
+    return FALSE;
+  old = ks_kernel_dump (kernel, former, NULL);
+  return !old || has_own_rule (former, old);
+}
+
+/* Holding what is there makes sense only while something is there that they may have asked for. */
+static void
+settle_unclear (KsReport *report, KsKernel *kernel, const KsSnapshot *snapshot, gboolean found_nothing)
+{
+  KsSituation *situation = report->situation;
+  const GPtrArray *unclear = situation->state->unclear;
+
+  if (!situation->is_unclear || situation->is_released)
+    return;
+  if (found_nothing || !is_anything_held (situation, kernel, snapshot)) {
+    ks_situation_forget_unclear (situation);
+    return;
+  }
+  for (guint i = 0; i < unclear->len; i++) {
+    g_autofree char *path = ks_error_printable (unclear->pdata[i]);
+
+    g_ptr_array_add (situation->warnings,
+                     g_strdup_printf ("nobody knows whether %s was armed: what is blocked stays blocked until it can "
+                                      "be read, is gone, or `nm-killswitch release`",
+                                      path));
+  }
+}
+
+/* --- a run --- */
 
 /* Has nm-killswitch-names.path ask again and again. Nothing but time is lost when that fails. */
 static void
@@ -320,43 +456,74 @@ warn_cut_off (KsReport *report, const GArray *addresses)
   report->cut_off = ks_cut_off_compute (report->policy, addresses, connections);
 }
 
-/* @answers, nullable, is what the servers' names were resolved to meanwhile. */
+/* Writes down what the next run has to know. */
 static void
-reconcile_locked (KsReport *report, const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags,
-                  const KsAnswers *answers, gboolean is_second_look)
+save (KsReport *report, const KsPaths *paths)
+{
+  g_autoptr (GError) error = NULL;
+
+  report->is_saved = ks_situation_save (report->situation, paths, &error);
+  ks_report_take_error (report, &error);
+}
+
+/* What one look at everything is about. */
+typedef struct {
+  const KsPaths *paths;
+  const KsEvent *event;
+  KsReconcileFlags flags;
+  const KsAnswers *answers; /* nullable: what the servers' names were resolved to meanwhile */
+  const GError *lock_error; /* nullable: why there is no lock */
+  gboolean is_second;
+} Look;
+
+static KsReadFlags
+read_flags (KsReconcileFlags flags)
+{
+  return (flags & KS_RECONCILE_BOOT ? KS_READ_NO_NETWORK : KS_READ_DEFAULT)
+         | (flags & KS_RECONCILE_RELEASE ? KS_READ_RELEASED : KS_READ_DEFAULT)
+         | (flags & KS_RECONCILE_RESUME ? KS_READ_RESUMED : KS_READ_DEFAULT);
+}
+
+/* @found_nothing: what the kernel holds of ours, if anything, comes from block_first(). */
+static void
+reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (KsKernel) kernel = NULL;
   g_autoptr (GArray) addresses = NULL;
   KsSnapshot *snapshot;
-  gboolean is_new;
+  gboolean is_new, is_applied;
 
-  report->situation = ks_situation_read (paths, event,
-                                         (flags & KS_RECONCILE_BOOT ? KS_READ_NO_NETWORK : 0)
-                                           | (flags & KS_RECONCILE_RELEASE ? KS_READ_RELEASED : 0));
-  if (answers)
-    ks_answers_merge (report->situation->state->answers, answers);
+  report->situation = ks_situation_read (look->paths, look->event, read_flags (look->flags));
+  if (look->answers)
+    ks_answers_merge (report->situation->state->answers, look->answers);
   ks_report_take_errors (report, report->situation->errors);
+  /* a run that our own changes start (nm-killswitch-heal.service) must not arm again */
+  if (report->situation->state->released && !ks_situation_save (report->situation, look->paths, &error))
+    g_clear_error (&error); /* tried again at the end */
   kernel = ks_kernel_new (&error);
+  if (kernel)
+    settle_numbers (report, kernel);
   snapshot = kernel ? ks_kernel_dump (kernel, report->situation->config, &error) : NULL;
   if (!snapshot) {
     ks_report_take_error (report, &error);
-    guard_alone (report, paths);
+    guard_alone (report, look->paths);
     return;
   }
-  ks_situation_find_tunnels (report->situation, kernel, snapshot, event);
-  is_new = !has_own_rule (report->situation, snapshot);
+  settle_unclear (report, kernel, snapshot, found_nothing);
+  ks_situation_find_tunnels (report->situation, kernel, snapshot, look->event);
+  is_new = !has_own_rule (report->situation->config, snapshot);
   addresses = g_array_ref (snapshot->addresses);
-  apply (report, paths, kernel, snapshot);
+  is_applied = apply (report, look->paths, kernel, snapshot);
   if (is_new && report->policy->armed)
     warn_cut_off (report, addresses);
-  remove_former (report, kernel);
-  if (report->errors->len == 0 || !report->policy->armed || !report->situation->state->numbers)
-    ks_state_set_numbers (report->situation->state, report->situation->config);
-  prove (report, paths, kernel, is_second_look);
-  if (!ks_situation_save (report->situation, paths, &error))
-    ks_report_take_error (report, &error);
-  update_names_marker (report->situation, paths);
+  if (!report->adds_only)
+    replace_former (report, look->paths, kernel, is_applied);
+  prove (report, look->paths, kernel, look->is_second);
+  if (report->adds_only)
+    return;
+  save (report, look->paths);
+  update_names_marker (report->situation, look->paths);
 }
 
 static gboolean
@@ -371,36 +538,45 @@ check_privileges (KsReport *report)
   return FALSE;
 }
 
-/* One look at everything, with the lock, or without it because of @lock_error. */
 static KsReport *
-look (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, const KsAnswers *answers,
-      const GError *lock_error, gboolean is_second_look)
+take_look (const Look *look)
 {
   KsReport *report = ks_report_new ();
+  gboolean found_nothing = FALSE;
 
-  if ((flags & KS_RECONCILE_BOOT) && !is_second_look)
-    block_first (report, paths);
-  if (lock_error)
-    g_ptr_array_add (report->errors, g_error_copy (lock_error));
-  reconcile_locked (report, paths, event, flags, answers, is_second_look);
+  report->adds_only = look->lock_error && !(look->flags & KS_RECONCILE_RELEASE);
+  if ((look->flags & KS_RECONCILE_BOOT) && !look->is_second)
+    found_nothing = block_first (report, look->paths);
+  if (look->lock_error)
+    g_ptr_array_add (report->errors, g_error_copy (look->lock_error));
+  reconcile_once (report, look, found_nothing);
   return report;
 }
 
 /*
- * One run under the lock. A proof that was taken between a change of
- * NetworkManager's, or of another program's, and what has to follow from it
- * says nothing: it is an error only if a second look comes to the same.
+ * One run under the lock. Without it (another run is stuck, or the file system
+ * takes no lock) somebody else may be at work who knows better: nothing is
+ * taken away and nothing remembered. `release` goes on all the same.
+ *
+ * A proof that was taken between a change of NetworkManager's, or of another
+ * program's, and what has to follow from it says nothing: it is an error only
+ * if a second look comes to the same.
  */
 static KsReport *
 run (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, const KsAnswers *answers)
 {
   g_autoptr (GError) error = NULL;
-  /* without a lock (a full disk, say) two runs may undo each other's steps, but neither opens anything: go on */
   int lock = ks_lock_take (paths, LOCK_TIMEOUT_MS, &error);
-  KsReport *report = look (paths, event, flags, answers, error, FALSE);
+  Look look = { .paths = paths, .event = event, .flags = flags, .answers = answers, .lock_error = error };
+  KsReport *report;
 
-  if (is_refuted (report))
-    report = ks_report_join (report, look (paths, event, flags, answers, error, TRUE));
+  if (error && !(flags & KS_RECONCILE_RELEASE))
+    g_prefix_error (&error, "only what is missing was added, and nothing taken away: ");
+  report = take_look (&look);
+  if (is_refuted (report)) {
+    look.is_second = TRUE;
+    report = ks_report_join (report, take_look (&look));
+  }
   ks_lock_release (lock);
   return report;
 }
@@ -447,10 +623,13 @@ ks_reconcile_preview (const KsPaths *paths, KsSnapshot **snapshot)
   report->situation = ks_situation_read (paths, NULL, KS_READ_DEFAULT);
   ks_report_take_errors (report, report->situation->errors);
   kernel = ks_kernel_new (&error);
+  if (kernel)
+    settle_numbers (report, kernel);
   held = kernel ? ks_kernel_dump (kernel, report->situation->config, &error) : NULL;
   ks_report_take_error (report, &error);
   if (!held)
     return report;
+  settle_unclear (report, kernel, held, FALSE);
   ks_situation_find_tunnels (report->situation, kernel, held, NULL);
   report->policy = ks_situation_policy (report->situation, held);
   report->guard = ks_guard_inspect (report->policy, holds_guard (report), state, &report->counters, &error);

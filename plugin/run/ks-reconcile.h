@@ -11,7 +11,8 @@ typedef enum {
   KS_RECONCILE_DEFAULT = 0,
   KS_RECONCILE_BOOT = 1 << 0, /* NetworkManager does not run yet: do not ask it */
   KS_RECONCILE_QUICK = 1 << 1, /* NetworkManager waits for us: do not resolve host names */
-  KS_RECONCILE_RELEASE = 1 << 2, /* arm nothing, whatever the markers say */
+  KS_RECONCILE_RELEASE = 1 << 2, /* a person releases: arm nothing, whatever the markers say, also without the lock */
+  KS_RECONCILE_RESUME = 1 << 3, /* a person takes that back */
 } KsReconcileFlags;
 
 /*

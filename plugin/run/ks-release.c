@@ -11,10 +11,14 @@ ks_release (const KsPaths *paths)
   KsReport *report;
 
   ks_marker_remove (paths, KS_MARKER_RESUMED, NULL);
-  /* a full /run must not keep the person off-line: release now, even if an event will arm again */
+  /* a full /run must not keep the person off-line: without the marker the state remembers it */
   ks_marker_make (paths, KS_MARKER_RELEASED, &error);
   report = ks_reconcile (paths, NULL, KS_RECONCILE_QUICK | KS_RECONCILE_RELEASE);
-  ks_report_take_error (report, &error);
+  if (error && report->situation && !report->is_saved) {
+    g_prefix_error (&error, "released, but this cannot be remembered, and the next event arms again; make room in /run "
+                            "and run `nm-killswitch release` once more: ");
+    ks_report_take_error (report, &error);
+  }
   return report;
 }
 
@@ -26,7 +30,7 @@ ks_resume (const KsPaths *paths)
 
   if (ks_marker_remove (paths, KS_MARKER_RELEASED, &error))
     ks_marker_make (paths, KS_MARKER_RESUMED, &error);
-  report = ks_reconcile (paths, NULL, KS_RECONCILE_DEFAULT);
+  report = ks_reconcile (paths, NULL, KS_RECONCILE_RESUME);
   ks_report_take_error (report, &error);
   return report;
 }

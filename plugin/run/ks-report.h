@@ -21,6 +21,8 @@ typedef struct {
   KsGuardCounters counters; /* of ks_reconcile_preview() */
   KsProof *proof; /* NULL: not taken */
   GPtrArray *cut_off; /* of char*: warnings about whom this run has cut off (ks-cut-off.h); none when it did not arm */
+  gboolean adds_only; /* there was no lock: nothing was taken away, and nothing remembered */
+  gboolean is_saved; /* what the next run has to know is on disk */
   GPtrArray *errors; /* of GError, in order; the situation's come first */
 } KsReport;
 

@@ -172,6 +172,27 @@ remember_tunnels (KsSituation *self)
   }
 }
 
+gboolean
+ks_situation_refresh_tunnels (KsSituation *self, KsKernel *kernel)
+{
+  gboolean changed = FALSE;
+
+  for (guint i = self->tunnels->len; i-- > 0;) {
+    KsTunnel *tunnel = self->tunnels->pdata[i];
+    guint index = ks_kernel_link_index (kernel, tunnel->interface);
+
+    if (index == tunnel->ifindex)
+      continue;
+    changed = TRUE;
+    /* what was guessed went by the index: under the name alone there may be another program's device now */
+    if (index && self->network)
+      tunnel->ifindex = index;
+    else
+      g_ptr_array_remove_index (self->tunnels, i);
+  }
+  return changed;
+}
+
 void
 ks_situation_find_tunnels (KsSituation *self, KsKernel *kernel, const KsSnapshot *snapshot, const KsEvent *event)
 {

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "run/ks-situation.h"
 
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "base/ks-error.h"
 #include "base/ks-user.h"
 #include "input/ks-config-read.h"
 #include "input/ks-nm-config.h"
@@ -13,11 +18,12 @@
 /* For the whole conversation with NetworkManager, which may be stopping and waiting for us. */
 #define NETWORK_TIMEOUT_MS 2000
 
+/* Remembers the profiles and follows their sessions, also while released: `resume` goes by what is so then. */
 static void
-arm_profiles (KsSituation *self, const KsEvent *event, const char *boot)
+follow_profiles (KsSituation *self, const KsEvent *event, const char *boot)
 {
   for (guint i = 0; i < self->set->profiles->len; i++) {
-    KsProfile *profile = self->set->profiles->pdata[i];
+    const KsProfile *profile = self->set->profiles->pdata[i];
     KsRemembered *remembered;
 
     if (!ks_profile_wants (profile))
@@ -25,7 +31,17 @@ arm_profiles (KsSituation *self, const KsEvent *event, const char *boot)
     remembered = ks_state_remember (self->state, profile);
     if (profile->mode == KS_MODE_SESSION)
       ks_session_update (remembered, self->network, event, boot);
-    if (profile->mode == KS_MODE_STRICT || remembered->session)
+  }
+}
+
+static void
+arm_profiles (KsSituation *self)
+{
+  for (guint i = 0; i < self->set->profiles->len; i++) {
+    KsProfile *profile = self->set->profiles->pdata[i];
+
+    if (profile->mode == KS_MODE_STRICT
+        || (profile->mode == KS_MODE_SESSION && ks_state_find (self->state, ks_profile_key (profile))->session))
       g_ptr_array_add (self->armed, profile);
   }
 }
@@ -44,8 +60,6 @@ is_among (const GPtrArray *paths, const char *path)
 static void
 arm_remembered (KsSituation *self, const GPtrArray *paths, const char *boot)
 {
-  if (paths->len > 0 && !self->state->is_known)
-    self->is_unclear = TRUE;
   for (guint i = 0; i < self->state->remembered->len; i++) {
     KsRemembered *remembered = self->state->remembered->pdata[i];
 
@@ -55,6 +69,53 @@ arm_remembered (KsSituation *self, const GPtrArray *paths, const char *boot)
     if (remembered->profile->mode == KS_MODE_STRICT || g_strcmp0 (remembered->session, boot) == 0)
       g_ptr_array_add (self->armed, remembered->profile);
   }
+}
+
+static void
+add_path (GPtrArray *paths, const char *path)
+{
+  if (!g_ptr_array_find_with_equal_func (paths, path, g_str_equal, NULL))
+    g_ptr_array_add (paths, g_strdup (path));
+}
+
+static int
+compare_strings (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
+/*
+ * Finds what cannot be read and may have been armed: nothing was remembered
+ * when it was first met so. The state keeps the paths, or it would seem to know
+ * all about them from the next run on. It ends when the file can be read, or is
+ * gone.
+ */
+static void
+find_unclear (KsSituation *self)
+{
+  const GPtrArray *lists[] = { self->set->unreadable, self->set->unclear };
+  GPtrArray *known = self->state->unclear;
+  GPtrArray *paths = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; i < G_N_ELEMENTS (lists); i++) {
+    for (guint j = 0; j < known->len; j++)
+      if (is_among (lists[i], known->pdata[j]))
+        add_path (paths, known->pdata[j]);
+    for (guint j = 0; j < lists[i]->len; j++)
+      if (!self->state->is_known || is_among (known, lists[i]->pdata[j]))
+        add_path (paths, lists[i]->pdata[j]);
+  }
+  g_ptr_array_sort (paths, compare_strings);
+  g_ptr_array_unref (known);
+  self->state->unclear = paths;
+  self->is_unclear = paths->len > 0;
+}
+
+void
+ks_situation_forget_unclear (KsSituation *self)
+{
+  g_ptr_array_set_size (self->state->unclear, 0);
+  self->is_unclear = FALSE;
 }
 
 static GPtrArray *
@@ -123,6 +184,37 @@ collect_warnings (const KsProfileSet *set)
   return warnings;
 }
 
+/* The substitute is there because the file could not be written: it is the newer one. */
+static KsState *
+read_state (const KsPaths *paths, GPtrArray *errors)
+{
+  g_autofree char *substitute = ks_paths_runtime (paths, KS_STATE_NAME);
+  g_autoptr (KsState) state = NULL;
+
+  if (!g_file_test (substitute, G_FILE_TEST_EXISTS))
+    return ks_state_file_read (paths->state, errors);
+  state = ks_state_file_read (substitute, errors);
+  if (!state->is_known) {
+    g_clear_pointer (&state, ks_state_free);
+    state = ks_state_file_read (paths->state, errors);
+    state->is_known = FALSE; /* it is out of date */
+  }
+  return g_steal_pointer (&state);
+}
+
+/* Whether nothing is to be armed: by the markers or, if a person could make none, by the state. */
+static gboolean
+decide_release (KsState *state, const KsPaths *paths, KsReadFlags flags, const char *boot)
+{
+  gboolean is_marked = ks_marker_is_released (paths);
+
+  if (flags & KS_READ_RESUMED || g_strcmp0 (state->released, boot) != 0)
+    g_clear_pointer (&state->released, g_free);
+  if (flags & KS_READ_RELEASED && !is_marked && !state->released)
+    state->released = g_strdup (boot);
+  return is_marked || state->released;
+}
+
 KsSituation *
 ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags)
 {
@@ -139,16 +231,18 @@ ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags
   self->set =
     ks_profile_set_read ((const KsProfileDirectory *) directories->data, paths->zones, self->config, self->errors);
   self->warnings = collect_warnings (self->set);
-  self->is_unclear = (flags & KS_READ_NO_STATE) != 0;
-  self->state = self->is_unclear ? ks_state_new () : ks_state_file_read (paths->state, self->errors);
+  self->state = flags & KS_READ_NO_STATE ? ks_state_new () : read_state (paths, self->errors);
   forget_gone (self);
-  self->is_released = (flags & KS_READ_RELEASED) || ks_marker_is_released (paths);
+  find_unclear (self);
+  self->is_unclear |= (flags & KS_READ_NO_STATE) != 0;
+  self->is_released = decide_release (self->state, paths, flags, boot);
+  if (!(flags & (KS_READ_NO_NETWORK | KS_READ_RELEASED)))
+    read_network (self);
+  follow_profiles (self, event, boot);
   if (self->is_released)
     return self;
 
-  if (!(flags & KS_READ_NO_NETWORK))
-    read_network (self);
-  arm_profiles (self, event, boot);
+  arm_profiles (self);
   arm_remembered (self, self->set->unreadable, boot);
   arm_remembered (self, self->set->unclear, boot);
   return self;
@@ -250,8 +344,29 @@ ks_situation_hosts (const KsSituation *self)
   return hosts;
 }
 
+void
+ks_situation_keep_numbers (KsSituation *self)
+{
+  ks_config_set_numbers (self->config, self->state->numbers);
+  if (self->armed->len > 0)
+    g_ptr_array_add (self->warnings,
+                     g_strdup ("the new numbers in nm-killswitch.conf cannot replace the old ones while armed, since "
+                               "Protocol changes and others do not: they count from the next boot, or after "
+                               "`nm-killswitch release` and `nm-killswitch resume`"));
+}
+
 gboolean
 ks_situation_save (const KsSituation *self, const KsPaths *paths, GError **error)
 {
-  return ks_state_file_write (self->state, paths->state, error);
+  g_autofree char *substitute = ks_paths_runtime (paths, KS_STATE_NAME);
+
+  if (!ks_state_file_write (self->state, paths->state, error)) {
+    if (ks_state_file_write (self->state, substitute, NULL))
+      g_prefix_error (error, "remembered until the next boot only: ");
+    return FALSE;
+  }
+  if (!g_file_test (substitute, G_FILE_TEST_EXISTS) || g_unlink (substitute) == 0)
+    return TRUE;
+  g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot remove %s: %s", substitute, g_strerror (errno));
+  return FALSE;
 }

@@ -14,8 +14,9 @@
 typedef enum {
   KS_READ_DEFAULT = 0,
   KS_READ_NO_NETWORK = 1 << 0, /* boot: there is no NetworkManager yet */
-  KS_READ_RELEASED = 1 << 1, /* arm nothing, whatever the markers say */
-  KS_READ_NO_STATE = 1 << 2, /* what is remembered is left alone: it may be on a file system that hangs */
+  KS_READ_RELEASED = 1 << 1, /* a person releases: arm nothing, whatever the markers say */
+  KS_READ_RESUMED = 1 << 2, /* a person takes that back */
+  KS_READ_NO_STATE = 1 << 3, /* what is remembered is left alone: it may be on a file system that hangs */
 } KsReadFlags;
 
 typedef struct {
@@ -45,6 +46,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsSituation, ks_situation_free)
  * called once.
  */
 void ks_situation_find_tunnels (KsSituation *self, KsKernel *kernel, const KsSnapshot *snapshot, const KsEvent *event);
+/*
+ * Looks the tunnels' devices up again: one that is gone is no tunnel any more,
+ * and one that came back has a new index. Returns whether anything changed.
+ */
+gboolean ks_situation_refresh_tunnels (KsSituation *self, KsKernel *kernel);
 /* The policy for the situation over @snapshot's main table (transfer full). */
 KsPolicy *ks_situation_policy (const KsSituation *self, const KsSnapshot *snapshot);
 /* How the difference has to be taken. */
@@ -57,5 +63,13 @@ GPtrArray *ks_situation_hosts (const KsSituation *self);
  * WireGuard of NetworkManager's is exempted by its port and mark instead.
  */
 gboolean ks_situation_awaits_names (const KsSituation *self);
-/* The record of what is remembered, for the profiles that are there now. */
+/* The kernel holds nothing that an unreadable profile could have asked for: there is nothing to wait for. */
+void ks_situation_forget_unclear (KsSituation *self);
+/* Goes on with the numbers of the last run: those of the configuration cannot stand beside them. */
+void ks_situation_keep_numbers (KsSituation *self);
+/*
+ * The record of what is remembered, for the profiles that are there now. While
+ * its file cannot be written (KS_ERROR_IO), a substitute in the runtime
+ * directory keeps it until the next boot.
+ */
 gboolean ks_situation_save (const KsSituation *self, const KsPaths *paths, GError **error);

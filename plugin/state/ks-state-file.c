@@ -16,6 +16,8 @@
 #define PROFILE_GROUP "profile "
 #define NUMBERS_GROUP "numbers"
 #define HOST_GROUP "host "
+#define UNCLEAR_GROUP "unclear"
+#define RELEASE_GROUP "release"
 
 /* --- a profile, as lines of a key file --- */
 
@@ -226,7 +228,8 @@ read_profile (GKeyFile *file, const char *group)
   return profile;
 }
 
-static void
+/* Whether @group is one that we wrote. */
+static gboolean
 read_remembered (KsState *state, GKeyFile *file, const char *group)
 {
   KsProfile *profile = read_profile (file, group);
@@ -234,7 +237,7 @@ read_remembered (KsState *state, GKeyFile *file, const char *group)
 
   if (!profile->path || !profile->id || ks_state_find (state, ks_profile_key (profile))) {
     ks_profile_free (profile);
-    return;
+    return FALSE;
   }
   remembered = ks_state_add (state, profile);
   remembered->tunnel = get_interface (file, group, "tunnel");
@@ -244,6 +247,7 @@ read_remembered (KsState *state, GKeyFile *file, const char *group)
   remembered->fwmark = get_number (file, group, "tunnel-fwmark", G_MAXUINT32);
   remembered->session = g_key_file_get_string (file, group, "session", NULL);
   remembered->leaving = g_key_file_get_boolean (file, group, "leaving", NULL);
+  return TRUE;
 }
 
 static void
@@ -297,6 +301,15 @@ read_numbers (GKeyFile *file)
   return ks_config_numbers_are_valid (numbers) ? g_steal_pointer (&numbers) : NULL;
 }
 
+static void
+read_unclear (KsState *state, GKeyFile *file)
+{
+  g_auto (GStrv) paths = g_key_file_get_string_list (file, UNCLEAR_GROUP, "paths", NULL, NULL);
+
+  for (char **path = paths; path && *path; path++)
+    g_ptr_array_add (state->unclear, g_strcompress (*path));
+}
+
 KsState *
 ks_state_file_read (const char *path, GPtrArray *errors)
 {
@@ -316,10 +329,15 @@ ks_state_file_read (const char *path, GPtrArray *errors)
   state->is_known = TRUE;
   if (g_key_file_has_group (file, NUMBERS_GROUP))
     state->numbers = read_numbers (file);
+  read_unclear (state, file);
+  state->released = g_key_file_get_string (file, RELEASE_GROUP, "boot", NULL);
   groups = g_key_file_get_groups (file, NULL);
   for (char **group = groups; *group; group++) {
     if (g_str_has_prefix (*group, PROFILE_GROUP)) {
-      read_remembered (state, file, *group);
+      if (!read_remembered (state, file, *group)) {
+        state->is_known = FALSE;
+        g_ptr_array_add (errors, g_error_new (KS_ERROR, KS_ERROR_INVALID, "%s: [%s] is incomplete", path, *group));
+      }
     } else if (g_str_has_prefix (*group, HOST_GROUP)) {
       read_host (state, file, *group);
     }
@@ -345,6 +363,17 @@ write_numbers (GKeyFile *file, const KsConfig *numbers)
   set_number (file, NUMBERS_GROUP, "priority", numbers->priority);
 }
 
+static void
+write_unclear (GKeyFile *file, const GPtrArray *unclear)
+{
+  g_autoptr (GPtrArray) paths = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; i < unclear->len; i++)
+    g_ptr_array_add (paths, g_strescape (unclear->pdata[i], NULL)); /* need not be UTF-8 */
+  if (paths->len > 0)
+    g_key_file_set_string_list (file, UNCLEAR_GROUP, "paths", (const char *const *) paths->pdata, paths->len);
+}
+
 static char *
 format_state (const KsState *self, gsize *length)
 {
@@ -365,6 +394,8 @@ format_state (const KsState *self, gsize *length)
   }
   if (self->numbers)
     write_numbers (file, self->numbers);
+  write_unclear (file, self->unclear);
+  set_string (file, RELEASE_GROUP, "boot", self->released);
   return g_key_file_to_data (file, length, NULL);
 }
 

@@ -35,6 +35,7 @@ ks_state_new (void)
 
   self->remembered = g_ptr_array_new_with_free_func (remembered_free);
   self->answers = ks_answers_new ();
+  self->unclear = g_ptr_array_new_with_free_func (g_free);
   return self;
 }
 
@@ -44,6 +45,8 @@ ks_state_free (KsState *self)
   g_ptr_array_unref (self->remembered);
   ks_answers_free (self->answers);
   g_clear_pointer (&self->numbers, ks_config_free);
+  g_ptr_array_unref (self->unclear);
+  g_free (self->released);
   g_free (self);
 }
 
@@ -52,13 +55,7 @@ ks_state_set_numbers (KsState *self, const KsConfig *config)
 {
   g_clear_pointer (&self->numbers, ks_config_free);
   self->numbers = ks_config_new ();
-  self->numbers->table = config->table;
-  self->numbers->tunnel_table = config->tunnel_table;
-  self->numbers->uplink_table = config->uplink_table;
-  self->numbers->servers_table = config->servers_table;
-  self->numbers->management_table = config->management_table;
-  self->numbers->protocol = config->protocol;
-  self->numbers->priority = config->priority;
+  ks_config_set_numbers (self->numbers, config);
 }
 
 KsRemembered *

@@ -28,6 +28,8 @@ typedef struct {
   GPtrArray *remembered; /* of KsRemembered */
   KsConfig *numbers; /* nullable: the numbers (and nothing else) in use when the kernel was last changed */
   KsAnswers *answers;
+  GPtrArray *unclear; /* of char*: paths that cannot be read, and nothing tells whether they were armed before */
+  char *released; /* nullable: the boot in which a person released, if the marker for that cannot be made */
 } KsState;
 
 KsState *ks_state_new (void);

@@ -95,6 +95,50 @@ ks_config_has_same_numbers (const KsConfig *a, const KsConfig *b)
          && a->protocol == b->protocol && a->priority == b->priority;
 }
 
+static guint32
+distance (guint32 a, guint32 b)
+{
+  return a > b ? a - b : b - a;
+}
+
+/* Whether one of the tables of @other, but for those of ManagementFrom=, is one of all of @self. */
+static gboolean
+shares_table (const KsConfig *self, const KsConfig *other)
+{
+  const guint32 own[] = { self->table, self->tunnel_table, self->uplink_table, self->servers_table };
+  const guint32 tables[] = { other->table, other->tunnel_table, other->uplink_table, other->servers_table };
+
+  for (guint i = 0; i < G_N_ELEMENTS (tables); i++) {
+    if (!is_apart (self, tables[i]))
+      return TRUE;
+    for (guint j = 0; j < G_N_ELEMENTS (own); j++)
+      if (tables[i] == own[j])
+        return TRUE;
+  }
+  return FALSE;
+}
+
+gboolean
+ks_config_can_stand_beside (const KsConfig *a, const KsConfig *b)
+{
+  return a->protocol == b->protocol
+         || (distance (a->priority, b->priority) >= KS_PRIORITY_WINDOW
+             && distance (a->management_table, b->management_table) >= KS_MANAGEMENT_TABLES && !shares_table (a, b)
+             && !shares_table (b, a));
+}
+
+void
+ks_config_set_numbers (KsConfig *self, const KsConfig *from)
+{
+  self->table = from->table;
+  self->tunnel_table = from->tunnel_table;
+  self->uplink_table = from->uplink_table;
+  self->servers_table = from->servers_table;
+  self->management_table = from->management_table;
+  self->protocol = from->protocol;
+  self->priority = from->priority;
+}
+
 static const char *const lan_words[] = { "private", "routes", "off" };
 static const char *const dns_words[] = { "tunnel", "lan" };
 

@@ -55,6 +55,15 @@ gboolean ks_config_numbers_are_valid (const KsConfig *self);
 gboolean ks_config_tables_differ (const KsConfig *self);
 /* Whether both take the same objects of the kernel for ours. */
 gboolean ks_config_has_same_numbers (const KsConfig *a, const KsConfig *b);
+/*
+ * Whether the kernel can hold what both want at the same time. It takes two
+ * rules of one priority, or two routes of one table, that differ in nothing but
+ * the protocol for the same one (rule_exists() in net/core/fib_rules.c,
+ * fib_table_insert() in net/ipv4/fib_trie.c).
+ */
+gboolean ks_config_can_stand_beside (const KsConfig *a, const KsConfig *b);
+/* Takes the numbers of @from. */
+void ks_config_set_numbers (KsConfig *self, const KsConfig *from);
 
 /* The index of a setting's value @text among @words; -1 when it is none of them. */
 int ks_config_find_word (const char *const *words, guint n_words, const char *text);

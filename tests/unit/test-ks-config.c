@@ -298,6 +298,36 @@ config_words_go_both_ways (void **state G_GNUC_UNUSED)
   assert_string_equal (ks_dns_format (KS_DNS_UNSET), "unset");
 }
 
+static void
+config_numbers_can_stand_beside_others_unless_only_the_protocol_tells_them_apart (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsConfig) a = ks_config_new ();
+  g_autoptr (KsConfig) b = ks_config_new ();
+
+  assert_true (ks_config_can_stand_beside (a, b));
+  b->priority = a->priority + 10;
+  assert_true (ks_config_can_stand_beside (a, b)); /* of one protocol, what is the same serves both */
+  b->protocol = 93;
+  assert_false (ks_config_can_stand_beside (a, b));
+  b->priority = a->priority + KS_PRIORITY_WINDOW;
+  assert_false (ks_config_can_stand_beside (a, b)); /* the tables are the same */
+  b->table = 183;
+  b->tunnel_table = 184;
+  b->uplink_table = 185;
+  b->servers_table = a->table;
+  assert_false (ks_config_can_stand_beside (a, b));
+  b->servers_table = 186;
+  assert_false (ks_config_can_stand_beside (a, b));
+  b->management_table = a->management_table + KS_MANAGEMENT_TABLES;
+  assert_true (ks_config_can_stand_beside (a, b));
+  assert_true (ks_config_can_stand_beside (b, a));
+  b->priority--;
+  assert_false (ks_config_can_stand_beside (b, a));
+
+  ks_config_set_numbers (a, b);
+  assert_true (ks_config_has_same_numbers (a, b));
+}
+
 int
 main (void)
 {
@@ -315,6 +345,7 @@ main (void)
     cmocka_unit_test (config_that_is_no_key_file_is_unreadable_and_the_defaults),
     cmocka_unit_test (config_that_cannot_be_opened_is_unreadable),
     cmocka_unit_test (config_words_go_both_ways),
+    cmocka_unit_test (config_numbers_can_stand_beside_others_unless_only_the_protocol_tells_them_apart),
   };
 
   return cmocka_run_group_tests_name ("ks-config", tests, NULL, NULL);

@@ -738,6 +738,37 @@ diff_on_hold_still_adds (void **state G_GNUC_UNUSED)
 }
 
 static void
+diff_without_the_lock_adds_what_is_missing_and_deletes_nothing (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (Model) model = model_new (scene);
+  g_autoptr (KsPolicy) off = policy_of (scene), up = NULL, other = NULL;
+  g_autoptr (GArray) disarm = NULL, whole = NULL, plan = NULL;
+  KsProfile *profile = add_profile (scene, "a", "203.0.113.10");
+  guint added = 0;
+
+  add_tunnel (scene, "a", 7, "10.8.0.0/24");
+  up = policy_of (scene);
+  model_apply (scene, model, up);
+  disarm = model_diff (scene, model, off, KS_DIFF_ADD_ONLY);
+  assert_int_equal (disarm->len, 0);
+
+  g_ptr_array_set_size (scene->tunnels, 0);
+  add_tunnel (scene, "a", 8, "10.9.0.0/24");
+  profile->lan = KS_LAN_OFF;
+  other = policy_of (scene);
+  whole = model_diff (scene, model, other, KS_DIFF_DEFAULT);
+  for (guint i = 0; i < whole->len; i++) {
+    KsStepKind kind = g_array_index (whole, KsStep, i).kind;
+
+    added += kind == KS_STEP_ADD_RULE || kind == KS_STEP_ADD_ROUTE;
+  }
+  plan = model_diff (scene, model, other, KS_DIFF_ADD_ONLY);
+  assert_true (added > 0 && added < whole->len);
+  assert_int_equal (plan->len, added);
+}
+
+static void
 diff_treats_an_unknown_rule_of_ours_as_a_blocker (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
@@ -788,6 +819,7 @@ main (void)
     cmocka_unit_test (diff_on_hold_deletes_the_rules_for_bootstrap_dns),
     cmocka_unit_test (diff_on_hold_does_not_disarm),
     cmocka_unit_test (diff_on_hold_still_adds),
+    cmocka_unit_test (diff_without_the_lock_adds_what_is_missing_and_deletes_nothing),
     cmocka_unit_test (diff_treats_an_unknown_rule_of_ours_as_a_blocker),
     cmocka_unit_test (diff_steps_read_well),
   };

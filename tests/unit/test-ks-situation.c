@@ -319,6 +319,36 @@ situation_is_unclear_when_nothing_tells_what_an_unreadable_profile_was (void **s
   }
 }
 
+static gboolean
+is_unclear (const KsTestHost *host)
+{
+  g_autoptr (KsSituation) situation = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+  g_autoptr (GError) error = NULL;
+
+  assert_true (ks_situation_save (situation, &host->paths, &error));
+  return situation->is_unclear;
+}
+
+/* The state that is saved meanwhile knows nothing of it either. */
+static void
+situation_stays_unclear_until_the_file_tells_or_is_gone (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+
+  ks_test_host_write (host, "etc/wg", "nonsense");
+  for (int i = 0; i < 3; i++)
+    assert_true (is_unclear (host));
+  write_wireguard (host, "etc/wg", "");
+  assert_false (is_unclear (host));
+  ks_test_host_write (host, "etc/wg", "nonsense"); /* now it is known not to have been armed */
+  assert_false (is_unclear (host));
+
+  ks_test_host_remove (host, "state/state");
+  assert_true (is_unclear (host));
+  ks_test_host_remove (host, "etc/wg");
+  assert_false (is_unclear (host));
+}
+
 static void
 situation_malformed_configuration_keeps_a_custom_zone_armed (void **state G_GNUC_UNUSED)
 {
@@ -579,6 +609,38 @@ situation_takes_networkmanagers_tunnels_whose_devices_are_there (void **state)
   assert_int_equal (count_tunnels (machine->host, machine->kernel, NULL, NULL), 0);
 }
 
+/* Of a device that was replaced NetworkManager says by its name that it is the tunnel; a guess went by the index. */
+static void
+situation_looks_up_its_tunnels_again (void **state)
+{
+  Machine *machine = *state;
+  g_autoptr (KsTestNm) nm = ks_test_nm_new ();
+  g_autoptr (KsSituation) situation = NULL;
+  KsSnapshot snapshot = { .routes = NULL };
+  KsTunnel *tunnel;
+  guint index;
+
+  if (!machine->device)
+    skip ();
+  index = if_nametoindex (machine->device);
+  write_wireguard (machine->host, "etc/wg", STRICT);
+  set_wireguard (nm, CONNECTED, ACTIVATED);
+  ks_test_nm_device (nm, 5, machine->device, 5, 0);
+  situation = ks_situation_read (&machine->host->paths, NULL, KS_READ_DEFAULT);
+  ks_situation_find_tunnels (situation, machine->kernel, &snapshot, NULL);
+  assert_int_equal (situation->tunnels->len, 1);
+  assert_false (ks_situation_refresh_tunnels (situation, machine->kernel));
+  tunnel = situation->tunnels->pdata[0];
+  tunnel->ifindex = index + 1000;
+  assert_true (ks_situation_refresh_tunnels (situation, machine->kernel));
+  assert_int_equal (tunnel->ifindex, index);
+
+  tunnel->ifindex = index + 1000;
+  g_clear_pointer (&situation->network, ks_network_free);
+  assert_true (ks_situation_refresh_tunnels (situation, machine->kernel));
+  assert_int_equal (situation->tunnels->len, 0);
+}
+
 static void
 situation_takes_the_events_tunnel_while_networkmanager_is_silent (void **state)
 {
@@ -730,6 +792,7 @@ main (void)
     cmocka_unit_test (situation_directory_that_cannot_be_read_disarms_nothing),
     cmocka_unit_test (situation_unreadable_profile_that_was_not_armed_is_not),
     cmocka_unit_test (situation_is_unclear_when_nothing_tells_what_an_unreadable_profile_was),
+    cmocka_unit_test (situation_stays_unclear_until_the_file_tells_or_is_gone),
     cmocka_unit_test (situation_malformed_configuration_keeps_a_custom_zone_armed),
     cmocka_unit_test (situation_corrupt_state_does_not_keep_a_profile_from_arming),
     cmocka_unit_test (situation_holds_exemptions_while_networkmanager_is_silent),
@@ -741,6 +804,7 @@ main (void)
     cmocka_unit_test (situation_session_is_over_after_a_reboot),
     cmocka_unit_test (situation_unreadable_session_profile_is_armed_only_while_its_session_is_on),
     machine_test (situation_takes_networkmanagers_tunnels_whose_devices_are_there),
+    machine_test (situation_looks_up_its_tunnels_again),
     machine_test (situation_takes_the_events_tunnel_while_networkmanager_is_silent),
     machine_test (situation_never_takes_the_uplink_of_an_event_for_a_tunnel),
     machine_test (situation_keeps_a_remembered_tunnel_that_our_routes_use),
