@@ -15,9 +15,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 from kstest.runner import check, equal, main, test, wait_for
 from kstest.vm import PATIENCE
 from kstest.vm_life import (HEAL, SYNC, all_probes, chase, cpu_ms, edit_zone, now, ours, prober, quiet, repair_time, set_zone,
-                            wait_armed, wait_released, wait_rule, wait_same)
+                            wait_armed, wait_released, wait_rule, wait_same, wait_server)
 from kstest.vm_stages import Stages
-from kstest.vm_vpn import (PROFILES, arm, assert_blocked, assert_leak, assert_tunnel, assert_tunnel_unprotected, disarm,
+from kstest.vm_vpn import (PROFILES, SERVER, arm, assert_blocked, assert_leak, assert_tunnel, assert_tunnel_unprotected, disarm,
                            down, is_active, leaks_during, load_profile, package, ping, up, wait_idle)
 
 KILL_OPENVPN = "pkill -9 -f 'openvpn .*--remote'"
@@ -159,7 +159,8 @@ def an_imported_vpn_can_be_armed():
                 " nmcli connection modify wg9 connection.autoconnect no connection.zone killswitch;"
                 " nmcli --wait 20 connection down wg9", check=False)
     wait_armed(machine, "imported")
-    wait_rule(machine, "to 203.0.113.10 .*dport 51899", "its server is exempted")
+    wait_server(machine, SERVER, "its server is exempted")
+    wait_rule(machine, "dport 51899 .*lookup 86", "its port is exempted")
     quiet(at.machine, "imported")
     machine.run("nmcli connection delete wg9")
     wait_same(machine, at.vpns.before, "deleted")

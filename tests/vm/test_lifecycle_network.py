@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 from kstest.packets import TCP, UDP
 from kstest.runner import check, main, test, wait_for
 from kstest.vm import NOBODY
-from kstest.vm_life import all_probes, quiet, set_zone, wait_armed, wait_released, wait_rule
+from kstest.vm_life import all_probes, quiet, set_zone, wait_armed, wait_released, wait_rule, wait_server
 from kstest.vm_router import INTERNET, INTERNET6, LAN_GATEWAY
 from kstest.vm_stages import ALIASES, Stages
 from kstest.vm_vpn import (arm, assert_blocked, assert_leak, assert_tunnel, disarm, down, is_active, leaks_during, package,
@@ -133,7 +133,7 @@ def a_server_whose_name_has_changed_its_address_is_reached():
     machine = at.installed()
     with _serving(f"--host-record=changing.example,{ALIASES[0]}"):
         arm(machine, at.vpns.changing)
-        wait_rule(machine, f"to {ALIASES[0]}", "the first address")
+        wait_server(machine, ALIASES[0], "the first address")
         wait_idle(machine)
     with _serving(f"--host-record=changing.example,{ALIASES[1]}"):
         _comes_up(at.vpns.changing, "the address has changed", timeout=90)
@@ -153,14 +153,14 @@ def without_any_resolver_the_last_answers_hold():
     machine = at.installed()
     with _serving(f"--host-record=changing.example,{ALIASES[0]}"):
         arm(machine, at.vpns.changing)
-        wait_rule(machine, f"to {ALIASES[0]}", "the first answer")
+        wait_server(machine, ALIASES[0], "the first answer")
         up(machine, at.vpns.changing)
         assert_tunnel(machine, "up")
     with _serving("--port=0"):  # DHCP goes on, DNS is down
         machine.run("nmcli connection down changing-vpn; nmcli connection up lan")
         machine.wait_online()
         wait_idle(machine)
-        wait_rule(machine, f"to {ALIASES[0]}", "the last answer, without DNS")
+        wait_server(machine, ALIASES[0], "the last answer, without DNS")
         assert_blocked(machine, "DNS is down")
         # somebody else knows the name as well, for instance a cache
         machine.run(f"echo {ALIASES[0]} changing.example >> /etc/hosts")

@@ -26,15 +26,25 @@ def wait_released(machine, what, timeout=60):
     wait_state(machine, "released", f"{what}: released", timeout)
 
 
-def wait_rule(machine, pattern, what, present=True, family=4, timeout=60):
-    """Until a rule of ours matches PATTERN (of grep -E), or none does any more."""
+def wait_line(machine, command, pattern, what, present=True, timeout=60):
+    """Until a line that COMMAND prints matches PATTERN (of grep -E), or none does any more."""
     limit = round(timeout * PATIENCE)
-    script = (f"until {'' if present else '!'} ip -{family} -N rule | grep -Eq '{pattern}';"
+    script = (f"until {'' if present else '!'} {command} | grep -Eq '{pattern}';"
               f" do [ $SECONDS -lt {limit} ] || exit 1; sleep 0.1; done")
     if not machine.run(script, check=False, timeout=timeout + 30):
-        # a rule that does not go has been left behind
+        # what does not go has been left behind
         raise (TookTooLong if present else AssertionError)(
-            f"not within {limit} s: {what}: {'a' if present else 'no'} rule {pattern}")
+            f"not within {limit} s: {what}: {'a' if present else 'no'} line {pattern} of {command}")
+
+
+def wait_rule(machine, pattern, what, present=True, family=4, timeout=60):
+    """Until a rule of ours matches PATTERN, or none does any more."""
+    wait_line(machine, f"ip -{family} -N rule", pattern, what, present, timeout)
+
+
+def wait_server(machine, address, what, present=True, timeout=60):
+    """Until ADDRESS is one of the servers that are exempted, or is none any more."""
+    wait_line(machine, "ip -N route show table 86", f"^{address} ".replace(".", "[.]"), what, present, timeout)
 
 
 def wait_same(machine, before, what, timeout=60):
