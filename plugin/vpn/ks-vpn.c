@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* clang-format off */
 /*
  * The table of VPN types. Each entry was read in the source of its plugin; the
  * parsers say where.
  *
- *   TYPE          SERVER IN        TRANSPORT                              SENT BY                 TUNNEL
- *   wireguard     peer's endpoint  udp, the port given                    kernel (root)           the profile's device
- *   openvpn       remote           udp or tcp, port 1194                  root, then nm-openvpn   tun, tap
- *   openconnect   gateway          tcp 443, and udp (DTLS, ESP in UDP)    nm-openconnect or root  tun
- *   strongswan    address          udp 500, 4500 and ESP, or server-port  root, kernel            XFRM interface or
- * none libreswan     right            udp 500, 4500 and ESP                  root, kernel            XFRM interface or
- * none l2tp          gateway          udp 1701; with IPsec: udp 500, 4500,   root, kernel            ppp ESP, and udp
- * 1701 only inside it vpnc          IPSec gateway    udp 500, 4500, and ESP; Cisco UDP: any root                    tun
- *   pptp          gateway          tcp 1723 and GRE                       root                    ppp
- *   sstp          gateway          tcp 443                                root                    ppp
- *   fortisslvpn   gateway          tcp 443                                root                    ppp
- *   iodine        nameserver       udp 53                                 root, then nm-iodine    dns (tun)
- *   ssh           remote           tcp 22                                 root                    tun, tap
+ *   TYPE         SERVER IN        TRANSPORT                             SENT BY                TUNNEL
+ *   wireguard    peer's endpoint  udp, the port given                   kernel (root)          the profile's device
+ *   openvpn      remote           udp or tcp, port 1194                 root, then nm-openvpn  tun, tap
+ *   openconnect  gateway          tcp 443, and udp (DTLS, ESP in UDP)   nm-openconnect, root   tun
+ *   strongswan   address          udp 500, 4500, ESP; or server-port    root, kernel           XFRM interface, none
+ *   libreswan    right            udp 500, 4500, ESP                    root, kernel           XFRM interface, none
+ *   l2tp         gateway          udp 1701; with IPsec udp 500, 4500,   root, kernel           ppp
+ *                                 ESP, and udp 1701 inside it only
+ *   vpnc         IPSec gateway    udp 500, 4500, ESP; Cisco UDP: any    root                   tun
+ *   pptp         gateway          tcp 1723 and GRE                      root                   ppp
+ *   sstp         gateway          tcp 443                               root                   ppp
+ *   fortisslvpn  gateway          tcp 443                               root                   ppp
+ *   iodine       nameserver       udp 53                                root, then nm-iodine   dns (tun)
+ *   ssh          remote           tcp 22                                root                   tun, tap
  *
  * NetworkManager shows the device of each as that of the active connection,
  * but for IPsec without a device.
  */
+/* clang-format on */
 #include "vpn/ks-vpn.h"
 
 #include <netinet/in.h>
