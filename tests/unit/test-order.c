@@ -908,6 +908,14 @@ describe (const Packet *packet)
                           packet->oif ? " bound to eth0" : "");
 }
 
+/* Whether an exemption sends the packet by a device that has become an uplink: an armed VPN's until now. */
+static gboolean
+leaves_by_former_tunnel (const Pair *pair, const State *state, const Packet *packet)
+{
+  return standing_of (pair->new_situation->config, state, packet) == EXEMPT
+         && (look_up (state, packet) & ~tunnel_devices (pair->new_situation)) != 0;
+}
+
 /* What is wrong with @state, or NULL (transfer full). */
 static char *
 find_violation (const Pair *pair, const State *state, int family, gboolean is_whole)
@@ -924,7 +932,7 @@ find_violation (const Pair *pair, const State *state, int family, gboolean is_wh
       text = describe (packet);
       return g_strdup_printf ("leak: %s leaves by devices 0x%x", text, leaves);
     }
-    if (is_whole && packet->stays && !leaves) {
+    if (is_whole && packet->stays && !leaves && !leaves_by_former_tunnel (pair, state, packet)) {
       text = describe (packet);
       return g_strdup_printf ("lock-out: %s leaves by no uplink", text);
     }
