@@ -30,6 +30,8 @@ PACKAGES = (
     # what the package under test depends on: it is installed in the guest, without a network
     "libnl-3-200", "libnl-route-3-200", "libnftables1", "libnm0", "libglib2.0-bin",
 )
+# for one test (test_names.py), masked for all others
+ONLY_IN = {"bookworm": ("systemd-resolved",)}
 # what would only cost time at boot, or make noise on the wire
 MASKED = (
     "systemd-networkd.service", "systemd-networkd.socket", "systemd-timesyncd.service",
@@ -38,7 +40,7 @@ MASKED = (
     "e2scrub_reap.service", "fstrim.timer", "getty@.service", "serial-getty@.service",
     "systemd-firstboot.service", "systemd-update-utmp.service", "ModemManager.service", "systemd-binfmt.service",
     "dev-hugepages.mount", "dev-mqueue.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "modprobe@.service",
-    "wpa_supplicant.service", "openvpn.service", "systemd-pcrphase-sysinit.service",
+    "wpa_supplicant.service", "openvpn.service", "systemd-pcrphase-sysinit.service", "systemd-resolved.service",
 )
 # where each file of GUEST goes, and its mode
 FILES = {
@@ -94,9 +96,13 @@ def ensure_image(release="bookworm"):
     return image
 
 
+def _packages(release):
+    return PACKAGES + ONLY_IN.get(release, ())
+
+
 def _recipe(release):
     """A hash of all that decides what is in the image, but for the archive's contents."""
-    digest = hashlib.sha256(repr((release, PACKAGES, MASKED, FILES, ENABLED, DISK_SIZE, BOOT_MODULES)).encode())
+    digest = hashlib.sha256(repr((release, _packages(release), MASKED, FILES, ENABLED, DISK_SIZE, BOOT_MODULES)).encode())
     for path in [__file__] + [os.path.join(GUEST, name) for name in sorted(FILES)]:
         with open(path, "rb") as file:
             digest.update(file.read())
@@ -136,7 +142,7 @@ def _build(directory, image):
 
 def _bootstrap(release, root, output):
     command = ["mmdebstrap", "--variant=apt", "--mode=root", "--format=directory",
-               "--include=" + ",".join(PACKAGES),
+               "--include=" + ",".join(_packages(release)),
                "--aptopt=APT::Install-Recommends false",
                "--dpkgopt=force-unsafe-io",
                "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
@@ -166,6 +172,11 @@ def _customise(root, output):
     resolv_conf = root + "/etc/resolv.conf"     # NetworkManager writes it; the host's must not be in the image
     if os.path.lexists(resolv_conf):
         os.unlink(resolv_conf)
+    # NetworkManager would leave names to systemd-resolved, which does not run, if it found its link or its resolvconf
+    if os.path.exists(root + "/usr/lib/tmpfiles.d/systemd-resolve.conf"):
+        os.symlink("/dev/null", root + "/etc/tmpfiles.d/systemd-resolve.conf")
+    if os.path.lexists(root + "/usr/sbin/resolvconf"):
+        os.unlink(root + "/usr/sbin/resolvconf")
 
 
 def _write(path, text):
