@@ -155,6 +155,17 @@ def is_active(machine, vpn):
     return vpn.name in active
 
 
+def assert_kept_up(machine, vpn, what):
+    """Nobody had to bring the WireGuard VPN up again: NetworkManager promises that, and its tunnel carries within seconds.
+
+    To NetworkManager it is a device without a parent, which neither an uplink that is lost or changed, nor sleep, nor
+    NetworkManager's own end takes down. A plugin's VPN ends with each of these; what brings it back is
+    connection.secondaries of an uplink, or a person.
+    """
+    check(is_active(machine, vpn), f"{what}: {vpn.name} is no longer up")
+    assert_tunnel(machine, what)
+
+
 def arm(machine, vpn, zone="killswitch"):
     """Turn the kill switch on as a user does, and wait until the product has taken notice."""
     machine.run(["nmcli", "connection", "modify", vpn.name, "connection.zone", zone])
