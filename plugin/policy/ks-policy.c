@@ -164,6 +164,15 @@ ks_policy_free (KsPolicy *self)
   g_free (self);
 }
 
+gboolean
+ks_policy_has_tunnel (const KsPolicy *self, guint ifindex)
+{
+  for (guint i = 0; i < self->tunnels->len; i++)
+    if (((const KsPolicyTunnel *) self->tunnels->pdata[i])->ifindex == ifindex)
+      return TRUE;
+  return FALSE;
+}
+
 /* --- what the armed profiles ask for, together: the strictest wins --- */
 
 /* Higher is stricter. */

@@ -73,3 +73,5 @@ typedef struct {
 KsPolicy *ks_policy_compute (const KsPolicyInput *input);
 void ks_policy_free (KsPolicy *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsPolicy, ks_policy_free)
+/* Whether the device @ifindex is one of the tunnels. */
+gboolean ks_policy_has_tunnel (const KsPolicy *self, guint ifindex);

@@ -43,15 +43,6 @@ is_managed (const KsPolicy *policy, const KsConnection *connection)
   return FALSE;
 }
 
-static gboolean
-is_tunnel (const KsPolicy *policy, guint ifindex)
-{
-  for (guint i = 0; i < policy->tunnels->len; i++)
-    if (((const KsPolicyTunnel *) policy->tunnels->pdata[i])->ifindex == ifindex)
-      return TRUE;
-  return FALSE;
-}
-
 /* Whether @local is an address of an uplink: the answers have left by it, and may not any more. */
 static gboolean
 is_of_uplink (const KsPolicy *policy, const GArray *addresses, const KsPrefix *local)
@@ -60,7 +51,7 @@ is_of_uplink (const KsPolicy *policy, const GArray *addresses, const KsPrefix *l
     const KsAddress *address = &g_array_index (addresses, KsAddress, i);
     KsPrefix host = ks_prefix_host (&address->prefix);
 
-    if (ks_prefix_equal (&host, local) && !is_tunnel (policy, address->ifindex))
+    if (ks_prefix_equal (&host, local) && !ks_policy_has_tunnel (policy, address->ifindex))
       return TRUE;
   }
   return FALSE;

@@ -31,15 +31,6 @@ ks_proof_free (KsProof *self)
 }
 
 static gboolean
-is_tunnel (const Prover *p, guint ifindex)
-{
-  for (guint i = 0; i < p->policy->tunnels->len; i++)
-    if (((const KsPolicyTunnel *) p->policy->tunnels->pdata[i])->ifindex == ifindex)
-      return TRUE;
-  return FALSE;
-}
-
-static gboolean
 is_among (const GArray *transports, const KsLookup *lookup)
 {
   for (guint i = 0; i < transports->len; i++) {
@@ -77,7 +68,7 @@ judge (const Prover *p, const KsProbe *probe, const KsLookupResult *result)
 
   if (result->error || !carries)
     return KS_VERDICT_NO_ROUTE;
-  if (is_tunnel (p, result->ifindex))
+  if (ks_policy_has_tunnel (p->policy, result->ifindex))
     return KS_VERDICT_TUNNEL;
   /* the guard is the answer to bound sockets; where a socket names no device, routing itself has to hold */
   if (*probe->device && probe->lookup.to.family == AF_INET && p->proof->guard == KS_GUARD_IN_PLACE)
