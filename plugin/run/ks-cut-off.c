@@ -6,20 +6,11 @@
 #define MAX_NAMED 8
 
 static gboolean
-contains (const GArray *prefixes, const KsPrefix *address)
-{
-  for (guint i = 0; i < prefixes->len; i++)
-    if (ks_prefix_contains (&g_array_index (prefixes, KsPrefix, i), address))
-      return TRUE;
-  return FALSE;
-}
-
-static gboolean
 is_lan (const KsPolicy *policy, const KsPrefix *peer)
 {
   if (policy->lan == KS_LAN_OFF)
     return FALSE;
-  if (contains (policy->lan_prefixes, peer))
+  if (ks_prefix_array_covers (policy->lan_prefixes, peer))
     return TRUE;
   for (guint i = 0; policy->lan == KS_LAN_ROUTES && i < policy->routes->len; i++) {
     const KsRoute *route = &g_array_index (policy->routes, KsRoute, i);
@@ -35,7 +26,7 @@ is_lan (const KsPolicy *policy, const KsPrefix *peer)
 static gboolean
 is_managed (const KsPolicy *policy, const KsConnection *connection)
 {
-  if (!contains (policy->management_prefixes, &connection->peer))
+  if (!ks_prefix_array_covers (policy->management_prefixes, &connection->peer))
     return FALSE;
   for (guint i = 0; i < policy->management->len; i++)
     if (ks_prefix_equal (&g_array_index (policy->management, KsManagement, i).address, &connection->local))

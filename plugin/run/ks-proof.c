@@ -60,6 +60,18 @@ is_exempt (const Prover *p, const KsLookup *lookup)
   return (p->proof->guard == KS_GUARD_IN_PLACE || !p->policy->guard) && is_among (p->policy->bootstrap, lookup);
 }
 
+/* Whether the guard is there and drops such a packet of a socket that is bound to a device. */
+static gboolean
+is_left_to_guard (const Prover *p, const KsLookup *lookup)
+{
+  if (p->proof->guard != KS_GUARD_IN_PLACE)
+    return FALSE;
+  if (lookup->to.family == AF_INET)
+    return TRUE;
+  /* such a lookup skips the blackhole at the DNS rules, and goes on to those of the LAN, where a resolver may be */
+  return lookup->dport == DNS_PORT && ks_prefix_array_covers (p->policy->lan_prefixes, &lookup->to);
+}
+
 static KsVerdict
 judge (const Prover *p, const KsProbe *probe, const KsLookupResult *result)
 {
@@ -71,7 +83,7 @@ judge (const Prover *p, const KsProbe *probe, const KsLookupResult *result)
   if (ks_policy_has_tunnel (p->policy, result->ifindex))
     return KS_VERDICT_TUNNEL;
   /* the guard is the answer to bound sockets; where a socket names no device, routing itself has to hold */
-  if (*probe->device && probe->lookup.to.family == AF_INET && p->proof->guard == KS_GUARD_IN_PLACE)
+  if (*probe->device && is_left_to_guard (p, &probe->lookup))
     return KS_VERDICT_GUARD;
   return KS_VERDICT_ESCAPES;
 }

@@ -213,6 +213,15 @@ ks_prefix_array_contains (const GArray *prefixes, const KsPrefix *prefix)
   return FALSE;
 }
 
+gboolean
+ks_prefix_array_covers (const GArray *prefixes, const KsPrefix *prefix)
+{
+  for (guint i = 0; i < prefixes->len; i++)
+    if (ks_prefix_contains (&g_array_index (prefixes, KsPrefix, i), prefix))
+      return TRUE;
+  return FALSE;
+}
+
 void
 ks_prefix_array_add (GArray *prefixes, const KsPrefix *prefix)
 {

@@ -23,6 +23,8 @@
 
 #define PORT 51820
 #define RESOLVER "192.168.50.1"
+#define LAN_RESOLVER6 "fe80::53"
+#define PUBLIC_RESOLVER6 "2001:db8:53::53"
 #define TARGET "198.51.100.1" /* one of those that the proof asks about */
 
 typedef struct {
@@ -224,15 +226,48 @@ is_dns (const KsProbe *probe)
 
 /* A query that the policy lets root send, as long as the guard sees what it asks for. */
 static gboolean
+is_query_of_root (const KsProbe *probe)
+{
+  return is_dns (probe) && probe->lookup.ip_protocol == IPPROTO_UDP && probe->lookup.uid == 0;
+}
+
+static gboolean
 is_unbound_query_of_root (const KsProbe *probe)
 {
-  return is_dns (probe) && !*probe->device && probe->lookup.ip_protocol == IPPROTO_UDP && probe->lookup.uid == 0;
+  return is_query_of_root (probe) && !*probe->device;
 }
 
 static gboolean
 is_unbound_dns_of_a_user (const KsProbe *probe)
 {
   return is_dns (probe) && !*probe->device && probe->lookup.uid != 0;
+}
+
+static gboolean
+is_to_the_lan (const KsProbe *probe)
+{
+  KsPrefix resolver = ks_test_prefix (LAN_RESOLVER6);
+
+  return ks_prefix_equal (&probe->lookup.to, &resolver);
+}
+
+static gboolean
+is_bound_ipv6_and_not_to_the_lan (const KsProbe *probe)
+{
+  return is_bound_ipv6 (probe) && !is_to_the_lan (probe);
+}
+
+static gboolean
+is_guards_or_bound_dns_to_the_lan (const KsProbe *probe)
+{
+  return is_guards (probe) || (*probe->device && is_to_the_lan (probe));
+}
+
+/* What gets out by routing alone: also root's queries, which nobody compares then. */
+static gboolean
+is_what_the_guard_is_for (const KsProbe *probe)
+{
+  return is_guards_or_bound_dns_to_the_lan (probe) || is_query_of_root (probe);
 }
 
 static gboolean
@@ -464,6 +499,34 @@ query_for_a_servers_name_is_an_escape_without_the_guard_that_narrows_it (void **
   assert_exactly (spoilt, KS_VERDICT_ESCAPES, is_unbound_dns_of_a_user);
 }
 
+/* The route is the LAN's, and a socket bound to the device skips the blackhole that the DNS rules lead to. */
+static void
+dns_of_bound_ipv6_sockets_is_the_guards_on_the_lan_and_nowhere_else (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Host) host = NULL;
+  g_autoptr (KsProof) guarded = NULL, alone = NULL, spoilt = NULL;
+
+  HOST_OR_SKIP (host);
+  g_ptr_array_set_size (host->tunnels, 0);
+  g_array_unref (host->resolvers);
+  host->resolvers = ks_test_prefixes (LAN_RESOLVER6 " " PUBLIC_RESOLVER6);
+  g_ptr_array_add (((KsProfile *) host->armed->pdata[0])->endpoints,
+                   ks_endpoint_new ("vpn.example.org", PORT, IPPROTO_UDP));
+  netns_run ("ip link delete tun0");
+  netns_run ("ip -6 route add fe80::/64 dev uplink");
+  apply (host);
+  guarded = take (host, KS_GUARD_IN_PLACE);
+  assert_int_equal (guarded->escapes, 0);
+  assert_exactly (guarded, KS_VERDICT_GUARD, is_guards_or_bound_dns_to_the_lan);
+
+  alone = take (host, KS_GUARD_ABSENT);
+  assert_exactly (alone, KS_VERDICT_ESCAPES, is_what_the_guard_is_for);
+
+  netns_run ("ip -6 rule delete priority 8390");
+  spoilt = take (host, KS_GUARD_IN_PLACE);
+  assert_exactly (spoilt, KS_VERDICT_ESCAPES, is_bound_ipv6_and_not_to_the_lan);
+}
+
 static void
 ipv6_is_not_probed_where_there_is_none (void **state G_GNUC_UNUSED)
 {
@@ -527,6 +590,7 @@ main (void)
     cmocka_unit_test (bound_ipv6_sockets_escape_although_the_guard_is_in_place),
     cmocka_unit_test (transport_is_probed_for_other_users_only),
     cmocka_unit_test (query_for_a_servers_name_is_an_escape_without_the_guard_that_narrows_it),
+    cmocka_unit_test (dns_of_bound_ipv6_sockets_is_the_guards_on_the_lan_and_nowhere_else),
     cmocka_unit_test (ipv6_is_not_probed_where_there_is_none),
     cmocka_unit_test (no_proof_without_an_answer_about_the_host_itself),
     cmocka_unit_test (table_shows_the_worst_verdict_of_each_kind),
