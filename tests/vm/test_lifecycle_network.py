@@ -247,21 +247,22 @@ def _other_network(subnet="192.168.99", six="fd99"):
     """The cable is in another network, whose router is another; at the end it is back in the first."""
     router = at.machine.router
 
-    def move(old, old6, new, new6):
+    def move(new, new6):
         at.machine.plug(0, False)
         router.stop_serving()
         router.run("ip", "address", "flush", "dev", "tap0", "scope", "global")
         for address in (f"{new}.1/24", f"{new6}::1/64"):
             router.run("ip", "address", "add", address, "dev", "tap0")
-        return old, old6
 
-    move("192.168.77", "fd77", subnet, six)
+    move(subnet, six)
+    # NetworkManager acts on a lost carrier after some seconds: plugged in before that, it keeps the old network's address
+    at.machine.run("until nmcli -g GENERAL.STATE device show eth0 | grep -q ^20; do sleep 0.2; done", timeout=60)
     router.serve(f"--dhcp-range=set:lan,{subnet}.50,{subnet}.99,255.255.255.0,1h",
                  f"--dhcp-range=set:lan,{six}::,ra-only,64,30m")
     try:
         yield subnet
     finally:
-        move(subnet, six, "192.168.77", "fd77")
+        move("192.168.77", "fd77")
         router.serve()
         at.machine.plug(0, True)
 
