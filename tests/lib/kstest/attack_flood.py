@@ -9,6 +9,7 @@ counted as a leak, and a copy of the leaks goes to a wire.Wire, to be shown.
 
 import json
 import os
+import shlex
 import subprocess
 
 from . import netns, runner
@@ -78,7 +79,8 @@ def program():
     if _program is None:
         _program = os.path.join(netns.make_directory(), "flood")
         source = os.path.join(netns.ROOT, "tests", "tools", "flood.c")
-        result = subprocess.run([os.environ.get("CC", "cc"), "-O2", "-D_GNU_SOURCE", "-o", _program, source],
+        compiler = shlex.split(os.environ.get("CC", "cc"))   # of make, which has its words from whoever calls it
+        result = subprocess.run([*compiler, "-O2", "-D_GNU_SOURCE", "-o", _program, source],
                                 stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
         if result.returncode:
             raise runner.Skip(f"the flood does not compile: {result.stderr}")
