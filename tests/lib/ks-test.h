@@ -17,6 +17,20 @@
 #include "base/ks-paths.h"
 #include "input/ks-profile-read.h"
 
+/*
+ * Fails the test, but says that something only took too long (tests/run-cmocka): it is tried once more. Not for
+ * anything that got out or was left behind.
+ */
+#define ks_test_fail_late(format, ...) fail_msg ("took too long: " format, ##__VA_ARGS__)
+/* The same unless @took_ms is at most @limit_ms. */
+#define ks_test_assert_in_time(took_ms, limit_ms) \
+  do { \
+    gint64 ks_test_took = (took_ms); \
+\
+    if (ks_test_took > (limit_ms)) \
+      ks_test_fail_late ("%d ms and not at most %d", (int) ks_test_took, (int) (limit_ms)); \
+  } while (0)
+
 /* --- values --- */
 
 /* The prefix that @text spells; the test fails when it spells none. */

@@ -157,6 +157,60 @@ def set_up():
     trial.expect("1 passed, 0 failed, 0 skipped", flaky=1)
 
 
+def _programs(*scripts):
+    """Programs in C, which these shell SCRIPTS stand for, run as tests/run-all does; returns (directory, Run, report)."""
+    directory = tempfile.mkdtemp(prefix="ks-suites-")
+    at_exit(shutil.rmtree, directory, True)
+    paths = []
+    for number, script in enumerate(scripts):
+        paths.append(os.path.join(directory, f"test-{number}"))
+        with open(paths[-1], "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/bash\necho x >>$0.attempts; n=$(wc -l <$0.attempts)\n"
+                       "begin () { echo \"[==========] tests: Running $# test(s).\"; echo \"[ RUN      ] $1\"; }\n"
+                       "ok () { echo \"[       OK ] $1\"; }\n"
+                       "fail () { echo \"ERROR: $2\"; echo \"[  ERROR   ] --- [   LINE   ] --- t.c:1: error: Failure!\";"
+                       " echo \"[  FAILED  ] $1\"; }\n"
+                       f"{script}\n")
+        os.chmod(paths[-1], 0o755)
+    queue = [Job("programs", [sys.executable, "tests/run-cmocka", *paths],
+                 {"CI": "false", "TEST_TIMEOUT": "0.5"})]
+    run = Run(ROOT, directory, [queue], [[queue]], lambda _: None)
+    run.all()
+    return directory, run, run.report()
+
+
+def _attempts_of(directory, number):
+    with open(os.path.join(directory, f"test-{number}.attempts"), encoding="ascii") as file:
+        return len(file.readlines())
+
+
+@test
+def a_program_in_c_that_is_late_once_is_flaky():
+    for late in ("begin one; [ $n = 1 ] || { ok one; exit 0; }; fail one 'took too long: 7 ms and not at most 5'; exit 1",
+                 "begin one two; ok one; echo '[ RUN      ] two'; [ $n = 1 ] && exec sleep 5; ok two"):
+        directory, run, report = _programs("begin first; ok first", late)
+        equal((_attempts_of(directory, 0), _attempts_of(directory, 1)), (1, 2), f"attempts after {late}")
+        passed = 3 if "two" in late else 2
+        equal(report[-1], f"{passed} passed, 0 failed, 0 skipped", f"the closing line of {late}")
+        check(report[-2].startswith("1 flaky: ") and "programs-test-1.again.log" in report[-2], str(report))
+        equal(len(run.again), 1, "second attempts")
+
+
+@test
+def a_program_in_c_that_is_late_twice_or_fails_otherwise_has_failed():
+    for script, attempts in (("begin one; fail one 'took too long: x'; exit 1", 2),
+                             ("begin one; fail one '0x1 != 0x2'; exit 1", 1),
+                             ("begin one two; fail one 'took too long: x'; echo '[ RUN      ] two'; fail two '1 != 2'; exit 2", 1),
+                             ("begin one; echo took too long: x; fail one '1 != 2'; exit 1", 1),
+                             ("begin one; fail one 'took too long: x'; exit 99", 1),      # valgrind has found something
+                             ("begin one; fail one 'took too long: x'; kill -SEGV $$", 1),
+                             ("begin one two; fail one '1 != 2'; echo '[ RUN      ] two'; exec sleep 5", 1)):
+        directory, run, report = _programs(script)
+        equal(_attempts_of(directory, 0), attempts, f"attempts after {script}")
+        equal(len(run.again), attempts - 1, "second attempts")
+        check(not any(" flaky: " in line for line in report) and run.count("failed"), str(report))
+
+
 # What never is
 
 @test

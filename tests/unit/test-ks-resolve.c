@@ -219,13 +219,15 @@ static void
 resolve_is_over_after_its_time_and_keeps_what_came (void **state)
 {
   Fixture *f = *state;
-  gint64 start = g_get_monotonic_time ();
+  gint64 start = g_get_monotonic_time (), took_ms;
 
   set_answer (f, "slow.example", "never");
   set_answer (f, "slower.example", "never");
   set_answer (f, "quick.example", "203.0.113.1");
   assert_true (resolve (f, "slow.example quick.example slower.example", 100));
-  assert_in_range ((g_get_monotonic_time () - start) / 1000, 50, 5000);
+  took_ms = (g_get_monotonic_time () - start) / 1000;
+  assert_true (took_ms >= 50);
+  ks_test_assert_in_time (took_ms, 5000);
   assert_known (f, "quick.example", "203.0.113.1");
   assert_known (f, "slow.example", "nothing");
 }

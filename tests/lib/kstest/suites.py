@@ -3,9 +3,9 @@
 A suite is a command whose output ends with a line `N passed, N failed, N
 skipped`. Everything it writes is kept in a log. Of the tests written in Python
 each failed one says by itself whether it may have been chance (runner.py,
-TookTooLong); these are run again when nothing else runs any more, with a log
-of its own. One that then passes is counted as passed and named as flaky. All
-others have failed: a leak, a rule left behind, a crash, and whatever is not known.
+TookTooLong), of those written in C each program (run-cmocka). These are run
+again when nothing else runs any more, with a log of its own. One that then
+passes is counted as passed and named as flaky. All others have failed: a leak, a rule left behind, a crash, and whatever is not known.
 """
 
 import os
@@ -21,7 +21,7 @@ from .runner import LATE
 CLOSING = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
 _FAILURE = re.compile(r"\s*(FAILED|SKIPPED|not ok)\b|\[  FAILED  \]")  # as the suites, TAP and cmocka say it
 _FILE = re.compile(r"--- (\S+)")                                        # as run-suite says it
-_FILE_END = re.compile(r"    (\S+): \d+ passed, \d+ failed, \d+ skipped in ([\d.]+) s")
+_FILE_END = re.compile(r"    (\S+): \d+ passed, (\d+) failed, \d+ skipped in ([\d.]+) s(?:; (.*))?")
 _RESULT = re.compile(r"(ok|FAILED|SKIPPED) +(\w+)  \([\d.]+ s\)(?:  (.*))?")
 _RUN_SUITE = [sys.executable, "tests/run-suite"]
 
@@ -36,6 +36,7 @@ class Job:
         self.seconds, self.note = 0.0, ""
         self.failures, self.results = [], {}    # lines; {(file, test): (verdict, note)}
         self.files = []                         # (seconds, file)
+        self.late_programs = {}                 # {program in C that has failed by that only: how many of its tests}
         self._process = None
 
     @property
@@ -76,14 +77,16 @@ class Job:
         if _FAILURE.match(line):
             self.failures.append(line.strip())
         if end:
-            self.files.append((float(end[2]), end[1]))
+            self.files.append((float(end[3]), end[1]))
+            if not end[1].endswith(".py") and end[4] == LATE.rstrip(": "):
+                self.late_programs[end[1]] = int(end[2])
         if result:
             self.results[file, result[2]] = (result[1], result[3] or "")
         return begin[1] if begin else file
 
     def late(self):
-        """{file: its tests that have failed only because something took too long}."""
-        late = {}
+        """{file: its tests that have failed only because something took too long}; of a program in C none are named."""
+        late = {program: [] for program in self.late_programs}
         for (file, test), (verdict, note) in self.results.items():
             if file and verdict == "FAILED" and note.startswith(LATE):
                 late.setdefault(file, []).append(test)
@@ -92,10 +95,17 @@ class Job:
     def again(self, file, tests):
         """The job that runs these TESTS of FILE once more."""
         name = f"{self.name}-{os.path.splitext(os.path.basename(file))[0]}"
+        if file in self.late_programs:
+            return Job(name, self.command, {**self._environment, "TEST_ONLY": file}, True)
         return Job(name, [*_RUN_SUITE, file, *tests], self._environment, True)
 
     def take_back(self, file, tests, second):
         """Count what of the TESTS of FILE passes in the SECOND attempt as passed; returns their names."""
+        if file in self.late_programs:
+            number = self.late_programs[file] if second.passed and not second.failed else 0
+            self.passed += number
+            self.failed -= number
+            return [f"({number} tests)"] if number else []
         flaky = [test for test in tests if second.results.get((file, test), ("",))[0] == "ok"]
         if second.failed + second.passed + second.skipped != len(tests):
             return []   # it did not get to its end, or something else is wrong with it
