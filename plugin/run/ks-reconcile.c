@@ -261,6 +261,15 @@ has_guard (void)
   return guard.present;
 }
 
+/* After a first pass: what it knew too little of is read again, and what it met is met again. */
+static void
+forget_first_pass (KsReport *report)
+{
+  g_clear_pointer (&report->policy, ks_policy_free);
+  g_clear_pointer (&report->situation, ks_situation_free);
+  g_ptr_array_set_size (report->errors, 0);
+}
+
 /*
  * At boot the network waits for this program, but not for ever: when the unit's
  * time is up, the network comes up without us. So first of all this blocks with
@@ -301,9 +310,7 @@ block_first (KsReport *report, const KsPaths *paths)
       apply (report, paths, kernel, g_steal_pointer (&snapshot));
     }
   }
-  g_clear_pointer (&report->policy, ks_policy_free);
-  g_clear_pointer (&report->situation, ks_situation_free);
-  g_ptr_array_set_size (report->errors, 0);
+  forget_first_pass (report);
   return found_nothing;
 }
 
@@ -484,6 +491,32 @@ read_flags (KsReconcileFlags flags)
          | (flags & KS_RECONCILE_RESUME ? KS_READ_RESUMED : KS_READ_DEFAULT);
 }
 
+/*
+ * `release` must get a person back on-line although /var hangs, so it first
+ * takes away what /etc, /run and the kernel tell of. The full run then adds
+ * what needs the state: numbers that an earlier configuration had, and the
+ * record for the next run.
+ *
+ * Without a marker the record alone keeps other runs from arming again. Without
+ * the lock as well, one could do so before it is written: then nothing is done
+ * here.
+ */
+static void
+release_first (KsReport *report, const Look *look)
+{
+  g_autoptr (KsKernel) kernel = NULL;
+  g_autoptr (KsSnapshot) snapshot = NULL;
+
+  report->situation = ks_situation_read (look->paths, NULL, KS_READ_NO_STATE | KS_READ_RELEASED);
+  if (!look->lock_error || !report->situation->state->released) {
+    kernel = ks_kernel_new (NULL);
+    snapshot = kernel ? ks_kernel_dump (kernel, report->situation->config, NULL) : NULL;
+    if (snapshot)
+      apply (report, look->paths, kernel, g_steal_pointer (&snapshot));
+  }
+  forget_first_pass (report);
+}
+
 /* @found_nothing: what the kernel holds of ours, if anything, comes from block_first(). */
 static void
 reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
@@ -547,6 +580,8 @@ take_look (const Look *look)
   report->adds_only = look->lock_error && !(look->flags & KS_RECONCILE_RELEASE);
   if ((look->flags & KS_RECONCILE_BOOT) && !look->is_second)
     found_nothing = block_first (report, look->paths);
+  if ((look->flags & KS_RECONCILE_RELEASE) && !look->is_second)
+    release_first (report, look);
   if (look->lock_error)
     g_ptr_array_add (report->errors, g_error_copy (look->lock_error));
   reconcile_once (report, look, found_nothing);

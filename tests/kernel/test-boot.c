@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The real programs at boot, and what they must not wait for. /etc, /run and
+ * The real programs at boot and at `release`, and what they must not wait for. /etc, /run and
  * /var/lib are the test's own, with an armed profile and a name service that
  * writes down what it is asked.
  */
@@ -346,6 +346,28 @@ boot_takes_nothing_away_before_it_reads_what_is_remembered (void **state G_GNUC_
   }
 }
 
+/* /var may be what hangs, and being off-line what keeps it so. */
+static void
+release_takes_everything_away_before_it_reads_what_is_remembered (void **state G_GNUC_UNUSED)
+{
+  g_autofree char *before = NULL;
+  g_autofree char *after = NULL;
+  pid_t pid;
+
+  BOOT_OR_SKIP ();
+  before = netns_everything ();
+  netns_run (BOOT);
+  assert_true (has_rules ());
+  assert_true (has_guard ());
+  assert_int_equal (g_unlink (STATE), 0);
+  make_state_hang ();
+  pid = start (KS_BUILD "/nm-killswitch release");
+  wait_until_it_hangs_at (STATE, pid);
+  after = netns_everything ();
+  assert_string_equal (before, after);
+  assert_true (end (pid));
+}
+
 /* A journal whose socket is full, as if journald were stopped or waiting for its disk. */
 static int
 make_journal_hang (void)
@@ -399,6 +421,7 @@ main (void)
     cmocka_unit_test (boot_blocks_before_it_reads_what_is_remembered),
     cmocka_unit_test (boot_blocks_nothing_while_nothing_is_armed),
     cmocka_unit_test (boot_takes_nothing_away_before_it_reads_what_is_remembered),
+    cmocka_unit_test (release_takes_everything_away_before_it_reads_what_is_remembered),
     cmocka_unit_test (boot_blocks_although_the_journal_hangs),
   };
 
