@@ -57,13 +57,13 @@ def row01_device_set_down(m):
 @attack(COLUMNS)
 def row01_vpn_process_killed(m):
     """openvpn is killed"""
-    return losing(m, AttackMachine.kill_openvpn)
+    return losing(m, AttackMachine.kill)
 
 
 @attack(COLUMNS)
 def row01_server_gone(m):
     """the server crashes and comes back with other addresses"""
-    return losing(m, AttackMachine.crash_server)
+    return losing(m, AttackMachine.server_gone)
 
 
 def gone_for_the_lan_only(m):

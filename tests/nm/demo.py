@@ -78,7 +78,7 @@ def story(killswitch):
         time.sleep(0.5)
         counted = [watch(machine)]
         step("kill -9 $(pidof openvpn)")
-        machine.kill_openvpn()
+        machine.kill()
         counted.append(watch(machine))
         if killswitch:
             machine.check_lan_works()

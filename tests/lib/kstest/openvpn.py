@@ -86,6 +86,10 @@ class Server:
     def stop(self):
         self._process.stop()
 
+    def connections(self):
+        """How many clients it has told their addresses so far."""
+        return self._process.text().count("SENT CONTROL [client]: 'PUSH_REPLY")
+
     def log(self):
         return self._process.text()
 
@@ -94,7 +98,7 @@ def profile(keys, name="my-vpn", remote=netns.SERVER, port=1194, tcp=False, dev=
             user_data=None, extra="", never_default=False):
     """The keyfile of an OpenVPN profile; REMOTE may be several (host:port:proto, ...), or a host name.
 
-    EXTRA is a further line of its [vpn] section.
+    EXTRA are further lines of its [vpn] section.
     """
     lines = ["[connection]", f"id={name}", f"uuid={uuid.uuid5(uuid.NAMESPACE_DNS, name)}", "type=vpn",
              "autoconnect=false"]

@@ -28,7 +28,7 @@ IP_UNICAST_IF = 50
 IPV6_UNICAST_IF = 76
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Probe:
     """What to send. A device is a name; without one the routing decides."""
 
