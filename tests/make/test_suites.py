@@ -4,6 +4,7 @@
 import importlib.machinery
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -328,6 +329,21 @@ def a_rule_left_behind_is_not_late():
             (vm_vpn.wait_state, ("no rules", "x"), False), (vm_vpn.wait_idle, (), True),
             (vm_life.wait_rule, ("^8305:", "x", False), False), (vm_life.wait_rule, ("^8305:", "x"), True)):
         equal(isinstance(_raised(function, _Guest(), *arguments), TookTooLong), late, f"{function.__name__}{arguments} is late")
+
+
+@test
+def a_run_that_had_to_wait_for_the_lock_is_late_and_no_other_failed_unit():
+    failed = {"SYSLOG_IDENTIFIER": "systemd", "MESSAGE": "nm-killswitch-heal.service: Failed with result 'exit-code'."}
+    with open(os.path.join(ROOT, "plugin", "report", "ks-log.h"), encoding="utf-8") as file:
+        error = re.search(r'KS_MESSAGE_ERROR "(\w+)"', file.read())[1]
+    busy, other = ({"SYSLOG_IDENTIFIER": "nm-killswitch", "MESSAGE_ID": error, "MESSAGE": text} for text in (
+        "only what is missing was added, and nothing taken away: cannot lock /run/nm-killswitch/lock: another run holds it",
+        "2 of 56 probes would get out past the kill switch: `nm-killswitch check` shows which"))
+    crashed = {"SYSLOG_IDENTIFIER": "systemd", "MESSAGE": "nm-killswitch-heal.service: Failed with result 'core-dump'."}
+    vm_life.assert_no_complaint([busy], "no unit failed")
+    for entries, late in (([busy, failed], True), ([failed], False), ([other, failed], False), ([busy, other, failed], False),
+                          ([busy, crashed], False), ([busy, failed, crashed], False)):
+        equal(isinstance(_raised(vm_life.assert_no_complaint, entries, "x"), TookTooLong), late, f"{entries} is late")
 
 
 @test
