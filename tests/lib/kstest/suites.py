@@ -33,7 +33,7 @@ class Job:
         self.name, self.command = name, command
         self._environment, self._again = environment or {}, again
         self.passed = self.failed = self.skipped = 0
-        self.seconds, self.note = 0.0, ""
+        self.seconds, self.cpu, self.note = 0.0, 0.0, ""    # seconds of processors too
         self.failures, self.results = [], {}    # lines; {(file, test): (verdict, note)}
         self.files = []                         # (seconds, file)
         self.late_programs = {}                 # {program in C that has failed by that only: how many of its tests}
@@ -60,8 +60,10 @@ class Job:
                 closing = CLOSING.fullmatch(line.strip()) or closing
                 file = self._take(line.rstrip("\n"), file)
                 say(f"{self.name:>20} | {line.rstrip()}")
-            status = self._process.wait()
-        self.seconds = time.monotonic() - start
+            # with the processor time of all its children that it has waited for
+            _, wait_status, usage = os.wait4(self._process.pid, 0)
+            status = self._process.returncode = os.waitstatus_to_exitcode(wait_status)
+        self.seconds, self.cpu = time.monotonic() - start, usage.ru_utime + usage.ru_stime
         if closing:
             self.passed, self.failed, self.skipped = map(int, closing.groups())
         else:
@@ -120,7 +122,7 @@ class Job:
 
     def summary(self):
         return (f"{self.name:<30} {self.passed:5d} passed {self.failed:5d} failed {self.skipped:5d} skipped"
-                f" {self.seconds:6.0f} s" + (f"  {self.note}" if self.note else ""))
+                f" {self.seconds:6.0f} s {self.cpu:6.0f} s CPU" + (f"  {self.note}" if self.note else ""))
 
 
 class Run:
