@@ -26,6 +26,7 @@ const KsPaths ks_paths_default = {
   .state = KS_LOCALSTATEDIR "/lib/nm-killswitch/state",
   .runtime = KS_RUNSTATEDIR "/nm-killswitch",
   .command_line = "/proc/cmdline",
+  .resolv_conf = "/etc/resolv.conf",
   .boot_id = "/proc/sys/kernel/random/boot_id",
   .zones = zone_directories,
 };

@@ -28,6 +28,7 @@ typedef struct {
   const char *runtime; /* directory: gone after a reboot */
   const char *command_line; /* the kernel's */
   const char *boot_id;
+  const char *resolv_conf; /* the C library's resolvers */
   const char *const *zones; /* directories of firewalld's zone files; NULL at the end */
 } KsPaths;
 

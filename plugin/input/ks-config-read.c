@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/ks-error.h"
+#include "input/ks-section-read.h"
 
 #define GROUP "main"
 
@@ -233,10 +234,27 @@ check_names (Reader *r)
 
   for (char **group = groups; *group; group++)
     if (strcmp (*group, GROUP) != 0)
-      report (r, "section", *group, "known; there is [" GROUP "]");
+      report (r, "section", *group, "known; there are [" GROUP "] and [vpn NAME]");
   for (char **key = keys; key && *key; key++)
     if (!g_strv_contains (known, *key))
       report (r, "[" GROUP "]", *key, "a setting");
+}
+
+/* Reads @path: the sections of VPNs into @config, everything else into @file. */
+static gboolean
+load (const char *path, GKeyFile *file, KsConfig *config, GPtrArray *errors, GError **error)
+{
+  g_autofree char *text = NULL, *rest = NULL;
+  gsize length;
+
+  if (!g_file_get_contents (path, &text, &length, error))
+    return FALSE;
+  if (strlen (text) < length) {
+    g_set_error_literal (error, KS_ERROR, KS_ERROR_INVALID, "there is a NUL byte in it");
+    return FALSE;
+  }
+  rest = ks_section_read (path, text, config->sections, errors);
+  return g_key_file_load_from_data (file, rest, strlen (rest), G_KEY_FILE_NONE, error);
 }
 
 KsConfig *
@@ -247,7 +265,7 @@ ks_config_read (const char *path, GPtrArray *errors)
   g_autoptr (GError) error = NULL;
   Reader r = { .path = path, .file = file, .errors = errors };
 
-  if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, &error)) {
+  if (!load (path, file, config, errors, &error)) {
     if (!g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
       g_autofree char *reason = ks_error_printable (error->message);
 

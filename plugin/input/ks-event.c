@@ -224,6 +224,19 @@ ks_event_parse (int argc, char *const *argv, char *const *envp, GError **error)
   return g_steal_pointer (&event);
 }
 
+KsEvent *
+ks_event_new_of_section (KsAction action, const char *name)
+{
+  KsEvent *event = g_new0 (KsEvent, 1);
+
+  event->action = action;
+  event->uuid = g_strconcat (KS_SECTION_KEY, name, NULL);
+  event->id = g_strdup (name);
+  event->addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  event->nameservers = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  return event;
+}
+
 void
 ks_event_free (KsEvent *self)
 {

@@ -24,6 +24,8 @@ typedef enum {
   KS_ACTION_CONNECTIVITY_CHANGE,
   KS_ACTION_REAPPLY,
   KS_ACTION_DNS_CHANGE,
+  KS_ACTION_ENABLE, /* not the dispatcher's: a person begins, or ends, the session of a section */
+  KS_ACTION_DISABLE,
 } KsAction;
 
 typedef struct {
@@ -48,6 +50,8 @@ typedef struct {
  * program relies on is malformed.
  */
 KsEvent *ks_event_parse (int argc, char *const *argv, char *const *envp, GError **error);
+/* KS_ACTION_ENABLE or KS_ACTION_DISABLE for the section [vpn NAME] (transfer full). */
+KsEvent *ks_event_new_of_section (KsAction action, const char *name);
 void ks_event_free (KsEvent *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsEvent, ks_event_free)
 

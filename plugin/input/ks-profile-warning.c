@@ -228,6 +228,8 @@ ks_profile_warn_of_server (const KsProfile *profile, GPtrArray *warnings)
   name = ks_error_printable (profile->id);
   service = ks_error_printable (profile->service ? profile->service : "no service-type");
   g_ptr_array_add (warnings, g_strdup_printf ("profile '%s' (%s) has no setting that names its server: this VPN cannot "
-                                              "connect while the kill switch blocks",
-                                              name, service));
+                                              "connect while the kill switch blocks. Add a section to " KS_SYSCONFDIR
+                                              "/nm-killswitch.conf that names its device and its server, in three "
+                                              "lines: [vpn %s], Interface=tun*, To=vpn.example.com",
+                                              name, service, name));
 }

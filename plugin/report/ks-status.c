@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "report/ks-status.h"
 
+#include <string.h>
+
 #include "base/ks-error.h"
 #include "report/ks-json.h"
 
@@ -118,15 +120,24 @@ format_headline (const KsStatus *self, GString *out)
 static void
 format_profile (const KsSituation *situation, const KsProfile *profile, GString *out)
 {
-  const KsTunnel *tunnel = ks_tunnel_find (situation->tunnels, ks_profile_key (profile));
   g_autofree char *id = ks_error_printable (profile->id);
+  g_autofree char *reason = ks_profile_format_reason (profile);
+  g_autofree char *printable = ks_error_printable (reason);
+  guint count = 0;
 
   g_string_append_printf (out, "  %-20s %-10s %-8s by %s; ", id, profile->type ? profile->type : "?",
-                          ks_mode_format (profile->mode), ks_reason_format (profile->reason));
-  if (tunnel)
-    g_string_append_printf (out, "up on %s\n", tunnel->interface);
-  else
-    g_string_append (out, "down\n");
+                          ks_mode_format (profile->mode), printable);
+  for (guint i = 0; i < situation->tunnels->len; i++) {
+    const KsTunnel *tunnel = situation->tunnels->pdata[i];
+
+    if (strcmp (tunnel->key, ks_profile_key (profile)) == 0)
+      g_string_append_printf (out, "%s%s", count++ ? ", " : "up on ", tunnel->interface);
+  }
+  if (count == 0 && profile->vpn_type == KS_VPN_SECTION)
+    g_string_append_printf (out, "down (no device %s is up)", profile->interface ? profile->interface : "");
+  else if (count == 0)
+    g_string_append (out, "down");
+  g_string_append_c (out, '\n');
 }
 
 static void
@@ -256,14 +267,15 @@ json_profiles (KsJson *json, const KsSituation *situation)
   for (guint i = 0; i < situation->armed->len; i++) {
     const KsProfile *profile = situation->armed->pdata[i];
     const KsTunnel *tunnel = ks_tunnel_find (situation->tunnels, ks_profile_key (profile));
+    g_autofree char *reason = ks_profile_format_reason (profile);
 
     ks_json_open (json, NULL, '{');
     ks_json_string (json, "id", profile->id);
-    ks_json_string (json, "uuid", profile->uuid);
+    ks_json_string (json, "uuid", profile->vpn_type == KS_VPN_SECTION ? NULL : profile->uuid);
     ks_json_string (json, "path", profile->path);
     ks_json_string (json, "type", profile->type);
     ks_json_string (json, "mode", ks_mode_format (profile->mode));
-    ks_json_string (json, "reason", ks_reason_format (profile->reason));
+    ks_json_string (json, "reason", reason);
     ks_json_string (json, "tunnel", tunnel ? tunnel->interface : NULL);
     ks_json_close (json, '}');
   }

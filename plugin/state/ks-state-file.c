@@ -78,14 +78,15 @@ set_endpoints (GKeyFile *file, const char *group, const GPtrArray *endpoints)
   g_key_file_set_string_list (file, group, "endpoints", (const char *const *) words->pdata, words->len);
 }
 
+/* @values is of guint32. */
 static void
-set_uids (GKeyFile *file, const char *group, const GArray *uids)
+set_numbers (GKeyFile *file, const char *group, const char *key, const GArray *values)
 {
-  g_autofree int *numbers = g_new (int, uids->len + 1);
+  g_autofree int *numbers = g_new (int, values->len + 1);
 
-  for (guint i = 0; i < uids->len; i++)
-    numbers[i] = (int) g_array_index (uids, guint32, i);
-  g_key_file_set_integer_list (file, group, "uids", numbers, uids->len);
+  for (guint i = 0; i < values->len; i++)
+    numbers[i] = (int) g_array_index (values, guint32, i);
+  g_key_file_set_integer_list (file, group, key, numbers, values->len);
 }
 
 static void
@@ -113,13 +114,18 @@ write_remembered (GKeyFile *file, const KsRemembered *remembered, guint number)
   set_endpoints (file, group, profile->endpoints);
   set_prefixes (file, group, "prefixes", profile->prefixes);
   set_prefixes (file, group, "nameservers", profile->nameservers);
-  set_uids (file, group, profile->uids);
+  set_numbers (file, group, "uids", profile->uids);
+  if (profile->kernel)
+    g_key_file_set_boolean (file, group, "kernel", TRUE);
   set_string (file, group, "tunnel", remembered->tunnel);
   set_prefixes (file, group, "tunnel-prefixes", remembered->prefixes);
   set_prefixes (file, group, "tunnel-addresses", remembered->addresses);
   set_number (file, group, "tunnel-listen-port", remembered->listen_port);
   set_number (file, group, "tunnel-fwmark", remembered->fwmark);
   set_string (file, group, "session", remembered->session);
+  set_string (file, group, "disabled", remembered->disabled);
+  if (remembered->disabled)
+    set_numbers (file, group, "disabled-devices", remembered->disabled_devices);
   if (remembered->leaving)
     g_key_file_set_boolean (file, group, "leaving", TRUE);
 }
@@ -170,20 +176,29 @@ get_endpoints (GKeyFile *file, const char *group, GPtrArray *out)
   }
 }
 
+/* Appends those of the list that are not 0 to @out (of guint32). */
+static void
+get_numbers (GKeyFile *file, const char *group, const char *key, GArray *out)
+{
+  gsize count = 0;
+  g_autofree int *numbers = g_key_file_get_integer_list (file, group, key, &count, NULL);
+
+  for (gsize i = 0; i < count; i++) {
+    guint32 number = (guint32) numbers[i];
+
+    if (number != 0)
+      g_array_append_val (out, number);
+  }
+}
+
 /* Root is always among them. */
 static void
 get_uids (GKeyFile *file, const char *group, GArray *out)
 {
-  gsize count = 0;
-  g_autofree int *numbers = g_key_file_get_integer_list (file, group, "uids", &count, NULL);
-  guint32 uid = 0;
+  guint32 root = 0;
 
-  g_array_append_val (out, uid);
-  for (gsize i = 0; i < count; i++) {
-    uid = (guint32) numbers[i];
-    if (uid != 0)
-      g_array_append_val (out, uid);
-  }
+  g_array_append_val (out, root);
+  get_numbers (file, group, "uids", out);
 }
 
 static char *
@@ -210,7 +225,7 @@ read_profile (GKeyFile *file, const char *group)
   profile->type = g_key_file_get_string (file, group, "type", NULL);
   profile->service = g_key_file_get_string (file, group, "service", NULL);
   profile->interface = get_interface (file, group, "interface");
-  profile->vpn_type = type > KS_VPN_NONE && type <= KS_VPN_IP_TUNNEL ? (KsVpnType) type : KS_VPN_PLUGIN;
+  profile->vpn_type = type > KS_VPN_NONE && type <= KS_VPN_SECTION ? (KsVpnType) type : KS_VPN_PLUGIN;
   /* remembered is armed: what cannot be read any more arms strict */
   if (!mode || !ks_mode_parse (mode, &profile->mode) || profile->mode == KS_MODE_OFF)
     profile->mode = KS_MODE_STRICT;
@@ -225,6 +240,7 @@ read_profile (GKeyFile *file, const char *group)
   get_prefixes (file, group, "prefixes", profile->prefixes);
   get_prefixes (file, group, "nameservers", profile->nameservers);
   get_uids (file, group, profile->uids);
+  profile->kernel = g_key_file_get_boolean (file, group, "kernel", NULL);
   return profile;
 }
 
@@ -246,6 +262,8 @@ read_remembered (KsState *state, GKeyFile *file, const char *group)
   remembered->listen_port = (guint16) get_number (file, group, "tunnel-listen-port", G_MAXUINT16);
   remembered->fwmark = get_number (file, group, "tunnel-fwmark", G_MAXUINT32);
   remembered->session = g_key_file_get_string (file, group, "session", NULL);
+  remembered->disabled = g_key_file_get_string (file, group, "disabled", NULL);
+  get_numbers (file, group, "disabled-devices", remembered->disabled_devices);
   remembered->leaving = g_key_file_get_boolean (file, group, "leaving", NULL);
   return TRUE;
 }

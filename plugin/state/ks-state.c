@@ -13,6 +13,8 @@ remembered_free (gpointer data)
   g_array_unref (self->prefixes);
   g_array_unref (self->addresses);
   g_free (self->session);
+  g_free (self->disabled);
+  g_array_unref (self->disabled_devices);
   g_free (self);
 }
 
@@ -24,6 +26,7 @@ ks_state_add (KsState *state, KsProfile *profile)
   self->profile = profile;
   self->prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   self->addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  self->disabled_devices = g_array_new (FALSE, FALSE, sizeof (guint32));
   g_ptr_array_add (state->remembered, self);
   return self;
 }

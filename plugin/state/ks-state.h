@@ -20,6 +20,8 @@ typedef struct {
   guint16 listen_port; /* WireGuard's, of that tunnel */
   guint32 fwmark;
   char *session; /* nullable: the boot in which the session is on (mode session) */
+  char *disabled; /* nullable: the boot in which a person ended the session of a section */
+  GArray *disabled_devices; /* guint32: the indices of its devices then; a new one begins another session */
   gboolean leaving; /* the person has asked to disconnect (pre-down seen); the session ends with the connection */
 } KsRemembered;
 

@@ -37,6 +37,7 @@ ks_config_new (void)
   self->dns = KS_DNS_TUNNEL;
   self->guard = TRUE;
   self->management_prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  self->sections = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_section_free);
   return self;
 }
 
@@ -47,6 +48,7 @@ ks_config_free (KsConfig *self)
   g_strfreev (self->session_zones);
   g_array_unref (self->lan_prefixes);
   g_array_unref (self->management_prefixes);
+  g_ptr_array_unref (self->sections);
   g_free (self);
 }
 

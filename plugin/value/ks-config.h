@@ -3,6 +3,7 @@
 #pragma once
 
 #include "value/ks-prefix.h"
+#include "value/ks-section.h"
 
 typedef enum {
   KS_LAN_UNSET = -1, /* a profile without an opinion */
@@ -34,6 +35,7 @@ typedef struct {
   KsDns dns;
   gboolean guard;
   GArray *management_prefixes; /* of KsPrefix, both families: who may open connections from outside the LAN */
+  GPtrArray *sections; /* of KsSection, in the order of the file */
   gboolean is_unreadable; /* the file is there and could not be read: these are the defaults */
 } KsConfig;
 

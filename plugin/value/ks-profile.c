@@ -49,8 +49,8 @@ ks_mode_format (KsMode mode)
   return mode_words[mode];
 }
 
-const char *
-ks_reason_format (KsReason reason)
+static const char *
+format_reason (KsReason reason)
 {
   switch (reason) {
   case KS_REASON_ZONE:
@@ -64,6 +64,54 @@ ks_reason_format (KsReason reason)
   default:
     return "no setting";
   }
+}
+
+char *
+ks_profile_format_reason (const KsProfile *self)
+{
+  return self->reason == KS_REASON_SECTION ? g_strdup_printf ("[vpn %s]", self->id)
+                                           : g_strdup (format_reason (self->reason));
+}
+
+/* One for each family: where no server is told, any address is one. */
+static void
+add_any_server (const KsSection *section, GPtrArray *endpoints)
+{
+  static const char *const all[] = { "0.0.0.0/0", "::/0" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (all); i++)
+    g_ptr_array_add (endpoints, ks_endpoint_new (all[i], section->server_port, section->ip_protocol));
+}
+
+KsProfile *
+ks_profile_new_of_section (const KsSection *section, const char *path)
+{
+  KsProfile *self = ks_profile_new ();
+  guint32 root = 0;
+
+  self->path = g_strdup (path);
+  self->uuid = g_strconcat (KS_SECTION_KEY, section->name, NULL);
+  self->id = g_strdup (section->name);
+  self->type = g_strdup ("section");
+  self->interface = g_strdup (section->interface);
+  self->vpn_type = KS_VPN_SECTION;
+  self->mode = section->is_session ? KS_MODE_SESSION : KS_MODE_STRICT;
+  self->reason = section->is_malformed ? KS_REASON_INVALID : KS_REASON_SECTION;
+  /* the kernel validates the source of what comes in by asking for the way back as root's */
+  g_array_append_val (self->uids, root);
+  if (section->exempts_nothing)
+    return self;
+  self->listen_port = section->port;
+  self->fwmark = section->mark;
+  self->kernel = section->kernel;
+  if (section->uid != 0)
+    g_array_append_val (self->uids, section->uid);
+  for (guint i = 0; i < section->servers->len; i++)
+    g_ptr_array_add (self->endpoints,
+                     ks_endpoint_new (section->servers->pdata[i], section->server_port, section->ip_protocol));
+  if (section->servers->len == 0)
+    add_any_server (section, self->endpoints);
+  return self;
 }
 
 const char *

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * NetworkManager's connection profiles: which are armed, in which mode and
- * why, and what they say about their transports.
+ * NetworkManager's connection profiles, and the [vpn NAME] sections of the
+ * configuration, which count as such: which are armed, in which mode and why,
+ * and what they say about their transports.
  */
 #pragma once
 
@@ -18,6 +19,7 @@ typedef enum {
   KS_REASON_NONE,
   KS_REASON_ZONE, /* connection.zone */
   KS_REASON_USER_DATA, /* user.data nm-killswitch.mode */
+  KS_REASON_SECTION, /* a section of the configuration */
   KS_REASON_INVALID, /* the setting's value is not one: armed strict, fail closed */
   KS_REASON_REMEMBERED, /* the file cannot be read any more, and was armed when it could */
 } KsReason;
@@ -28,14 +30,18 @@ typedef enum {
   KS_VPN_PLUGIN,
   KS_VPN_TUN,
   KS_VPN_IP_TUNNEL,
+  KS_VPN_SECTION, /* a [vpn NAME] section: NetworkManager does not start it */
 } KsVpnType;
 
+/* In front of a section's name: its key. No UUID begins with it. */
+#define KS_SECTION_KEY "vpn:"
+
 typedef struct {
-  char *path; /* of the keyfile */
-  char *uuid; /* nullable: NetworkManager makes one up for a file without */
+  char *path; /* of the keyfile; a section's is the configuration */
+  char *uuid; /* nullable: NetworkManager makes one up for a file without; a section's is KS_SECTION_KEY and its name */
   char *id;
   char *type; /* connection.type, as NetworkManager spells it */
-  char *interface; /* nullable: connection.interface-name */
+  char *interface; /* nullable: connection.interface-name; a section's device name or glob */
   KsVpnType vpn_type;
   char *service; /* nullable: vpn.service-type */
   KsMode mode;
@@ -44,8 +50,9 @@ typedef struct {
   KsDns dns; /* KS_DNS_UNSET: as configured */
   gboolean never_default4;
   gboolean never_default6;
-  guint16 listen_port; /* WireGuard's; 0 for "the kernel picks one" */
-  guint32 fwmark; /* WireGuard's; 0 for none */
+  guint16 listen_port; /* WireGuard's, 0 for "the kernel picks one"; a section's source port, 0 for any */
+  guint32 fwmark; /* WireGuard's or a section's; 0 for none */
+  gboolean kernel; /* a section's: no process owns the transport's packets */
   GPtrArray *endpoints; /* of KsEndpoint */
   GArray *prefixes; /* KsPrefix: the tunnel's own subnets, as far as the profile tells */
   GArray *nameservers; /* KsPrefix, hosts */
@@ -56,12 +63,16 @@ KsProfile *ks_profile_new (void);
 void ks_profile_free (KsProfile *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsProfile, ks_profile_free)
 
+/* The profile that @section, of the configuration @path, stands for (transfer full). */
+KsProfile *ks_profile_new_of_section (const KsSection *section, const char *path);
+
 /* Whether it asks for the kill switch, in whichever mode. */
 gboolean ks_profile_wants (const KsProfile *self);
 
 gboolean ks_mode_parse (const char *text, KsMode *out);
 const char *ks_mode_format (KsMode mode);
-const char *ks_reason_format (KsReason reason);
+/* What arms @self, for people (transfer full). */
+char *ks_profile_format_reason (const KsProfile *self);
 /* What identifies a profile in our state: the UUID, or the path of a file without one. */
 const char *ks_profile_key (const KsProfile *self);
 

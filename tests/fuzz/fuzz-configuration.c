@@ -3,6 +3,22 @@
 #include "fuzz.h"
 
 #include "input/ks-config-read.h"
+#include "value/ks-interface.h"
+#include "value/ks-profile.h"
+
+/* A section that says nothing of its packets exempts none, and one that is malformed is strict. */
+static void
+check_section (const KsSection *section)
+{
+  g_autoptr (KsProfile) profile = ks_profile_new_of_section (section, "config");
+
+  g_assert (g_utf8_validate (section->name, -1, NULL));
+  g_assert (!section->interface || ks_interface_name_is_valid (section->interface));
+  g_assert (section->exempts_nothing || section->port || section->server_port || section->mark
+            || section->servers->len);
+  g_assert (!section->is_malformed || !section->is_session);
+  g_assert (!section->exempts_nothing || (section->is_malformed && profile->endpoints->len == 0));
+}
 
 void
 fuzz_configuration (const uint8_t *data, size_t size)
@@ -20,6 +36,8 @@ fuzz_configuration (const uint8_t *data, size_t size)
   g_assert (config->lan >= KS_LAN_PRIVATE && config->dns >= KS_DNS_TUNNEL);
   for (guint i = 0; i < config->lan_prefixes->len; i++)
     g_assert (g_array_index (config->lan_prefixes, KsPrefix, i).length > 0);
+  for (guint i = 0; i < config->sections->len; i++)
+    check_section (config->sections->pdata[i]);
 }
 
 KS_FUZZ_ENTRY (fuzz_configuration)

@@ -244,7 +244,7 @@ config_reports_sections_it_does_not_know (void **state G_GNUC_UNUSED)
   g_autofree char *errors = NULL;
   g_autoptr (KsConfig) config = read_text ("[Main]\nGuard=off\n", &errors);
 
-  assert_string_equal (errors, "conf: section: 'Main' is not known; there is [main]\n");
+  assert_string_equal (errors, "conf: section: 'Main' is not known; there are [main] and [vpn NAME]\n");
   assert_true (config->guard);
 }
 

@@ -95,11 +95,12 @@ assert_profiles (Fixture *self, const char *expected)
 
   for (guint i = 0; i < set->profiles->len; i++) {
     const KsProfile *profile = set->profiles->pdata[i];
+    g_autofree char *reason = ks_profile_format_reason (profile);
 
     assert_true (g_str_has_prefix (profile->path, self->host->directory->path));
     g_string_append_printf (out, "%s%s %s (%s)", i ? "; " : "",
                             profile->path + strlen (self->host->directory->path) + 1, ks_mode_format (profile->mode),
-                            ks_reason_format (profile->reason));
+                            reason);
   }
   assert_string_equal (out->str, expected);
 }
@@ -420,7 +421,9 @@ profile_without_a_server_warns_and_is_armed (void **state G_GNUC_UNUSED)
   assert_int_equal (f->set->warnings->len, 1);
   assert_string_equal (f->set->warnings->pdata[0],
                        "profile 'vendor' (org.example.vendor) has no setting that names its server: this VPN cannot "
-                       "connect while the kill switch blocks");
+                       "connect while the kill switch blocks. Add a section to " KS_SYSCONFDIR
+                       "/nm-killswitch.conf that names its device and its server, in three lines: [vpn vendor], "
+                       "Interface=tun*, To=vpn.example.com");
   write_file (f, "etc/vendor", VENDOR (STRICT, "server=203.0.113.10\n"));
   assert_int_equal (read_set (f)->warnings->len, 0);
   /* an error has said it */

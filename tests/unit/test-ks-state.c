@@ -27,6 +27,7 @@ new_profile (const char *uuid, const char *path)
   profile->dns = KS_DNS_LAN;
   profile->listen_port = 51820;
   profile->fwmark = 0xffffffff;
+  profile->kernel = TRUE;
   g_ptr_array_add (profile->endpoints, ks_endpoint_new ("vpn.example.org", 1194, IPPROTO_UDP));
   g_ptr_array_add (profile->endpoints, ks_endpoint_new ("2001:db8::1", 0, 0));
   for (KsCarriage carriage = KS_CARRIAGE_WRAPPED; carriage <= KS_CARRIAGE_INSIDE_IPSEC; carriage++) {
@@ -92,6 +93,7 @@ state_remembers_everything_of_a_profile (void **state G_GNUC_UNUSED)
   g_autoptr (KsState) written = ks_state_new (), read = NULL;
   g_autofree char *prefixes = NULL, *nameservers = NULL, *tunnel_prefixes = NULL, *addresses = NULL;
   KsRemembered *remembered = ks_state_remember (written, profile);
+  guint32 devices[] = { 7, 4000000000U };
 
   remembered->tunnel = g_strdup ("tun0");
   remembered->session = g_strdup ("boot-1");
@@ -102,6 +104,8 @@ state_remembers_everything_of_a_profile (void **state G_GNUC_UNUSED)
   remembered->prefixes = ks_test_prefixes ("10.8.0.0/24 10.64.0.1");
   g_array_unref (remembered->addresses);
   remembered->addresses = ks_test_prefixes ("10.8.0.2/24 fd08::2/64");
+  remembered->disabled = g_strdup ("boot-2");
+  g_array_append_vals (remembered->disabled_devices, devices, G_N_ELEMENTS (devices));
   write_state (directory, written);
 
   read = read_state (directory, errors);
@@ -113,6 +117,9 @@ state_remembers_everything_of_a_profile (void **state G_GNUC_UNUSED)
   assert_string_equal (remembered->tunnel, "tun0");
   assert_string_equal (remembered->session, "boot-1");
   assert_true (remembered->leaving);
+  assert_string_equal (remembered->disabled, "boot-2");
+  assert_int_equal (remembered->disabled_devices->len, 2);
+  assert_int_equal (g_array_index (remembered->disabled_devices, guint32, 1), 4000000000U);
   assert_int_equal (remembered->listen_port, 51821);
   assert_int_equal (remembered->fwmark, 0xca6c);
   assert_string_equal (remembered->profile->path, "/etc/x");
@@ -127,6 +134,7 @@ state_remembers_everything_of_a_profile (void **state G_GNUC_UNUSED)
   assert_int_equal (remembered->profile->dns, KS_DNS_LAN);
   assert_int_equal (remembered->profile->listen_port, 51820);
   assert_int_equal (remembered->profile->fwmark, 0xffffffff);
+  assert_true (remembered->profile->kernel);
   assert_int_equal (remembered->profile->endpoints->len, 5);
   for (guint i = 0; i < profile->endpoints->len; i++)
     assert_true (ks_endpoint_equal (remembered->profile->endpoints->pdata[i], profile->endpoints->pdata[i]));

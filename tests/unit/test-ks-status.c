@@ -304,6 +304,23 @@ status_says_which_names_may_be_asked_for (void **state G_GNUC_UNUSED)
   assert_json_has (f, "\"any_name\":true");
 }
 
+static void
+status_shows_a_section_its_mode_and_why_it_is_down (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) fixture = fixture_new ();
+  g_autofree char *text = NULL, *json = NULL;
+
+  ks_test_host_write (fixture->host, "config",
+                      "[vpn staex]\nInterface=no-such-dev*\nProtocol=udp\nPort=1234\nTo=203.0.113.0/24\n");
+  look (fixture);
+  text = ks_status_format (&fixture->status);
+  assert_non_null (strstr (text, "  staex                section    strict   by [vpn staex]; down (no device "
+                                 "no-such-dev* is up)\n"));
+  assert_non_null (strstr (text, "  udp from port 1234 to 203.0.113.0/24, uid 0\n"));
+  json = ks_status_format_json (&fixture->status);
+  assert_non_null (strstr (json, "\"[vpn staex]\""));
+}
+
 int
 main (void)
 {
@@ -321,6 +338,7 @@ main (void)
     cmocka_unit_test (status_that_is_off_says_which_zone_is_misspelt),
     cmocka_unit_test (status_says_when_no_transport_is_known),
     cmocka_unit_test (status_says_which_names_may_be_asked_for),
+    cmocka_unit_test (status_shows_a_section_its_mode_and_why_it_is_down),
   };
 
   return cmocka_run_group_tests_name ("ks-status", tests, NULL, NULL);
