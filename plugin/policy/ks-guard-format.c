@@ -327,6 +327,8 @@ kernel_sender (const KsPolicy *policy, const KsTransport *transport)
 
   if (ks_prefix_is_set (&transport->to))
     return up ? SENDER_ANY : SENDER_KERNEL;
+  if (!transport->device[0]) /* of a section whose device is not there */
+    return SENDER_KERNEL;
   return up && !has_mark (policy, transport) ? SENDER_ANY : SENDER_NONE;
 }
 

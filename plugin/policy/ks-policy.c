@@ -272,11 +272,12 @@ endpoint_addresses (const KsPolicyBuilder *b, const KsEndpoint *endpoint)
   return addresses;
 }
 
-/* To the profile's servers, by whoever sends the transport. */
+/* To the profile's servers, by whoever sends the transport. What a section says holds all at once. */
 static void
 add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
 {
-  gboolean kernel = profile->vpn_type == KS_VPN_WIREGUARD || profile->vpn_type == KS_VPN_IP_TUNNEL;
+  gboolean is_section = profile->vpn_type == KS_VPN_SECTION;
+  gboolean kernel = profile->kernel || profile->vpn_type == KS_VPN_WIREGUARD || profile->vpn_type == KS_VPN_IP_TUNNEL;
   const KsTunnel *tunnel = ks_tunnel_find (b->in->tunnels, ks_profile_key (profile));
 
   for (guint i = 0; i < profile->endpoints->len; i++) {
@@ -288,15 +289,17 @@ add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
         KsPrefix to = g_array_index (addresses, KsPrefix, j);
         KsTransport transport = {
           .family = to.family,
-          .to = to,
+          .to = to.length > 0 ? to : KS_PREFIX_UNSET, /* a section without servers */
           .ip_protocol = endpoint->ip_protocol,
+          .sport = is_section ? profile->listen_port : 0,
           .dport = endpoint->port,
+          .fwmark = is_section ? profile->fwmark : 0,
           .uid = g_array_index (profile->uids, guint32, k),
           .kernel = kernel,
           .carriage = endpoint->carriage,
         };
 
-        if (tunnel && endpoint->carriage != KS_CARRIAGE_PLAIN)
+        if (tunnel && (endpoint->carriage != KS_CARRIAGE_PLAIN || profile->kernel))
           g_strlcpy (transport.device, tunnel->interface, sizeof transport.device);
         g_array_append_val (b->policy->transports, transport);
       }

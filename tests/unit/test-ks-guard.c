@@ -414,6 +414,34 @@ guard_lets_ipsec_through_before_and_after_it_encapsulates (void **state G_GNUC_U
   assert_line (with, "meta secpath exists accept");
 }
 
+/* A section's: its program's by uid, also while the device is not there; of the kernel's what nobody owns, until then.
+ */
+static void
+guard_lets_out_what_a_section_says_and_whose (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  KsTransport network = server_transport (IPPROTO_UDP, 443, 998);
+  KsTransport port = { .family = AF_INET, .ip_protocol = IPPROTO_UDP, .sport = 1234 };
+  KsTransport mark = { .family = AF_INET6, .fwmark = 0x5342 };
+  KsTransport kernel = { .family = AF_INET, .ip_protocol = IPPROTO_UDP, .sport = 51820, .kernel = TRUE };
+  g_autofree char *down = NULL, *up = NULL;
+
+  network.to = ks_test_prefix ("198.51.100.0/24");
+  add_transport (policy, network);
+  add_transport (policy, port);
+  add_transport (policy, mark);
+  add_transport (policy, kernel);
+  down = ks_guard_format (policy, NULL);
+  assert_line (down, "meta nfproto ipv4 ip daddr 198.51.100.0/24 meta l4proto 17 th dport 443 meta skuid 998 accept");
+  assert_line (down, "meta nfproto ipv4 meta l4proto 17 th sport 1234 meta skuid 0 accept");
+  assert_line (down, "meta nfproto ipv6 meta mark 21314 meta skuid 0 accept");
+  assert_line (down, "meta nfproto ipv4 meta l4proto 17 th sport 51820 jump unowned");
+  g_strlcpy (g_array_index (policy->transports, KsTransport, 3).device, "wg0", IFNAMSIZ);
+  ks_test_policy_add_tunnel (policy, "wg0", 7, "10.8.0.2");
+  up = ks_guard_format (policy, NULL);
+  assert_line (up, "meta nfproto ipv4 meta l4proto 17 th sport 51820 accept");
+}
+
 static void
 guard_lets_l2tp_with_ipsec_out_only_encrypted (void **state G_GNUC_UNUSED)
 {
@@ -526,6 +554,7 @@ main (void)
     cmocka_unit_test (guard_opens_a_wireguard_port_only_while_its_device_holds_it),
     cmocka_unit_test (guard_prefers_a_mark_to_a_port_that_anybody_can_bind),
     cmocka_unit_test (guard_lets_ipsec_through_before_and_after_it_encapsulates),
+    cmocka_unit_test (guard_lets_out_what_a_section_says_and_whose),
     cmocka_unit_test (guard_lets_l2tp_with_ipsec_out_only_encrypted),
     cmocka_unit_test (guard_lets_out_replies_to_management_by_their_own_device),
     cmocka_unit_test (guard_forwards_no_transport),

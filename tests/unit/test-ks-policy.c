@@ -518,6 +518,112 @@ policy_exempts_ipsec_by_whatever_the_kernel_routes_it_as (void **state G_GNUC_UN
   }
 }
 
+/* @section is freed. */
+static KsProfile *
+add_section (Scene *self, KsSection *section)
+{
+  KsProfile *profile = ks_profile_new_of_section (section, "/etc/nm-killswitch.conf");
+
+  ks_section_free (section);
+  g_ptr_array_add (self->armed, profile);
+  return profile;
+}
+
+static void
+policy_exempts_a_section_by_its_source_port_also_without_its_device (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsSection *section = ks_section_new ("staex");
+
+  section->ip_protocol = IPPROTO_UDP;
+  section->port = 1234;
+  section->uid = 998;
+  add_section (scene, section);
+  for (guint i = 0; i < 2; i++) {
+    for (guint j = 0; j < 2; j++)
+      assert_rules_between (scene, j ? AF_INET6 : AF_INET, 8300, 8304,
+                            "priority 8300 from all nop protocol 83\n"
+                            "priority 8300 from all uidrange 0-0 ipproto udp sport 1234 lookup 85 protocol 83\n"
+                            "priority 8300 from all uidrange 998-998 ipproto udp sport 1234 lookup 85 protocol 83\n");
+    add_tunnel (scene, "vpn:staex", "staex0", 7, "10.9.0.2/24");
+  }
+}
+
+static void
+policy_joins_all_that_a_section_says_into_one_selector (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsSection *section = ks_section_new ("vendor");
+
+  section->ip_protocol = IPPROTO_UDP;
+  section->port = 1234;
+  section->server_port = 443;
+  section->mark = 0x5342;
+  g_ptr_array_add (section->servers, g_strdup (SERVER));
+  g_ptr_array_add (section->servers, g_strdup ("198.51.100.0/24"));
+  add_section (scene, section);
+  assert_rules_between (scene, AF_INET, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all to 198.51.100.0/24 fwmark 0x5342 uidrange 0-0 ipproto udp sport 1234 "
+                        "dport 443 lookup 85 protocol 83\n"
+                        "priority 8300 from all fwmark 0x5342 uidrange 0-0 ipproto udp sport 1234 dport 443 lookup 86 "
+                        "protocol 83\n");
+  assert_rules_between (scene, AF_INET6, 8300, 8304, "priority 8300 from all nop protocol 83\n");
+}
+
+/* The rule names the network: in the servers' table every other exemption of a server would reach it too. */
+static void
+policy_keeps_the_networks_of_a_section_out_of_the_servers_table (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (KsPolicy) policy = NULL;
+  KsSection *section = ks_section_new ("company");
+  guint in_table = 0;
+
+  g_ptr_array_add (section->servers, g_strdup ("198.51.100.0/24"));
+  g_ptr_array_add (section->servers, g_strdup ("2001:db8:5::/48"));
+  add_section (scene, section);
+  assert_rules_between (scene, AF_INET, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all to 198.51.100.0/24 uidrange 0-0 lookup 85 protocol 83\n");
+  assert_rules_between (scene, AF_INET6, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all to 2001:db8:5::/48 uidrange 0-0 lookup 85 protocol 83\n");
+  policy = ks_policy_compute (&scene->input);
+  for (guint i = 0; i < policy->routes->len; i++)
+    in_table += g_array_index (policy->routes, KsRoute, i).table == 86;
+  assert_int_equal (in_table, 0);
+}
+
+static void
+policy_has_one_rule_for_sections_with_the_same_selector (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  static const char *const names[] = { "one", "two" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    KsSection *section = ks_section_new (names[i]);
+
+    section->mark = 7;
+    add_section (scene, section);
+  }
+  assert_rules_between (scene, AF_INET, 8300, 8304,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all fwmark 0x7 uidrange 0-0 lookup 85 protocol 83\n");
+}
+
+static void
+policy_exempts_nothing_of_a_malformed_section (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsSection *section = ks_section_new ("staex");
+
+  section->port = 1234;
+  section->exempts_nothing = TRUE;
+  add_section (scene, section);
+  assert_rules_between (scene, AF_INET, 8300, 8304, "priority 8300 from all nop protocol 83\n");
+}
+
 static void
 policy_exempts_a_dns_tunnel_to_the_uplinks_resolvers (void **state G_GNUC_UNUSED)
 {
@@ -1349,6 +1455,11 @@ main (void)
     cmocka_unit_test (policy_exempts_a_plugin_vpn_for_root_and_its_service_user),
     cmocka_unit_test (policy_exempts_every_remote),
     cmocka_unit_test (policy_exempts_ipsec_by_whatever_the_kernel_routes_it_as),
+    cmocka_unit_test (policy_exempts_a_section_by_its_source_port_also_without_its_device),
+    cmocka_unit_test (policy_joins_all_that_a_section_says_into_one_selector),
+    cmocka_unit_test (policy_keeps_the_networks_of_a_section_out_of_the_servers_table),
+    cmocka_unit_test (policy_has_one_rule_for_sections_with_the_same_selector),
+    cmocka_unit_test (policy_exempts_nothing_of_a_malformed_section),
     cmocka_unit_test (policy_exempts_a_dns_tunnel_to_the_uplinks_resolvers),
     cmocka_unit_test (policy_exempts_the_addresses_a_name_was_resolved_to),
     cmocka_unit_test (policy_ends_at_table_86_also_where_main_has_a_route_to_the_servers_subnet),

@@ -34,7 +34,7 @@
 #define MAX_PASSES 4 /* as ks-reconcile.c */
 #define FAILURES 5 /* steps of each plan that are made to fail, one at a time */
 
-enum { UPLINK = 2, WIRELESS = 3, BRIDGE = 4, FIRST_TUNNEL = 11, LAST_TUNNEL = 18 };
+enum { UPLINK = 2, WIRELESS = 3, BRIDGE = 4, FIRST_TUNNEL = 11, LAST_TUNNEL = 20 };
 
 /* --- the model of the kernel --- */
 
@@ -343,7 +343,34 @@ static const char *const tunnel_prefixes[] = {
 static const char *const nameservers[] = { "10.8.0.1", "192.168.1.1", "9.9.9.9", "fd00:8::53" };
 static const char *const lan_prefixes[] = { "10.0.0.0/8",     "172.16.0.0/12", "192.168.0.0/16",
                                             "169.254.0.0/16", "fc00::/7",      "fe80::/10" };
-static const char *const keys[] = { "wg", "openvpn", "other", "named" };
+static const char *const keys[] = { "wg", "openvpn", "other", "named", "section", "network" };
+
+/* A section: by its source port and perhaps its mark, its server, its user; or by networks. */
+static KsProfile *
+random_section (GRand *random, guint which)
+{
+  g_autoptr (KsSection) section = ks_section_new (keys[which]);
+  KsProfile *profile;
+
+  section->ip_protocol = chance (random, 80) ? IPPROTO_UDP : 0;
+  if (which == 4) {
+    section->port = 1234;
+    section->server_port = chance (random, 30) ? 4321 : 0;
+    section->mark = chance (random, 30) ? 0x5342 : 0;
+    section->uid = chance (random, 30) ? 998 : 0;
+    if (chance (random, 40))
+      g_ptr_array_add (section->servers, g_strdup ("203.0.113.10")); /* which is another one's server too */
+  } else {
+    section->server_port = chance (random, 70) ? 4321 : 0;
+    g_ptr_array_add (section->servers, g_strdup ("203.0.113.0/24"));
+    if (chance (random, 50))
+      g_ptr_array_add (section->servers, g_strdup ("2001:db8:5::/48"));
+  }
+  profile = ks_profile_new_of_section (section, "conf");
+  g_free (profile->uuid);
+  profile->uuid = g_strdup (keys[which]);
+  return profile;
+}
 
 static KsProfile *
 random_profile (GRand *random, guint which)
@@ -469,7 +496,7 @@ situation_new (GRand *random)
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++) {
     if (!chance (random, 45))
       continue;
-    g_ptr_array_add (self->armed, random_profile (random, i));
+    g_ptr_array_add (self->armed, i < 4 ? random_profile (random, i) : random_section (random, i));
     if (chance (random, 60))
       g_ptr_array_add (self->tunnels, random_tunnel (random, i));
     if (chance (random, 30)) {
@@ -617,12 +644,16 @@ typedef struct {
 } Flow;
 
 static const Flow flows[] = {
-  { IPPROTO_TCP, 40000, 443, 1000, 0 },     { IPPROTO_UDP, 40000, 53, 0, 0 },     { IPPROTO_UDP, 40000, 53, 101, 0 },
-  { IPPROTO_UDP, 40000, 53, 1000, 0 },      { IPPROTO_TCP, 40000, 853, 1000, 0 }, { IPPROTO_UDP, 68, 67, 0, 0 },
-  { IPPROTO_UDP, 51820, 51820, 1000, 0 },   { IPPROTO_UDP, 51820, 51820, 0, 0 },  { IPPROTO_UDP, 40000, 51820, 0, 0 },
-  { IPPROTO_UDP, 40000, 1194, 65534, 0 },   { IPPROTO_UDP, 40000, 1194, 997, 0 }, { IPPROTO_UDP, 40000, 5353, 1000, 0 },
-  { IPPROTO_UDP, 40000, 51821, 0, 0xca6c }, { IPPROTO_ICMP, 0, 0, 1000, 0 },      { IPPROTO_TCP, 40000, 53, 0, 0 },
-  { IPPROTO_TCP, 40000, 53, 101, 0 },
+  { IPPROTO_TCP, 40000, 443, 1000, 0 },     { IPPROTO_UDP, 40000, 53, 0, 0 },
+  { IPPROTO_UDP, 40000, 53, 101, 0 },       { IPPROTO_UDP, 40000, 53, 1000, 0 },
+  { IPPROTO_TCP, 40000, 853, 1000, 0 },     { IPPROTO_UDP, 68, 67, 0, 0 },
+  { IPPROTO_UDP, 51820, 51820, 1000, 0 },   { IPPROTO_UDP, 51820, 51820, 0, 0 },
+  { IPPROTO_UDP, 40000, 51820, 0, 0 },      { IPPROTO_UDP, 40000, 1194, 65534, 0 },
+  { IPPROTO_UDP, 40000, 1194, 997, 0 },     { IPPROTO_UDP, 40000, 5353, 1000, 0 },
+  { IPPROTO_UDP, 40000, 51821, 0, 0xca6c }, { IPPROTO_ICMP, 0, 0, 1000, 0 },
+  { IPPROTO_TCP, 40000, 53, 0, 0 },         { IPPROTO_TCP, 40000, 53, 101, 0 },
+  { IPPROTO_UDP, 1234, 443, 1000, 0 },      { IPPROTO_UDP, 1234, 4321, 0, 0 },
+  { IPPROTO_TCP, 1234, 443, 0, 0 },         { IPPROTO_UDP, 40000, 4321, 1000, 0 },
 };
 
 static const char *const destinations[] = {
@@ -647,6 +678,11 @@ static const struct {
   { "203.0.113.30", { IPPROTO_UDP, 51823, 51821, 0, 0 } },
   { "203.0.113.30", { IPPROTO_UDP, 44444, 51821, 0, 0xca6c } },
   { "2001:db8:5::30", { IPPROTO_UDP, 51823, 51821, 0, 0 } },
+  { "203.0.113.10", { IPPROTO_UDP, 1234, 4321, 0, 0x5342 } },
+  { "203.0.113.200", { IPPROTO_UDP, 1234, 4321, 998, 0 } },
+  { "203.0.113.200", { IPPROTO_TCP, 1234, 443, 0, 0 } },
+  { "203.0.113.77", { IPPROTO_UDP, 40000, 4321, 0, 0 } },
+  { "2001:db8:5::77", { IPPROTO_UDP, 1234, 4321, 0, 0 } },
 };
 
 static void
