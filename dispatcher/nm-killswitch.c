@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/ks-user.h"
+#include "input/ks-config-read.h"
 #include "report/ks-log.h"
 #include "report/ks-status.h"
 #include "run/ks-follow.h"
@@ -31,6 +32,8 @@ static int run_status (int argc, char **argv);
 static int run_check (int argc, char **argv);
 static int run_sync (int argc, char **argv);
 static int run_heal (int argc, char **argv);
+static int run_enable (int argc, char **argv);
+static int run_disable (int argc, char **argv);
 static int run_release (int argc, char **argv);
 static int run_resume (int argc, char **argv);
 static int run_selftest (int argc, char **argv);
@@ -41,6 +44,8 @@ static const Command commands[] = {
   { "check", "", "ask the kernel where packets would go; fails if any would get out", run_check },
   { "sync", "[--boot|--follow]", "bring rules and routes to what profiles and configuration ask for", run_sync },
   { "heal", "", "put back what somebody else changed: for the systemd unit", run_heal },
+  { "enable", "NAME", "arm the section [vpn NAME], of Mode=session, now", run_enable },
+  { "disable", "NAME", "disarm the section [vpn NAME], of Mode=session, until its device appears anew", run_disable },
   { "release", "", "take everything away now, until `resume` or a reboot", run_release },
   { "resume", "", "undo `release`", run_resume },
   { "selftest", "[--verbose]", "try the attacks on this kernel, in network namespaces of its own", run_selftest },
@@ -193,6 +198,56 @@ run_heal (int argc, char **argv)
   for (int i = 0; i < count; i++)
     sockets[i] = SD_LISTEN_FDS_START + i;
   return ks_heal (&ks_paths_default, sockets, (guint) count, log_round, NULL) ? EXIT_OK : EXIT_ERROR;
+}
+
+/* The section of the configuration that the person names; NULL, and why, if its session cannot be switched. */
+static const KsSection *
+find_session (const KsConfig *config, const char *command, const char *name)
+{
+  gboolean enables = strcmp (command, "enable") == 0;
+  const KsSection *section = ks_section_find (config->sections, name);
+
+  if (!section)
+    fprintf (stderr,
+             "nm-killswitch: there is no section [vpn %s] in %s; %s is for these sections. To %s a profile of "
+             "NetworkManager, run: nmcli connection modify %s connection.zone %s\n",
+             name, ks_paths_default.config, command, enables ? "arm" : "disarm", name, enables ? "killswitch" : "\"\"");
+  else if (!section->is_session)
+    fprintf (stderr,
+             "nm-killswitch: [vpn %s] is armed as long as it is in %s, not for a session. Take the section out, or set "
+             "Mode=session in it. To turn everything off, run: nm-killswitch release\n",
+             name, ks_paths_default.config);
+  return section && section->is_session ? section : NULL;
+}
+
+static int
+switch_section (int argc, char **argv, KsAction action)
+{
+  g_autoptr (GPtrArray) errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
+  g_autoptr (KsConfig) config = NULL;
+  g_autoptr (KsEvent) event = NULL;
+  g_autoptr (KsReport) report = NULL;
+
+  if (argc != 2)
+    return usage_error ("%s takes the NAME of a section [vpn NAME]", argv[0]);
+  config = ks_config_read (ks_paths_default.config, errors);
+  if (!find_session (config, argv[0], argv[1]))
+    return EXIT_ERROR;
+  event = ks_event_new_of_section (action, argv[1]);
+  report = ks_reconcile (&ks_paths_default, event, KS_RECONCILE_DEFAULT);
+  return finish (report, argv[0]);
+}
+
+static int
+run_enable (int argc, char **argv)
+{
+  return switch_section (argc, argv, KS_ACTION_ENABLE);
+}
+
+static int
+run_disable (int argc, char **argv)
+{
+  return switch_section (argc, argv, KS_ACTION_DISABLE);
 }
 
 static int

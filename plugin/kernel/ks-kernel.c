@@ -2,6 +2,7 @@
 #include "kernel/ks-kernel.h"
 
 #include <errno.h>
+#include <linux/if_arp.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
 #include <netlink/route/link.h>
@@ -130,6 +131,52 @@ collect_address (struct nlmsghdr *header, gpointer user_data)
   return TRUE;
 }
 
+static KsNlMessage *
+link_dump_request (int family G_GNUC_UNUSED, guint32 table G_GNUC_UNUSED)
+{
+  g_autoptr (KsNlMessage) message = nlmsg_alloc_simple (RTM_GETLINK, 0);
+  struct ifinfomsg header = { .ifi_family = AF_UNSPEC };
+
+  if (!message || nlmsg_append (message, &header, sizeof header, NLMSG_ALIGNTO) < 0)
+    return NULL;
+  return g_steal_pointer (&message);
+}
+
+/* A device that a driver of software makes has a kind (IFLA_INFO_KIND); a tunnel without one is at least no ethernet.
+ */
+static gboolean
+is_hardware (const struct nlmsghdr *header, const struct ifinfomsg *message)
+{
+  const struct nlattr *info = nlmsg_find_attr ((struct nlmsghdr *) (gpointer) header, sizeof *message, IFLA_LINKINFO);
+
+  if (message->ifi_type == ARPHRD_LOOPBACK)
+    return TRUE;
+  if (info && nla_find (nla_data (info), nla_len (info), IFLA_INFO_KIND))
+    return FALSE;
+  return message->ifi_type == ARPHRD_ETHER || message->ifi_type == ARPHRD_IEEE80211;
+}
+
+static gboolean
+collect_link (struct nlmsghdr *header, gpointer user_data)
+{
+  const struct ifinfomsg *message;
+  const struct nlattr *name;
+  KsLink link = { 0 };
+
+  if (header->nlmsg_type != RTM_NEWLINK || !nlmsg_valid_hdr (header, sizeof *message))
+    return FALSE;
+  message = nlmsg_data (header);
+  name = nlmsg_find_attr (header, sizeof *message, IFLA_IFNAME);
+  if (!name || nla_len (name) < 1)
+    return FALSE;
+  link.ifindex = (guint) message->ifi_index;
+  g_strlcpy (link.name, nla_data (name), MIN (sizeof link.name, (gsize) nla_len (name)));
+  link.is_up = (message->ifi_flags & IFF_UP) != 0;
+  link.is_hardware = is_hardware (header, message);
+  g_array_append_val ((GArray *) user_data, link);
+  return TRUE;
+}
+
 /* Dumps by @request into @out; repeats while somebody else's changes interrupt. */
 static gboolean
 dump (KsKernel *self, KsNlMessage *(*request) (int, guint32), int family, guint32 table, KsNetlinkFunc func,
@@ -156,6 +203,7 @@ dump (KsKernel *self, KsNlMessage *(*request) (int, guint32), int family, guint3
                  family == AF_INET6 ? "IPv6" : "IPv4",
                  func == collect_rule    ? "rules"
                  : func == collect_route ? "routes"
+                 : func == collect_link  ? "links"
                                          : "addresses",
                  g_strerror (result));
   return FALSE;
@@ -242,6 +290,37 @@ ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **error)
       return NULL;
   }
   return g_steal_pointer (&snapshot);
+}
+
+static int
+compare_links (gconstpointer a, gconstpointer b)
+{
+  const KsLink *first = a, *second = b;
+
+  return first->ifindex < second->ifindex ? -1 : first->ifindex > second->ifindex;
+}
+
+GArray *
+ks_kernel_dump_links (KsKernel *self, GError **error)
+{
+  g_autoptr (GArray) links = g_array_new (FALSE, FALSE, sizeof (KsLink));
+
+  if (!dump (self, link_dump_request, AF_UNSPEC, 0, collect_link, links, error))
+    return NULL;
+  g_array_sort (links, compare_links);
+  return g_steal_pointer (&links);
+}
+
+GArray *
+ks_kernel_dump_all_routes (KsKernel *self, GError **error)
+{
+  static const int families[] = { AF_INET, AF_INET6 };
+  g_autoptr (GArray) routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+
+  for (guint i = 0; i < (is_ipv6_absent () ? 1 : G_N_ELEMENTS (families)); i++)
+    if (!dump (self, ks_route_message_dump, families[i], RT_TABLE_UNSPEC, collect_route, routes, error))
+      return NULL;
+  return g_steal_pointer (&routes);
 }
 
 static KsNlMessage *

@@ -34,5 +34,18 @@ KsSnapshot *ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **err
  */
 gboolean ks_kernel_apply (KsKernel *self, const GArray *plan, guint *changes, GError **error);
 
+/* A network device. */
+typedef struct {
+  guint ifindex;
+  char name[IFNAMSIZ];
+  gboolean is_up; /* as the administrator or its program wants it (IFF_UP) */
+  gboolean is_hardware; /* a network card, or lo: certainly no tunnel */
+} KsLink;
+
+/* All network devices (KsLink; transfer full), in the order of their indices. KS_ERROR_KERNEL. */
+GArray *ks_kernel_dump_links (KsKernel *self, GError **error);
+/* The routes of all tables, both families (KsRoute; transfer full). KS_ERROR_KERNEL. */
+GArray *ks_kernel_dump_all_routes (KsKernel *self, GError **error);
+
 /* The index of a device that exists and is up; 0 otherwise. */
 guint ks_kernel_link_index (KsKernel *self, const char *interface);

@@ -161,7 +161,7 @@ apply_once (KsReport *report, KsKernel *kernel, KsSnapshot *snapshot, GError **e
 static void
 refresh_tunnels (KsReport *report, const KsPaths *paths, KsKernel *kernel, const KsSnapshot *snapshot)
 {
-  if (!ks_situation_refresh_tunnels (report->situation, kernel))
+  if (!ks_situation_refresh_tunnels (report->situation, kernel, snapshot))
     return;
   g_clear_pointer (&report->policy, ks_policy_free);
   report->policy = ks_situation_policy (report->situation, snapshot);
@@ -545,6 +545,7 @@ reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
   }
   settle_unclear (report, kernel, snapshot, found_nothing);
   ks_situation_find_tunnels (report->situation, kernel, snapshot, look->event);
+  ks_report_take_errors (report, report->situation->errors);
   is_new = !has_own_rule (report->situation->config, snapshot);
   addresses = g_array_ref (snapshot->addresses);
   is_applied = apply (report, look->paths, kernel, snapshot);
@@ -666,6 +667,7 @@ ks_reconcile_preview (const KsPaths *paths, KsSnapshot **snapshot)
     return report;
   settle_unclear (report, kernel, held, FALSE);
   ks_situation_find_tunnels (report->situation, kernel, held, NULL);
+  ks_report_take_errors (report, report->situation->errors);
   report->policy = ks_situation_policy (report->situation, held);
   report->guard = ks_guard_inspect (report->policy, holds_guard (report), state, &report->counters, &error);
   ks_report_take_error (report, &error);

@@ -27,10 +27,11 @@ ks_report_free (KsReport *self)
 }
 
 void
-ks_report_take_errors (KsReport *self, const GPtrArray *errors)
+ks_report_take_errors (KsReport *self, GPtrArray *errors)
 {
   for (guint i = 0; i < errors->len; i++)
     g_ptr_array_add (self->errors, g_error_copy (errors->pdata[i]));
+  g_ptr_array_set_size (errors, 0);
 }
 
 void

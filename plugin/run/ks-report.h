@@ -30,8 +30,8 @@ KsReport *ks_report_new (void);
 void ks_report_free (KsReport *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsReport, ks_report_free)
 
-/* Appends copies of @errors (of GError). */
-void ks_report_take_errors (KsReport *self, const GPtrArray *errors);
+/* Moves @errors (of GError) to the end of the report's. */
+void ks_report_take_errors (KsReport *self, GPtrArray *errors);
 /* Appends *@error and clears it; nothing when it is NULL. */
 void ks_report_take_error (KsReport *self, GError **error);
 

@@ -16,3 +16,11 @@
  * that a session of an earlier boot than @boot is over.
  */
 void ks_session_update (KsRemembered *remembered, const KsNetwork *network, const KsEvent *event, const char *boot);
+
+/*
+ * The same for a [vpn NAME] section: on from the appearance of one of its
+ * devices, whose indices are @devices (guint32), until a person disables it;
+ * then until a new one appears.
+ */
+void
+ks_session_update_section (KsRemembered *remembered, const GArray *devices, const KsEvent *event, const char *boot);

@@ -5,6 +5,8 @@
  */
 #include "run/ks-situation.h"
 
+#include <string.h>
+
 static gboolean
 is_armed (const KsSituation *self, const char *key)
 {
@@ -148,32 +150,185 @@ guess_tunnel (KsSituation *self, KsKernel *kernel, const KsSnapshot *snapshot, c
 }
 
 static void
+remember_prefixes (KsRemembered *remembered, const KsTunnel *tunnel)
+{
+  for (guint i = 0; i < tunnel->prefixes->len; i++)
+    ks_prefix_array_add (remembered->prefixes, &g_array_index (tunnel->prefixes, KsPrefix, i));
+  for (guint i = 0; i < tunnel->nameservers->len; i++)
+    ks_prefix_array_add (remembered->prefixes, &g_array_index (tunnel->nameservers, KsPrefix, i));
+}
+
+/* A section may have several tunnels: the first is remembered, with the subnets of all of them. */
+static void
 remember_tunnels (KsSituation *self)
 {
   for (guint i = 0; i < self->tunnels->len; i++) {
     const KsTunnel *tunnel = self->tunnels->pdata[i];
     KsRemembered *remembered = ks_state_find (self->state, tunnel->key);
+    gboolean is_first = ks_tunnel_find (self->tunnels, tunnel->key) == tunnel;
 
     if (!remembered)
       continue;
-    g_free (remembered->tunnel);
-    remembered->tunnel = g_strdup (tunnel->interface);
-    remembered->listen_port = tunnel->listen_port;
-    remembered->fwmark = tunnel->fwmark;
-    g_array_set_size (remembered->addresses, 0);
-    g_array_append_vals (remembered->addresses, tunnel->addresses->data, tunnel->addresses->len);
-    if (tunnel->prefixes->len == 0 && tunnel->nameservers->len == 0)
-      continue;
-    g_array_set_size (remembered->prefixes, 0);
-    for (guint j = 0; j < tunnel->prefixes->len; j++)
-      ks_prefix_array_add (remembered->prefixes, &g_array_index (tunnel->prefixes, KsPrefix, j));
-    for (guint j = 0; j < tunnel->nameservers->len; j++)
-      ks_prefix_array_add (remembered->prefixes, &g_array_index (tunnel->nameservers, KsPrefix, j));
+    if (is_first) {
+      g_free (remembered->tunnel);
+      remembered->tunnel = g_strdup (tunnel->interface);
+      remembered->listen_port = tunnel->listen_port;
+      remembered->fwmark = tunnel->fwmark;
+      g_array_set_size (remembered->addresses, 0);
+      g_array_append_vals (remembered->addresses, tunnel->addresses->data, tunnel->addresses->len);
+    }
+    if (is_first && (tunnel->prefixes->len > 0 || tunnel->nameservers->len > 0))
+      g_array_set_size (remembered->prefixes, 0);
+    remember_prefixes (remembered, tunnel);
   }
 }
 
+/* --- the tunnels of sections --- */
+
+static gboolean
+is_tunnel (const KsSituation *self, guint ifindex)
+{
+  for (guint i = 0; i < self->tunnels->len; i++)
+    if (((const KsTunnel *) self->tunnels->pdata[i])->ifindex == ifindex)
+      return TRUE;
+  return FALSE;
+}
+
+static void
+describe_from_addresses (KsTunnel *tunnel, const GArray *addresses)
+{
+  for (guint i = 0; i < addresses->len; i++) {
+    const KsAddress *address = &g_array_index (addresses, KsAddress, i);
+
+    if (address->ifindex != tunnel->ifindex || ks_prefix_is_link_local (&address->prefix))
+      continue;
+    if (address->prefix.family == AF_INET)
+      tunnel->has_ipv4 = TRUE;
+    else
+      tunnel->has_ipv6 = TRUE;
+    ks_prefix_array_add (tunnel->addresses, &address->prefix);
+    if (!ks_prefix_is_host (&address->prefix))
+      ks_tunnel_add_prefix (tunnel, &address->prefix, NULL);
+  }
+}
+
+/* By whoever's routes, in whatever table: a program may have a table of its own for its tunnel. */
+static void
+describe_from_all_routes (KsTunnel *tunnel, const KsConfig *config, const GArray *routes)
+{
+  for (guint i = 0; i < routes->len; i++) {
+    const KsRoute *route = &g_array_index (routes, KsRoute, i);
+    const KsPrefix *gateway;
+    KsPrefix *to;
+
+    if (ks_owner_has_route (config, route) || route->type != RTN_UNICAST || !ks_route_uses (route, tunnel->ifindex)
+        || ks_prefix_is_link_local (&route->dst) || ks_prefix_is_multicast (&route->dst))
+      continue;
+    gateway = &route->nexthops[0].gateway;
+    to = route->family == AF_INET ? &tunnel->gateway4 : &tunnel->gateway6;
+    if (!ks_route_is_default (route))
+      ks_tunnel_add_prefix (tunnel, &route->dst, gateway->family == route->family ? gateway : NULL);
+    else if (!ks_prefix_is_set (to) && gateway->family == route->family)
+      *to = *gateway;
+  }
+}
+
+/* Adds the devices of @profile that are up. Hardware is no tunnel, whatever the section says: it would let all out. */
+static void
+add_devices (KsSituation *self, const KsProfile *profile, const GArray *links, const GArray *routes,
+             const GArray *addresses)
+{
+  for (guint i = 0; i < links->len; i++) {
+    const KsLink *link = &g_array_index (links, KsLink, i);
+    KsTunnel *tunnel;
+
+    if (!link->is_up || link->is_hardware || !ks_section_is_device (profile->interface, link->name)
+        || is_tunnel (self, link->ifindex))
+      continue;
+    tunnel = ks_tunnel_new (ks_profile_key (profile), link->name);
+    tunnel->ifindex = link->ifindex;
+    describe_from_addresses (tunnel, addresses);
+    describe_from_all_routes (tunnel, self->config, routes);
+    g_ptr_array_add (self->tunnels, tunnel);
+  }
+}
+
+static gboolean
+is_section_with_device (const KsProfile *profile)
+{
+  return profile->vpn_type == KS_VPN_SECTION && profile->interface;
+}
+
+/* The kernel alone tells; what it does not tell is no tunnel. */
+static void
+find_section_tunnels (KsSituation *self, KsKernel *kernel, const KsSnapshot *snapshot)
+{
+  g_autoptr (GArray) links = NULL, routes = NULL;
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < self->armed->len; i++) {
+    const KsProfile *profile = self->armed->pdata[i];
+
+    if (!is_section_with_device (profile))
+      continue;
+    if (!links)
+      links = ks_kernel_dump_links (kernel, &error);
+    if (links && !routes)
+      routes = ks_kernel_dump_all_routes (kernel, &error);
+    if (!routes) {
+      g_ptr_array_add (self->errors, g_steal_pointer (&error));
+      return;
+    }
+    add_devices (self, profile, links, routes, snapshot->addresses);
+  }
+}
+
+static gboolean
+is_of_section (const KsSituation *self, const KsTunnel *tunnel)
+{
+  for (guint i = 0; i < self->armed->len; i++)
+    if (((const KsProfile *) self->armed->pdata[i])->vpn_type == KS_VPN_SECTION
+        && strcmp (ks_profile_key (self->armed->pdata[i]), tunnel->key) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+/* Takes the tunnels of sections off the list (of guint, their indices; transfer full). */
+static GArray *
+remove_section_tunnels (KsSituation *self)
+{
+  GArray *indices = g_array_new (FALSE, FALSE, sizeof (guint));
+
+  for (guint i = 0; i < self->tunnels->len;) {
+    const KsTunnel *tunnel = self->tunnels->pdata[i];
+
+    if (is_of_section (self, tunnel)) {
+      g_array_append_val (indices, tunnel->ifindex);
+      g_ptr_array_remove_index (self->tunnels, i);
+    } else {
+      i++;
+    }
+  }
+  return indices;
+}
+
+static gboolean
+refresh_section_tunnels (KsSituation *self, KsKernel *kernel, const KsSnapshot *snapshot)
+{
+  g_autoptr (GArray) before = remove_section_tunnels (self);
+  guint others = self->tunnels->len;
+
+  find_section_tunnels (self, kernel, snapshot);
+  if (self->tunnels->len - others != before->len)
+    return TRUE;
+  for (guint i = 0; i < before->len; i++)
+    if (((const KsTunnel *) self->tunnels->pdata[others + i])->ifindex != g_array_index (before, guint, i))
+      return TRUE;
+  return FALSE;
+}
+
 gboolean
-ks_situation_refresh_tunnels (KsSituation *self, KsKernel *kernel)
+ks_situation_refresh_tunnels (KsSituation *self, KsKernel *kernel, const KsSnapshot *snapshot)
 {
   gboolean changed = FALSE;
 
@@ -181,7 +336,7 @@ ks_situation_refresh_tunnels (KsSituation *self, KsKernel *kernel)
     KsTunnel *tunnel = self->tunnels->pdata[i];
     guint index = ks_kernel_link_index (kernel, tunnel->interface);
 
-    if (index == tunnel->ifindex)
+    if (index == tunnel->ifindex || is_of_section (self, tunnel))
       continue;
     changed = TRUE;
     /* what was guessed went by the index: under the name alone there may be another program's device now */
@@ -190,7 +345,7 @@ ks_situation_refresh_tunnels (KsSituation *self, KsKernel *kernel)
     else
       g_ptr_array_remove_index (self->tunnels, i);
   }
-  return changed;
+  return refresh_section_tunnels (self, kernel, snapshot) || changed;
 }
 
 void
@@ -201,7 +356,9 @@ ks_situation_find_tunnels (KsSituation *self, KsKernel *kernel, const KsSnapshot
     take_network_tunnels (self, kernel);
   } else {
     for (guint i = 0; i < self->armed->len; i++)
-      guess_tunnel (self, kernel, snapshot, event, self->armed->pdata[i]);
+      if (((const KsProfile *) self->armed->pdata[i])->vpn_type != KS_VPN_SECTION)
+        guess_tunnel (self, kernel, snapshot, event, self->armed->pdata[i]);
   }
+  find_section_tunnels (self, kernel, snapshot);
   remember_tunnels (self);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <glib/gstdio.h>
+#include <net/if.h>
 #include <string.h>
 
 #include "base/ks-error.h"
@@ -10,6 +11,7 @@
 #include "input/ks-config-read.h"
 #include "input/ks-nm-config.h"
 #include "input/ks-profile-read.h"
+#include "input/ks-resolv-conf.h"
 #include "run/ks-session.h"
 #include "state/ks-marker.h"
 #include "state/ks-state-file.h"
@@ -17,6 +19,32 @@
 
 /* For the whole conversation with NetworkManager, which may be stopping and waiting for us. */
 #define NETWORK_TIMEOUT_MS 2000
+
+/* The indices of the devices that match @pattern (guint32; transfer full). */
+static GArray *
+find_devices (const char *pattern)
+{
+  GArray *devices = g_array_new (FALSE, FALSE, sizeof (guint32));
+  struct if_nameindex *list = if_nameindex ();
+
+  for (struct if_nameindex *entry = list; entry && entry->if_index; entry++) {
+    guint32 index = entry->if_index;
+
+    if (ks_section_is_device (pattern, entry->if_name))
+      g_array_append_val (devices, index);
+  }
+  if (list)
+    if_freenameindex (list);
+  return devices;
+}
+
+static void
+follow_section (KsRemembered *remembered, const KsEvent *event, const char *boot)
+{
+  g_autoptr (GArray) devices = find_devices (remembered->profile->interface);
+
+  ks_session_update_section (remembered, devices, event, boot);
+}
 
 /* Remembers the profiles and follows their sessions, also while released: `resume` goes by what is so then. */
 static void
@@ -29,7 +57,9 @@ follow_profiles (KsSituation *self, const KsEvent *event, const char *boot)
     if (!ks_profile_wants (profile))
       continue;
     remembered = ks_state_remember (self->state, profile);
-    if (profile->mode == KS_MODE_SESSION)
+    if (profile->mode == KS_MODE_SESSION && profile->vpn_type == KS_VPN_SECTION)
+      follow_section (remembered, event, boot);
+    else if (profile->mode == KS_MODE_SESSION)
       ks_session_update (remembered, self->network, event, boot);
   }
 }
@@ -172,6 +202,55 @@ read_network (KsSituation *self)
     g_debug ("%s", error->message);
 }
 
+static gboolean
+is_section (const KsProfile *profile)
+{
+  return profile->vpn_type == KS_VPN_SECTION;
+}
+
+static gboolean
+has_profile_of_networkmanager (const GPtrArray *profiles)
+{
+  for (guint i = 0; i < profiles->len; i++)
+    if (!is_section (profiles->pdata[i]))
+      return TRUE;
+  return FALSE;
+}
+
+/*
+ * The resolvers of the uplinks: NetworkManager tells them. A host that has only
+ * sections may do without it; then /etc/resolv.conf tells, unless it names a
+ * resolver on the host itself.
+ */
+static void
+find_resolvers (KsSituation *self, const KsPaths *paths)
+{
+  g_autoptr (GPtrArray) profiles = candidates (self);
+
+  if (self->network)
+    self->resolvers = g_array_ref (self->network->resolvers);
+  else if (profiles->len > 0 && !has_profile_of_networkmanager (profiles))
+    self->resolvers = ks_resolv_conf_read (paths->resolv_conf);
+}
+
+/* A section whose server is known by its name alone, and nobody to ask for it. */
+static void
+warn_of_names (KsSituation *self)
+{
+  for (guint i = 0; i < self->armed->len && !self->network; i++) {
+    const KsProfile *profile = self->armed->pdata[i];
+    g_autofree char *id = ks_error_printable (profile->id);
+
+    if (is_section (profile) && ks_endpoint_has_name (profile->endpoints)
+        && (!self->resolvers || self->resolvers->len == 0))
+      g_ptr_array_add (self->warnings,
+                       g_strdup_printf ("[vpn %s] names its server by a host name. While no VPN is up, nobody can look "
+                                        "it up: NetworkManager does not run, and /etc/resolv.conf names no other "
+                                        "resolver than one on this host. Write the server's address in To=",
+                                        id));
+  }
+}
+
 /* What a person should know of profiles and of the host. */
 static GPtrArray *
 collect_warnings (const KsProfileSet *set)
@@ -215,6 +294,16 @@ decide_release (KsState *state, const KsPaths *paths, KsReadFlags flags, const c
   return is_marked || state->released;
 }
 
+/* The sections of the configuration are profiles too, as far as it can be read. */
+static void
+add_sections (KsSituation *self, const KsPaths *paths)
+{
+  for (guint i = 0; i < self->config->sections->len; i++)
+    g_ptr_array_add (self->set->profiles, ks_profile_new_of_section (self->config->sections->pdata[i], paths->config));
+  if (self->config->is_unreadable)
+    g_ptr_array_add (self->set->unreadable, g_strdup (paths->config));
+}
+
 KsSituation *
 ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags)
 {
@@ -230,6 +319,7 @@ ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags
   directories = ks_nm_config_directories (paths, self->errors);
   self->set =
     ks_profile_set_read ((const KsProfileDirectory *) directories->data, paths->zones, self->config, self->errors);
+  add_sections (self, paths);
   self->warnings = collect_warnings (self->set);
   self->state = flags & KS_READ_NO_STATE ? ks_state_new () : read_state (paths, self->errors);
   forget_gone (self);
@@ -238,6 +328,7 @@ ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags
   self->is_released = decide_release (self->state, paths, flags, boot);
   if (!(flags & (KS_READ_NO_NETWORK | KS_READ_RELEASED)))
     read_network (self);
+  find_resolvers (self, paths);
   follow_profiles (self, event, boot);
   if (self->is_released)
     return self;
@@ -245,6 +336,8 @@ ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags
   arm_profiles (self);
   arm_remembered (self, self->set->unreadable, boot);
   arm_remembered (self, self->set->unclear, boot);
+  if (!(flags & KS_READ_NO_NETWORK))
+    warn_of_names (self);
   return self;
 }
 
@@ -254,6 +347,7 @@ ks_situation_free (KsSituation *self)
   g_ptr_array_unref (self->armed);
   g_ptr_array_unref (self->tunnels);
   g_clear_pointer (&self->network, ks_network_free);
+  g_clear_pointer (&self->resolvers, g_array_unref);
   ks_profile_set_free (self->set);
   ks_state_free (self->state);
   ks_config_free (self->config);
@@ -293,7 +387,7 @@ ks_situation_policy (const KsSituation *self, const KsSnapshot *snapshot)
     .rules = snapshot->rules,
     .addresses = self->no_management ? NULL : snapshot->addresses,
     .no_ipv6 = snapshot->no_ipv6,
-    .resolvers = self->network ? self->network->resolvers : NULL,
+    .resolvers = self->resolvers,
     .resolver_uids = resolver_uids,
     .no_guard = self->no_guard,
     .no_names = self->no_names,
@@ -316,13 +410,14 @@ ks_situation_diff_flags (const KsSituation *self)
     return KS_DIFF_DEFAULT;
   if (self->is_unclear)
     return KS_DIFF_HOLD;
-  return self->armed->len > 0 && !self->network ? KS_DIFF_HOLD_EXEMPTIONS : KS_DIFF_DEFAULT;
+  /* of a section nothing depends on NetworkManager's answer: without it, exemptions would never end */
+  return !self->network && has_profile_of_networkmanager (self->armed) ? KS_DIFF_HOLD_EXEMPTIONS : KS_DIFF_DEFAULT;
 }
 
 gboolean
 ks_situation_awaits_names (const KsSituation *self)
 {
-  if (!self->network || self->network->resolvers->len == 0)
+  if (!self->resolvers || self->resolvers->len == 0)
     return FALSE;
   for (guint i = 0; i < self->armed->len; i++) {
     const KsProfile *profile = self->armed->pdata[i];

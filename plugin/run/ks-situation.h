@@ -24,6 +24,7 @@ typedef struct {
   KsProfileSet *set;
   KsState *state;
   KsNetwork *network; /* NULL: NetworkManager is absent or silent */
+  GArray *resolvers; /* KsPrefix, nullable: the DNS servers of the uplinks */
   GPtrArray *armed; /* of KsProfile, owned by set or state: armed now */
   GPtrArray *tunnels; /* of KsTunnel: devices of armed profiles that are up */
   gboolean is_released; /* by `release` or the kernel command line: nothing is armed */
@@ -50,7 +51,7 @@ void ks_situation_find_tunnels (KsSituation *self, KsKernel *kernel, const KsSna
  * Looks the tunnels' devices up again: one that is gone is no tunnel any more,
  * and one that came back has a new index. Returns whether anything changed.
  */
-gboolean ks_situation_refresh_tunnels (KsSituation *self, KsKernel *kernel);
+gboolean ks_situation_refresh_tunnels (KsSituation *self, KsKernel *kernel, const KsSnapshot *snapshot);
 /* The policy for the situation over @snapshot's main table (transfer full). */
 KsPolicy *ks_situation_policy (const KsSituation *self, const KsSnapshot *snapshot);
 /* How the difference has to be taken. */

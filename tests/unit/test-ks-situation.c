@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <sys/stat.h>
 
+#include "run/ks-session.h"
 #include "run/ks-situation.h"
 
 #define STRICT "zone=killswitch\n"
@@ -127,6 +128,142 @@ situation_follows_a_profile_to_another_file (void **state G_GNUC_UNUSED)
   assert_armed (host, 1);
   ks_test_host_write (host, "etc/wg", "no profile any more");
   assert_armed (host, 1); /* once, not twice */
+}
+
+/* --- sections of the configuration --- */
+
+#define SECTION "[vpn staex]\nInterface=lo\nPort=1234\n"
+
+static void
+situation_section_is_armed_without_networkmanager_and_holds_nothing_for_it (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsSituation) situation = NULL, both = NULL;
+
+  ks_test_no_bus ();
+  ks_test_host_write (host, "config", SECTION);
+  assert_armed_at (host, NULL, KS_READ_NO_NETWORK, 1);
+  situation = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+  assert_int_equal (situation->armed->len, 1);
+  assert_int_equal (ks_situation_diff_flags (situation), KS_DIFF_DEFAULT);
+  write_wireguard (host, "etc/wg", STRICT);
+  both = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+  assert_int_equal (both->armed->len, 2);
+  assert_int_equal (ks_situation_diff_flags (both), KS_DIFF_HOLD_EXEMPTIONS);
+}
+
+static void
+situation_section_ends_with_its_text (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+
+  ks_test_host_write (host, "config", SECTION);
+  assert_armed (host, 1);
+  ks_test_host_write (host, "config", "[main]\n");
+  assert_armed (host, 0);
+}
+
+/* Nothing says that the section has been taken out. */
+static void
+situation_section_stays_armed_while_the_configuration_cannot_be_read (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsSituation) situation = NULL;
+  const KsProfile *profile;
+
+  ks_test_host_write (host, "config", SECTION);
+  assert_armed (host, 1);
+  ks_test_host_write (host, "config", "no section\n");
+  assert_armed (host, 1);
+  situation = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+  profile = situation->armed->pdata[0];
+  assert_int_equal (profile->vpn_type, KS_VPN_SECTION);
+  assert_int_equal (profile->listen_port, 1234);
+  assert_string_equal (profile->interface, "lo");
+  ks_test_host_remove (host, "config");
+  assert_armed (host, 0);
+}
+
+/* The device is one that is always there. */
+static void
+situation_session_of_a_section_is_on_from_its_device_to_disable (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsEvent) disable = ks_event_new_of_section (KS_ACTION_DISABLE, "staex");
+  g_autoptr (KsEvent) enable = ks_event_new_of_section (KS_ACTION_ENABLE, "staex");
+  g_autoptr (KsEvent) other = ks_event_new_of_section (KS_ACTION_DISABLE, "other");
+
+  ks_test_host_write (host, "config", SECTION "Mode=session\n");
+  assert_armed (host, 1);
+  assert_armed_at (host, other, KS_READ_DEFAULT, 1);
+  assert_armed_at (host, disable, KS_READ_DEFAULT, 0);
+  assert_armed (host, 0); /* the device is no new one */
+  assert_armed_at (host, enable, KS_READ_DEFAULT, 1);
+  assert_armed (host, 1);
+  assert_armed_at (host, disable, KS_READ_DEFAULT, 0);
+  set_boot (host, "next");
+  assert_armed (host, 1); /* and after the boot the device is one */
+}
+
+static void
+situation_session_of_a_section_waits_for_its_device_and_outlives_it (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsState) remembered_by = ks_state_new ();
+  g_autoptr (KsSection) section = ks_section_new ("staex");
+  g_autoptr (KsProfile) profile = ks_profile_new_of_section (section, "conf");
+  g_autoptr (KsEvent) disable = ks_event_new_of_section (KS_ACTION_DISABLE, "staex");
+  g_autoptr (GArray) devices = g_array_new (FALSE, FALSE, sizeof (guint32));
+  KsRemembered *remembered = ks_state_remember (remembered_by, profile);
+  guint32 first = 7, second = 9;
+
+  ks_test_host_write (host, "config", "[vpn staex]\nInterface=no-such-dev\nPort=1\nMode=session\n");
+  assert_armed (host, 0);
+
+  ks_session_update_section (remembered, devices, NULL, "boot");
+  assert_null (remembered->session);
+  g_array_append_val (devices, first);
+  ks_session_update_section (remembered, devices, NULL, "boot");
+  assert_string_equal (remembered->session, "boot");
+  g_array_set_size (devices, 0);
+  ks_session_update_section (remembered, devices, NULL, "boot");
+  assert_string_equal (remembered->session, "boot"); /* the device is gone: that is what it is for */
+  g_array_append_val (devices, first);
+  ks_session_update_section (remembered, devices, disable, "boot");
+  assert_null (remembered->session);
+  ks_session_update_section (remembered, devices, NULL, "boot");
+  assert_null (remembered->session);
+  g_array_append_val (devices, second);
+  ks_session_update_section (remembered, devices, NULL, "boot");
+  assert_string_equal (remembered->session, "boot");
+  assert_null (remembered->disabled);
+}
+
+static void
+situation_without_networkmanager_asks_the_resolvers_of_resolv_conf (void **state G_GNUC_UNUSED)
+{
+  static const char text[] = "[vpn staex]\nInterface=staex0\nTo=vpn.example.org\n";
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autofree char *path = ks_test_path (host->directory, "resolv.conf");
+  g_autoptr (KsSituation) known = NULL, local = NULL, mixed = NULL;
+
+  ks_test_no_bus ();
+  host->paths.resolv_conf = path;
+  ks_test_host_write (host, "config", text);
+  ks_test_host_write (host, "resolv.conf", "nameserver 192.168.1.1\n");
+  known = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+  assert_int_equal (known->resolvers->len, 1);
+  assert_int_equal (known->warnings->len, 0);
+  assert_true (ks_situation_awaits_names (known));
+  ks_test_host_write (host, "resolv.conf", "nameserver 127.0.0.53\n");
+  local = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+  assert_int_equal (local->warnings->len, 1);
+  assert_non_null (strstr (local->warnings->pdata[0], "[vpn staex] names its server by a host name"));
+  /* beside profiles of NetworkManager, which is silent: it alone knows */
+  ks_test_host_write (host, "resolv.conf", "nameserver 192.168.1.1\n");
+  write_wireguard (host, "etc/wg", STRICT);
+  mixed = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+  assert_null (mixed->resolvers);
 }
 
 /* --- release --- */
@@ -629,15 +766,15 @@ situation_looks_up_its_tunnels_again (void **state)
   situation = ks_situation_read (&machine->host->paths, NULL, KS_READ_DEFAULT);
   ks_situation_find_tunnels (situation, machine->kernel, &snapshot, NULL);
   assert_int_equal (situation->tunnels->len, 1);
-  assert_false (ks_situation_refresh_tunnels (situation, machine->kernel));
+  assert_false (ks_situation_refresh_tunnels (situation, machine->kernel, &snapshot));
   tunnel = situation->tunnels->pdata[0];
   tunnel->ifindex = index + 1000;
-  assert_true (ks_situation_refresh_tunnels (situation, machine->kernel));
+  assert_true (ks_situation_refresh_tunnels (situation, machine->kernel, &snapshot));
   assert_int_equal (tunnel->ifindex, index);
 
   tunnel->ifindex = index + 1000;
   g_clear_pointer (&situation->network, ks_network_free);
-  assert_true (ks_situation_refresh_tunnels (situation, machine->kernel));
+  assert_true (ks_situation_refresh_tunnels (situation, machine->kernel, &snapshot));
   assert_int_equal (situation->tunnels->len, 0);
 }
 
@@ -776,6 +913,12 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test (situation_section_is_armed_without_networkmanager_and_holds_nothing_for_it),
+    cmocka_unit_test (situation_section_ends_with_its_text),
+    cmocka_unit_test (situation_section_stays_armed_while_the_configuration_cannot_be_read),
+    cmocka_unit_test (situation_session_of_a_section_is_on_from_its_device_to_disable),
+    cmocka_unit_test (situation_session_of_a_section_waits_for_its_device_and_outlives_it),
+    cmocka_unit_test (situation_without_networkmanager_asks_the_resolvers_of_resolv_conf),
     cmocka_unit_test (situation_without_profiles_arms_nothing),
     cmocka_unit_test (situation_strict_is_armed_from_boot_without_networkmanager),
     cmocka_unit_test (situation_strict_ends_when_the_setting_is_taken_away),
