@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 #include <string.h>
@@ -44,6 +45,62 @@ is_nftables_relevant (struct nlmsghdr *header)
          && memcmp (nla_data (attribute), KS_GUARD_TABLE, sizeof KS_GUARD_TABLE) == 0;
 }
 
+/* True if the device @name may be the tunnel of a section; of what sections there are, an unreadable file says nothing.
+ */
+static gboolean
+is_of_section (const KsConfig *config, const char *name)
+{
+  for (guint i = 0; i < config->sections->len; i++) {
+    const KsSection *section = config->sections->pdata[i];
+
+    if (section->interface && ks_section_is_device (section->interface, name))
+      return TRUE;
+  }
+  return config->is_unreadable;
+}
+
+/*
+ * Sections alone depend on devices. A new name of one that had a section's name
+ * has nothing to tell it by, but that nothing else is said to have changed: a
+ * card's scan for networks says so too, and is left out.
+ */
+static gboolean
+is_link_relevant (struct nlmsghdr *header, const KsConfig *config)
+{
+  const struct ifinfomsg *link;
+  const struct nlattr *name;
+  char text[IFNAMSIZ];
+
+  if (config->sections->len == 0 && !config->is_unreadable)
+    return FALSE;
+  if (!nlmsg_valid_hdr (header, sizeof *link))
+    return TRUE;
+  link = nlmsg_data (header);
+  name = nlmsg_find_attr (header, sizeof *link, IFLA_IFNAME);
+  if (!name || nla_len (name) < 1)
+    return TRUE;
+  g_strlcpy (text, nla_data (name), MIN (sizeof text, (gsize) nla_len (name)));
+  if (is_of_section (config, text))
+    return TRUE;
+  return header->nlmsg_type == RTM_NEWLINK && link->ifi_change == 0
+         && !nlmsg_find_attr (header, sizeof *link, IFLA_WIRELESS);
+}
+
+static gboolean
+is_address_relevant (struct nlmsghdr *header, const KsConfig *config)
+{
+  const struct ifaddrmsg *address;
+  char name[IFNAMSIZ];
+
+  if (config->sections->len == 0 && !config->is_unreadable)
+    return FALSE;
+  if (!nlmsg_valid_hdr (header, sizeof *address))
+    return TRUE;
+  address = nlmsg_data (header);
+  /* one of a device that is gone has been followed by the device's own end */
+  return if_indextoname (address->ifa_index, name) && is_of_section (config, name);
+}
+
 static gboolean
 is_relevant (struct nlmsghdr *header, const KsConfig *config)
 {
@@ -53,6 +110,12 @@ is_relevant (struct nlmsghdr *header, const KsConfig *config)
   case RTM_NEWROUTE:
   case RTM_DELROUTE:
     return is_route_relevant (header, config);
+  case RTM_NEWLINK:
+  case RTM_DELLINK:
+    return is_link_relevant (header, config);
+  case RTM_NEWADDR:
+  case RTM_DELADDR:
+    return is_address_relevant (header, config);
   default:
     return TRUE; /* rules; whatever else there may be */
   }

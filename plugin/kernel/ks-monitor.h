@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Notifications of changes to rules, routes and nftables, read from sockets
+ * Notifications of changes to rules, routes, nftables and devices, read from sockets
  * that systemd listens on (ListenNetlink=).
  */
 #pragma once
@@ -9,8 +9,8 @@
 
 typedef enum {
   KS_NOTICE_NONE, /* nothing was waiting */
-  KS_NOTICE_OTHER, /* only changes of no concern: other tables, other people's nftables */
-  KS_NOTICE_RELEVANT, /* a rule, a route of ours or of main, our guard; or more was lost than was read */
+  KS_NOTICE_OTHER, /* only changes of no concern: other tables, other people's nftables, other devices */
+  KS_NOTICE_RELEVANT, /* a rule, a route of ours or of main, our guard, a section's device; or some were lost */
 } KsNotice;
 
 /*

@@ -9,6 +9,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 #include <sys/socket.h>
@@ -84,6 +85,46 @@ send_nftables (int socket, int type, const char *table)
   nlmsg_free (message);
 }
 
+static void
+send_link (int socket, int type, const char *name, guint32 change, gboolean wireless)
+{
+  struct nl_msg *message = nlmsg_alloc_simple (type, 0);
+  struct ifinfomsg link = { .ifi_index = 5, .ifi_change = change };
+
+  nlmsg_append (message, &link, sizeof link, NLMSG_ALIGNTO);
+  nla_put_string (message, IFLA_IFNAME, name);
+  if (wireless)
+    nla_put_u32 (message, IFLA_WIRELESS, 0);
+  assert_true (send (socket, nlmsg_hdr (message), nlmsg_hdr (message)->nlmsg_len, 0) > 0);
+  nlmsg_free (message);
+}
+
+static void
+send_address (int socket, int type, guint ifindex)
+{
+  struct nl_msg *message = nlmsg_alloc_simple (type, 0);
+  struct ifaddrmsg address = { .ifa_family = AF_INET, .ifa_index = ifindex };
+
+  nlmsg_append (message, &address, sizeof address, NLMSG_ALIGNTO);
+  assert_true (send (socket, nlmsg_hdr (message), nlmsg_hdr (message)->nlmsg_len, 0) > 0);
+  nlmsg_free (message);
+}
+
+/* With a section of the devices that @pattern names; NULL for none. */
+static KsNotice
+drain_with_section (const Sockets *sockets, const char *pattern)
+{
+  g_autoptr (KsConfig) config = ks_config_new ();
+
+  if (pattern) {
+    KsSection *section = ks_section_new ("vpn");
+
+    section->interface = g_strdup (pattern);
+    g_ptr_array_add (config->sections, section);
+  }
+  return ks_monitor_drain (sockets->ours, 2, config, NULL);
+}
+
 static KsNotice
 drain (const Sockets *sockets)
 {
@@ -99,6 +140,43 @@ monitor_says_nothing_of_nothing (void **state G_GNUC_UNUSED)
 
   sockets_open (&sockets);
   assert_int_equal (drain (&sockets), KS_NOTICE_NONE);
+  sockets_close (&sockets);
+}
+
+static void
+monitor_notices_devices_for_sections_only (void **state G_GNUC_UNUSED)
+{
+  guint loopback = if_nametoindex ("lo");
+  Sockets sockets;
+
+  sockets_open (&sockets);
+  send_link (sockets.kernel[0], RTM_NEWLINK, "tun0", G_MAXUINT32, FALSE);
+  send_address (sockets.kernel[0], RTM_NEWADDR, loopback);
+  assert_int_equal (drain_with_section (&sockets, NULL), KS_NOTICE_OTHER);
+  send_link (sockets.kernel[0], RTM_NEWLINK, "tun0", G_MAXUINT32, FALSE);
+  assert_int_equal (drain_with_section (&sockets, "tun*"), KS_NOTICE_RELEVANT);
+  send_link (sockets.kernel[0], RTM_DELLINK, "tun0", G_MAXUINT32, FALSE);
+  assert_int_equal (drain_with_section (&sockets, "tun*"), KS_NOTICE_RELEVANT);
+  send_address (sockets.kernel[0], RTM_NEWADDR, loopback);
+  assert_int_equal (drain_with_section (&sockets, "tun*"), KS_NOTICE_OTHER);
+  send_address (sockets.kernel[0], RTM_DELADDR, loopback);
+  assert_int_equal (drain_with_section (&sockets, "lo"), KS_NOTICE_RELEVANT);
+  sockets_close (&sockets);
+}
+
+/* The new name says nothing of the old one. Of another device's carrier and of a scan nothing follows. */
+static void
+monitor_notices_that_a_device_may_have_been_renamed (void **state G_GNUC_UNUSED)
+{
+  Sockets sockets;
+
+  sockets_open (&sockets);
+  send_link (sockets.kernel[0], RTM_NEWLINK, "other0", 0, FALSE);
+  assert_int_equal (drain_with_section (&sockets, "tun*"), KS_NOTICE_RELEVANT);
+  send_link (sockets.kernel[0], RTM_NEWLINK, "wlan0", 0, TRUE);
+  send_link (sockets.kernel[0], RTM_NEWLINK, "eth0", IFF_UP, FALSE);
+  send_link (sockets.kernel[0], RTM_DELLINK, "eth0", 0, FALSE);
+  assert_int_equal (drain_with_section (&sockets, "tun*"), KS_NOTICE_OTHER);
   sockets_close (&sockets);
 }
 
@@ -225,6 +303,8 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (monitor_says_nothing_of_nothing),
+    cmocka_unit_test (monitor_notices_devices_for_sections_only),
+    cmocka_unit_test (monitor_notices_that_a_device_may_have_been_renamed),
     cmocka_unit_test (monitor_notices_a_single_message_of_each_kind),
     cmocka_unit_test (monitor_ignores_what_others_do),
     cmocka_unit_test (monitor_finds_the_one_that_matters_among_many),
