@@ -10,6 +10,8 @@ static const char *const targets[] = { "198.51.100.1", "100.1.2.3", "2001:db8::1
 #define TARGET_PORT 443
 #define DNS_PORT 53
 #define UNPRIVILEGED_UID 65534
+/* Transports that an unprivileged program is tried with: there may be thousands, all made alike. */
+#define MAX_ABUSED 16
 
 typedef struct {
   guint ifindex;
@@ -20,6 +22,7 @@ typedef struct {
   KsNlSocket *socket;
   const KsPolicy *policy;
   const GArray *uplinks; /* Uplink */
+  gboolean imitates; /* the probes to come do */
   KsProof *proof;
 } Prover;
 
@@ -91,7 +94,7 @@ judge (const Prover *p, const KsProbe *probe, const KsLookupResult *result)
 static gboolean
 probe_one (Prover *p, const KsLookup *lookup, const char *device, GError **error)
 {
-  KsProbe probe = { .lookup = *lookup };
+  KsProbe probe = { .lookup = *lookup, .imitates = p->imitates };
   KsLookupResult result;
 
   if (is_exempt (p, lookup))
@@ -209,6 +212,80 @@ probe_resolvers (Prover *p, GError **error)
   return TRUE;
 }
 
+/* True if routing lets everybody reach @to as part of the local network. */
+static gboolean
+may_be_lan (const KsPolicy *policy, const KsPrefix *to)
+{
+  for (guint i = 0; i < policy->lan_prefixes->len; i++)
+    if (ks_prefix_overlaps (&g_array_index (policy->lan_prefixes, KsPrefix, i), to))
+      return TRUE;
+  return policy->lan == KS_LAN_ROUTES;
+}
+
+/* A user that no transport is sent by. */
+static guint32
+find_stranger (const KsPolicy *policy)
+{
+  guint32 uid = UNPRIVILEGED_UID;
+
+  for (guint i = 0; i < policy->transports->len;) {
+    if (g_array_index (policy->transports, KsTransport, i).uid != uid) {
+      i++;
+      continue;
+    }
+    uid--;
+    i = 0;
+  }
+  return uid;
+}
+
+/* What @transport looks like when @uid sends it: to its server, or where there is no one server, to @target. */
+static KsLookup
+imitate (const KsTransport *transport, const KsPrefix *target, guint32 uid)
+{
+  gboolean is_tcp = transport->ip_protocol == IPPROTO_TCP;
+
+  return (KsLookup){
+    .to = ks_prefix_is_set (&transport->to) ? ks_prefix_host (&transport->to) : *target,
+    .ip_protocol = is_tcp ? IPPROTO_TCP : IPPROTO_UDP, /* the kernel answers for no other one with ports */
+    .sport = transport->sport ? transport->sport : ORDINARY_PORT,
+    .dport = transport->dport ? transport->dport : TARGET_PORT,
+    .mark = transport->fwmark,
+    .uid = uid,
+  };
+}
+
+/* An unprivileged program imitates @transport: all of it, its protocol but for the port, its port by another protocol.
+ */
+static gboolean
+abuse (Prover *p, const KsTransport *transport, GError **error)
+{
+  KsPrefix target;
+  KsLookup as_it_is, other_port, other_protocol;
+
+  ks_prefix_parse (transport->family == AF_INET6 ? "2001:db8::1" : "198.51.100.1", &target, NULL);
+  as_it_is = other_port = other_protocol = imitate (transport, &target, find_stranger (p->policy));
+  if (may_be_lan (p->policy, &as_it_is.to) || ks_prefix_is_loopback (&as_it_is.to))
+    return TRUE;
+  other_port.dport ^= 1;
+  other_protocol.ip_protocol = as_it_is.ip_protocol == IPPROTO_TCP ? IPPROTO_UDP : IPPROTO_TCP;
+  return probe_one (p, &as_it_is, "", error) && probe_one (p, &other_port, "", error)
+         && probe_one (p, &other_protocol, "", error);
+}
+
+static gboolean
+abuse_transports (Prover *p, gboolean no_ipv6, GError **error)
+{
+  p->imitates = TRUE;
+  for (guint i = 0; i < MIN (p->policy->transports->len, MAX_ABUSED); i++) {
+    const KsTransport *transport = &g_array_index (p->policy->transports, KsTransport, i);
+
+    if (!(no_ipv6 && transport->family == AF_INET6) && !abuse (p, transport, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
 /* The devices that packets could leave by besides the tunnels. */
 static GArray *
 find_uplinks (const KsPolicy *policy, const KsSnapshot *snapshot)
@@ -258,7 +335,7 @@ ks_proof_take (const KsPolicy *policy, const KsSnapshot *snapshot, KsGuardState 
         || !probe_protocol (&p, &target, icmp, 0, error))
       return NULL;
   }
-  if (!probe_resolvers (&p, error))
+  if (!probe_resolvers (&p, error) || !abuse_transports (&p, snapshot->no_ipv6, error))
     return NULL;
   return g_steal_pointer (&proof);
 }
@@ -309,7 +386,7 @@ static gboolean
 is_same_kind (const KsProbe *a, const KsProbe *b)
 {
   return a->lookup.to.family == b->lookup.to.family && a->lookup.ip_protocol == b->lookup.ip_protocol
-         && a->lookup.uid == b->lookup.uid && a->lookup.oif == b->lookup.oif;
+         && a->lookup.uid == b->lookup.uid && a->lookup.oif == b->lookup.oif && a->imitates == b->imitates;
 }
 
 /* The first of its kind speaks for all of them, with the worst verdict among them. */
@@ -344,7 +421,10 @@ format_kind (const KsProof *self, guint index, GString *out)
   }
   g_string_append_printf (out, "%-7s%-7s%-7u%-16s%-17s%6u  %s", first->lookup.to.family == AF_INET6 ? "IPv6" : "IPv4",
                           protocol_word (first->lookup.ip_protocol), first->lookup.uid, ports->len ? ports->str : "-",
-                          *first->device ? first->device : "-", count, ks_verdict_format (worst->verdict));
+                          first->imitates  ? "as a transport"
+                          : *first->device ? first->device
+                                           : "-",
+                          count, ks_verdict_format (worst->verdict));
   if (worst->verdict != KS_VERDICT_NO_ROUTE)
     g_string_append_printf (out, " (%s)", worst->leaves_by);
   g_string_append_c (out, '\n');

@@ -22,6 +22,7 @@ typedef enum {
 typedef struct {
   KsLookup lookup;
   char device[IFNAMSIZ]; /* the device the socket names, or "" */
+  gboolean imitates; /* an unprivileged program's imitation of a transport */
   char leaves_by[IFNAMSIZ]; /* where the kernel would send it, or "" */
   KsVerdict verdict;
 } KsProbe;
@@ -39,7 +40,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsProof, ks_proof_free)
  * Asks about public addresses of both families (IPv4 alone where @snapshot has
  * no IPv6): by udp, tcp and icmp, uid 0 and 65534, from the port of each
  * transport and another, naming no device and each but the tunnels by which
- * @snapshot's table main has a route. NULL when the kernel cannot be asked, or
+ * @snapshot's table main has a route. Also about the transports, as an
+ * unprivileged program may imitate them. NULL when the kernel cannot be asked, or
  * answers so that nothing follows from it (KS_ERROR_KERNEL).
  */
 KsProof *ks_proof_take (const KsPolicy *policy, const KsSnapshot *snapshot, KsGuardState guard, GError **error);

@@ -473,6 +473,46 @@ transport_is_probed_for_other_users_only (void **state G_GNUC_UNUSED)
   assert_true (count (proof, is_unbound_ipv6) > 0);
 }
 
+static gboolean
+is_imitation_to_the_server (const KsProbe *probe)
+{
+  KsPrefix server = ks_test_prefix ("203.0.113.10");
+
+  return probe->imitates && ks_prefix_equal (&probe->lookup.to, &server) && probe->lookup.dport == PORT
+         && probe->lookup.ip_protocol == IPPROTO_UDP;
+}
+
+static gboolean
+is_imitation_from_the_port (const KsProbe *probe)
+{
+  return is_ipv4 (probe) && !*probe->device && probe->lookup.sport == 1234 && probe->lookup.uid != 0
+         && probe->lookup.ip_protocol == IPPROTO_UDP;
+}
+
+/* An exemption for every user: what the transport looks like gets out, and nothing else. */
+static void
+exemption_that_anybody_can_use_is_seen (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Host) host = NULL;
+  g_autoptr (KsSection) section = ks_section_new ("staex");
+  g_autoptr (KsProof) proof = NULL, server = NULL, port = NULL;
+
+  HOST_OR_SKIP (host);
+  section->ip_protocol = IPPROTO_UDP;
+  section->port = 1234;
+  g_ptr_array_add (host->armed, ks_profile_new_of_section (section, "conf"));
+  apply (host);
+  proof = take (host, KS_GUARD_IN_PLACE);
+  assert_int_equal (proof->escapes, 0);
+  netns_run ("ip rule add priority 100 to 203.0.113.10 ipproto 17 dport 51820 lookup main");
+  server = take (host, KS_GUARD_IN_PLACE);
+  assert_exactly (server, KS_VERDICT_ESCAPES, is_imitation_to_the_server);
+  netns_run ("ip rule del priority 100");
+  netns_run ("ip rule add priority 100 ipproto 17 sport 1234 uidrange 1-70000 lookup main");
+  port = take (host, KS_GUARD_IN_PLACE);
+  assert_exactly (port, KS_VERDICT_ESCAPES, is_imitation_from_the_port);
+}
+
 /* With a server that is known by name, and no tunnel. */
 static void
 query_for_a_servers_name_is_an_escape_without_the_guard_that_narrows_it (void **state G_GNUC_UNUSED)
@@ -589,6 +629,7 @@ main (void)
     cmocka_unit_test (each_way_out_is_seen),
     cmocka_unit_test (bound_ipv6_sockets_escape_although_the_guard_is_in_place),
     cmocka_unit_test (transport_is_probed_for_other_users_only),
+    cmocka_unit_test (exemption_that_anybody_can_use_is_seen),
     cmocka_unit_test (query_for_a_servers_name_is_an_escape_without_the_guard_that_narrows_it),
     cmocka_unit_test (dns_of_bound_ipv6_sockets_is_the_guards_on_the_lan_and_nowhere_else),
     cmocka_unit_test (ipv6_is_not_probed_where_there_is_none),
