@@ -229,6 +229,12 @@ addr-gen-mode=eui64
         """Do what nm-killswitch-boot.service does in the real system, before any network."""
         self._run_unit("nm-killswitch-boot.service")
 
+    def stand_in_for_heal_socket(self):
+        """Do what nm-killswitch-heal.socket and .service do in the real system, from now on; returns the process."""
+        process = self.host.python("activation", "/usr/lib/systemd/system", "nm-killswitch-heal")
+        runner.wait_for(lambda: "ready" in process.text(), 5, "the heal socket listens", 0.01)
+        return process
+
     def _run_unit(self, unit):
         """Run the command of an installed unit; there is no systemd in here."""
         if self.killswitch:

@@ -1,0 +1,59 @@
+"""Socket activation as systemd does it for nm-killswitch-heal, where there is no systemd.
+
+Listens as the socket unit says (ListenNetlink=), and runs the service's
+command whenever a message waits, with the sockets passed to it:
+
+    activation.main([DIRECTORY OF UNITS, "nm-killswitch-heal"])
+"""
+
+import os
+import re
+import select
+import shlex
+import socket
+import sys
+import time
+
+_FAMILIES = {"route": 0, "netfilter": 12}
+_FIRST = 3      # of the descriptors passed (sd_listen_fds(3))
+
+
+def _values(directory, unit, key):
+    with open(os.path.join(directory, unit), encoding="utf-8") as file:
+        return re.findall(f"^{key}=(.*)", file.read(), re.MULTILINE)
+
+
+def _listen(value):
+    family, groups = value.split()
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _FAMILIES[family])
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    sock.bind((0, int(groups)))
+    return sock
+
+
+def _run(command, sockets):
+    pid = os.fork()
+    if pid == 0:
+        # out of the way first: one of them may have a number that another is to get
+        moved = [os.dup2(sock.fileno(), 100 + i) for i, sock in enumerate(sockets)]
+        for i, descriptor in enumerate(moved):
+            os.dup2(descriptor, _FIRST + i, inheritable=True)
+        environment = dict(os.environ, LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(sockets)))
+        os.execve(command[0], command, environment)
+    os.waitpid(pid, 0)
+
+
+def main(arguments):
+    directory, name = arguments
+    sockets = [_listen(value) for value in _values(directory, name + ".socket", "ListenNetlink")]
+    command = shlex.split(_values(directory, name + ".service", "ExecStart")[0])
+    print("ready", flush=True)
+    while True:
+        select.select(sockets, [], [])
+        began = time.monotonic()
+        _run(command, sockets)
+        print(f"ran for {time.monotonic() - began:.3f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
