@@ -210,11 +210,14 @@ addr-gen-mode=eui64
 
     def install(self, stage):
         """Put what `make install` left in STAGE where it belongs, in the private view."""
-        # Not cp: it does not follow /lib, which is a symbolic link to usr/lib.
-        archive = subprocess.run(["tar", "-C", stage, "-c", "."], check=True, timeout=30,
-                                 stdout=subprocess.PIPE).stdout
-        subprocess.run(self.host.enter() + ["tar", "-C", "/", "-x", "--keep-directory-symlink",
-                                            "--no-overwrite-dir", "--no-same-owner"],
+        # Not cp: it does not follow /lib, which is a symbolic link to usr/lib. No directories: of one that exists tar
+        # takes the permissions away for a moment, and / is not a private one, so nobody can run anything meanwhile.
+        files = [os.path.relpath(os.path.join(directory, name), stage)
+                 for directory, directories, names in os.walk(stage)
+                 for name in names + [each for each in directories if os.path.islink(os.path.join(directory, each))]]
+        archive = subprocess.run(["tar", "-C", stage, "-c", "--null", "--files-from=-"], input="\0".join(files).encode(),
+                                 check=True, timeout=30, stdout=subprocess.PIPE).stdout
+        subprocess.run(self.host.enter() + ["tar", "-C", "/", "-x", "--keep-directory-symlink", "--no-same-owner"],
                        input=archive, check=True, timeout=30)
         self.killswitch = True
 
