@@ -26,6 +26,7 @@ class Host:
     How that VPN is served and lost is said by a subclass, one for each type: see sheet.py, whose cases are run on them.
     """
 
+    needs = ()              # paths of what must be installed
     device = "tun0"         # of the tunnel
     program = ""            # what carries the VPN at the host, as a process is called
     inside = ()             # how the tunnel's addresses begin
@@ -35,6 +36,9 @@ class Host:
         """METHOD is that of the LAN: 'manual' or 'auto'; HOSTS are (name, address) that its DNS resolves; DNS is
         what NetworkManager does with resolvers.
         """
+        for path in self.needs:
+            if not os.path.exists(path):
+                raise runner.Skip(f"no {path} here")
         stage = nm.stage() if killswitch else None
         self.killswitch = False
         self.lab = netns.Lab()
@@ -203,10 +207,14 @@ class Host:
 
     # Ways to lose the tunnel
 
-    def up(self):
-        """Connect, whatever state it is in."""
+    def down(self):
+        """Be disconnected, whatever state it is in."""
         self.nm.nmcli("connection", "down", VPN, check=False)
         wait_for(lambda: not self.host.processes(self.program), 10, f"the last {self.program} has ended")
+
+    def up(self):
+        """Connect, whatever state it is in."""
+        self.down()
         self.nm.up(VPN)
 
     def disconnect(self):
