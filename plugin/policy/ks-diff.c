@@ -16,6 +16,7 @@
  *   9  stale routes that carry   tunnels that are gone: before that, the LAN rule behind a tunnel's subnet would
  *                                have taken over what the tunnel carried; and those for ManagementFrom=, whose
  *                                tables may serve another device now: the old rules have gone that sent it there
+ *                                (where there is none, at 3: a run that was killed while disarming leaves such)
  *  10  stale rules that block    once nothing old is left that they would have stopped
  *  11  stale routes that block
  *
@@ -153,14 +154,26 @@ add_route_phase (const KsConfig *config, const KsRoute *route, GHashTable *other
   return route_blocks (config, route) ? PHASE_ADD_BLOCKING_ROUTE : PHASE_ADD_ROUTE;
 }
 
-/* @others is the set of servers that are wanted. */
+static gboolean
+is_looked_up (const KsConfig *config, const GArray *rules, guint32 table)
+{
+  for (guint i = 0; i < rules->len; i++) {
+    const KsRule *rule = &g_array_index (rules, KsRule, i);
+
+    if (rule->table == table && ks_owner_has_rule (config, rule))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* @others is the set of servers that are wanted; @rules is what the kernel has. */
 static guint
-delete_route_phase (const KsConfig *config, const KsRoute *route, GHashTable *others)
+delete_route_phase (const KsConfig *config, const KsRoute *route, GHashTable *others, const GArray *rules)
 {
   if (route->table == config->servers_table && !is_kept_server (config, route, others))
     return PHASE_DELETE_SERVER;
   if (ks_owner_is_management_table (config, route->table))
-    return PHASE_DELETE_ROUTE;
+    return is_looked_up (config, rules, route->table) ? PHASE_DELETE_ROUTE : PHASE_DELETE_UPLINK_ROUTE;
   if (serves_exemptions (config, route))
     return PHASE_DELETE_UPLINK_ROUTE;
   return route->type == RTN_UNICAST ? PHASE_DELETE_ROUTE : PHASE_DELETE_BLOCKING_ROUTE;
@@ -402,7 +415,7 @@ diff_rules (GArray *plan, const KsConfig *config, const GArray *rules, const KsP
 }
 
 static void
-diff_routes (GArray *plan, const KsConfig *config, const GArray *routes, const KsPolicy *policy)
+diff_routes (GArray *plan, const KsConfig *config, const GArray *rules, const GArray *routes, const KsPolicy *policy)
 {
   g_autoptr (GArray) have = own_routes (config, routes);
   g_autoptr (GArray) want = sorted_copy (policy->routes, sizeof (KsRoute), ks_route_compare);
@@ -414,8 +427,9 @@ diff_routes (GArray *plan, const KsConfig *config, const GArray *routes, const K
   while (merge_next (&merge, (gconstpointer *) &old, (gconstpointer *) &new)) {
     if (old)
       push (plan, config, policy,
-            (KsStep){
-              .kind = KS_STEP_DELETE_ROUTE, .phase = delete_route_phase (config, old, wanted_servers), .route = *old });
+            (KsStep){ .kind = KS_STEP_DELETE_ROUTE,
+                      .phase = delete_route_phase (config, old, wanted_servers, rules),
+                      .route = *old });
     else
       push (plan, config, policy,
             (KsStep){ .kind = KS_STEP_ADD_ROUTE, .phase = add_route_phase (config, new, had_servers), .route = *new });
@@ -521,7 +535,7 @@ ks_diff_compute (const KsConfig *config, const GArray *rules, const GArray *rout
     return g_steal_pointer (&plan);
 
   diff_rules (plan, config, rules, policy);
-  diff_routes (plan, config, routes, policy);
+  diff_routes (plan, config, rules, routes, policy);
   for (guint i = plan->len; policy->armed && i-- > 0;)
     if (is_held (config, &g_array_index (plan, KsStep, i), flags))
       g_array_remove_index (plan, i);
