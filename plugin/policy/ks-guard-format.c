@@ -43,7 +43,8 @@
  *   - a protocol that takes CAP_NET_RAW to send (ESP, GRE): any owner.
  *
  * Servers stand in sets, of address, protocol, port and uid together: each
- * packet costs the same with one profile and with a thousand.
+ * packet costs the same with one profile and with a thousand. The networks of
+ * a section stand in an interval set of its line.
  *
  * While no tunnel is up, root and the users that the system's resolver may run
  * as send queries for the names of the servers to the uplink's resolvers (chain
@@ -159,15 +160,17 @@ compare_by_address (gconstpointer a, gconstpointer b)
   return (int) left->length - (int) right->length;
 }
 
-/* An interval set: nftables refuses intervals that overlap, so a prefix inside another one is left out. */
-static void
-add_set (GString *out, const char *name, int family, GArray *prefixes)
+/*
+ * Those of @prefixes, which this sorts, as the elements of an interval set: "{ ... }" (transfer full); NULL for none.
+ * nftables refuses intervals that overlap, so a prefix inside another one is left out.
+ */
+static char *
+format_elements (int family, GArray *prefixes)
 {
+  GString *out = g_string_new (NULL);
   const KsPrefix *last = NULL;
 
   g_array_sort (prefixes, compare_by_address);
-  g_string_append_printf (out, "  set %s {\n    type %s\n    flags interval\n", name,
-                          family == AF_INET6 ? "ipv6_addr" : "ipv4_addr");
   for (guint i = 0; i < prefixes->len; i++) {
     const KsPrefix *prefix = &g_array_index (prefixes, KsPrefix, i);
     g_autofree char *text = NULL;
@@ -175,10 +178,24 @@ add_set (GString *out, const char *name, int family, GArray *prefixes)
     if (prefix->family != family || (last && ks_prefix_contains (last, prefix)))
       continue;
     text = format_prefix (prefix);
-    g_string_append_printf (out, "%s%s", last ? ", " : "    elements = { ", text);
+    g_string_append_printf (out, "%s%s", last ? ", " : "{ ", text);
     last = prefix;
   }
-  g_string_append (out, last ? " }\n  }\n" : "  }\n");
+  if (last)
+    g_string_append (out, " }");
+  return g_string_free (out, !last);
+}
+
+static void
+add_set (GString *out, const char *name, int family, GArray *prefixes)
+{
+  g_autofree char *elements = format_elements (family, prefixes);
+
+  g_string_append_printf (out, "  set %s {\n    type %s\n    flags interval\n", name,
+                          family == AF_INET6 ? "ipv6_addr" : "ipv4_addr");
+  if (elements)
+    g_string_append_printf (out, "    elements = %s\n", elements);
+  g_string_append (out, "  }\n");
 }
 
 static void
@@ -346,25 +363,52 @@ sender_of (const KsPolicy *policy, const KsTransport *transport)
   return transport->uid == KS_UID_ANY ? SENDER_ANY : SENDER_UID;
 }
 
-static void
-append_address (GString *out, const KsPrefix *prefix)
+static gboolean
+is_in_server_set (const KsTransport *transport)
 {
-  g_autofree char *text = NULL;
-
-  if (!ks_prefix_is_set (prefix) || prefix->length == 0)
-    return;
-  text = format_prefix (prefix);
-  g_string_append_printf (out, "%s daddr %s ", prefix->family == AF_INET6 ? "ip6" : "ip", text);
+  return ks_transport_has_server (transport) && !transport->sport && !transport->fwmark;
 }
 
-/* What the packet looks like, without who sent it: "meta nfproto ipv4 ip daddr 203.0.113.10 ... " (transfer full). */
+/* True if both have lines of their own, and differ in where they go alone. */
+static gboolean
+is_alike (const KsTransport *a, const KsTransport *b)
+{
+  KsTransport same_destination = *b;
+
+  same_destination.to = a->to;
+  return ks_prefix_is_set (&b->to) && !is_in_server_set (b) && ks_transport_compare (a, &same_destination) == 0;
+}
+
+/* Where @transport and those alike go, as an interval set: lines that differ in that alone are one. NULL for anywhere
+ * (transfer full). */
 static char *
-format_selector (const KsTransport *transport)
+format_destination (const KsPolicy *policy, const KsTransport *transport)
+{
+  g_autoptr (GArray) prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+
+  if (!ks_prefix_is_set (&transport->to) || transport->to.length == 0)
+    return NULL;
+  for (guint i = 0; i < policy->transports->len; i++) {
+    const KsTransport *other = &g_array_index (policy->transports, KsTransport, i);
+
+    if (is_alike (transport, other))
+      collect (prefixes, &other->to);
+  }
+  return prefixes->len > 1 ? format_elements (transport->family, prefixes) : format_prefix (&transport->to);
+}
+
+/*
+ * What the packet looks like, without who sent it: "meta nfproto ipv4 ip daddr DESTINATION ... " (transfer full).
+ * @destination is an address, a prefix or a set of them; NULL for any.
+ */
+static char *
+format_selector (const KsTransport *transport, const char *destination)
 {
   GString *out = g_string_new (NULL);
 
   g_string_append_printf (out, "meta nfproto %s ", transport->family == AF_INET6 ? "ipv6" : "ipv4");
-  append_address (out, &transport->to);
+  if (destination)
+    g_string_append_printf (out, "%s daddr %s ", transport->family == AF_INET6 ? "ip6" : "ip", destination);
   if (transport->ip_protocol)
     g_string_append_printf (out, "meta l4proto %u ", transport->ip_protocol);
   else if (transport->sport || transport->dport)
@@ -382,7 +426,8 @@ format_selector (const KsTransport *transport)
 static char *
 format_transport (const KsPolicy *policy, const KsTransport *transport)
 {
-  g_autofree char *selector = format_selector (transport);
+  g_autofree char *destination = format_destination (policy, transport);
+  g_autofree char *selector = format_selector (transport, destination);
 
   switch (sender_of (policy, transport)) {
   case SENDER_ANY:
@@ -496,12 +541,6 @@ add_server (GPtrArray *sets, const KsPolicy *policy, const KsTransport *transpor
   }
 }
 
-static gboolean
-is_in_server_set (const KsTransport *transport)
-{
-  return ks_transport_has_server (transport) && !transport->sport && !transport->fwmark;
-}
-
 static void
 add_servers (GString *out, const KsPolicy *policy)
 {
@@ -578,7 +617,8 @@ add_bootstrap (GString *out, const KsPolicy *policy)
 {
   for (guint i = 0; i < policy->bootstrap->len; i++) {
     const KsTransport *transport = &g_array_index (policy->bootstrap, KsTransport, i);
-    g_autofree char *selector = format_selector (transport);
+    g_autofree char *resolver = ks_prefix_format_address (&transport->to);
+    g_autofree char *selector = format_selector (transport, resolver);
 
     add_line (out, "%smeta skuid %u jump names", selector, transport->uid);
   }

@@ -863,6 +863,38 @@ guard_lets_only_its_uid_send_a_programs_transport (void **state G_GNUC_UNUSED)
   assert_false (LEAVES (0, UDP (TARGET, 1194)));
 }
 
+/* As a [vpn NAME] section has them. */
+static void
+guard_knows_a_transport_by_its_network_and_its_source_port (void **state G_GNUC_UNUSED)
+{
+  static const char *const networks[] = { "203.0.113.0/28", "198.51.100.0/24", "198.51.100.64/26" };
+  g_autoptr (KsPolicy) policy = new_policy ();
+  KsTransport port = { .family = AF_INET, .ip_protocol = IPPROTO_UDP, .sport = 1234 };
+
+  NEED_NAMESPACE ();
+  NEED_OTHER_UIDS ();
+  for (guint i = 0; i < G_N_ELEMENTS (networks); i++) {
+    KsTransport network = server_transport (443, 0, FALSE);
+
+    network.to = ks_test_prefix (networks[i]);
+    add_transport (policy, network);
+  }
+  apply (policy);
+  assert_true (LEAVES (0, UDP (SERVER, 443)));
+  assert_true (LEAVES (0, UDP (TARGET, 443)));
+  assert_false (LEAVES (NOBODY, UDP (TARGET, 443)));
+  assert_false (LEAVES (NOBODY, UDP (TARGET, 443), .device = "uplink"));
+  assert_false (LEAVES (0, UDP (TARGET, 444)));
+  assert_false (LEAVES (0, UDP ("203.0.113.77", 443)));
+  assert_false (LEAVES (0, UDP (TARGET, 9), .sport = 1234));
+  add_transport (policy, port);
+  apply (policy);
+  assert_true (LEAVES (0, UDP (TARGET, 9), .sport = 1234));
+  assert_false (LEAVES (NOBODY, UDP (TARGET, 9), .sport = 1234));
+  assert_false (LEAVES (0, TCP (TARGET, 9), .sport = 1234));
+  assert_false (LEAVES (0, UDP (TARGET, 9), .sport = 1235));
+}
+
 static void
 guard_lets_a_transport_find_its_next_hop_when_lan_is_off (void **state G_GNUC_UNUSED)
 {
@@ -1417,6 +1449,7 @@ main (int argc, char **argv)
     TEST (guard_lets_everything_into_the_tunnel_and_the_loopback),
     TEST (guard_takes_a_device_of_the_same_name_for_another_one),
     TEST (guard_lets_only_its_uid_send_a_programs_transport),
+    TEST (guard_knows_a_transport_by_its_network_and_its_source_port),
     TEST (guard_lets_a_transport_find_its_next_hop_when_lan_is_off),
     TEST (guard_knows_a_marked_transport_by_its_mark),
     TEST (guard_lets_the_kernels_handshake_out_but_no_program),

@@ -442,6 +442,27 @@ guard_lets_out_what_a_section_says_and_whose (void **state G_GNUC_UNUSED)
   assert_line (up, "meta nfproto ipv4 meta l4proto 17 th sport 51820 accept");
 }
 
+/* nftables takes no intervals that overlap. */
+static void
+guard_has_one_line_for_the_networks_of_a_section (void **state G_GNUC_UNUSED)
+{
+  static const char *const networks[] = { "203.0.113.0/24", "198.51.100.0/25", "198.51.100.64/26" };
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *text = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (networks); i++) {
+    KsTransport network = server_transport (IPPROTO_TCP, 443, 0);
+
+    network.to = ks_test_prefix (networks[i]);
+    add_transport (policy, network);
+  }
+  add_transport (policy, server_transport (IPPROTO_TCP, 443, 0));
+  text = ks_guard_format (policy, NULL);
+  assert_line (text, "meta nfproto ipv4 ip daddr { 198.51.100.0/25, 203.0.113.0/24 } meta l4proto 6 th dport 443 "
+                     "meta skuid 0 accept");
+  assert_line (text, "ip daddr . meta l4proto . th dport . meta skuid { " SERVER " . 6 . 443 . 0 } accept");
+}
+
 static void
 guard_lets_l2tp_with_ipsec_out_only_encrypted (void **state G_GNUC_UNUSED)
 {
@@ -555,6 +576,7 @@ main (void)
     cmocka_unit_test (guard_prefers_a_mark_to_a_port_that_anybody_can_bind),
     cmocka_unit_test (guard_lets_ipsec_through_before_and_after_it_encapsulates),
     cmocka_unit_test (guard_lets_out_what_a_section_says_and_whose),
+    cmocka_unit_test (guard_has_one_line_for_the_networks_of_a_section),
     cmocka_unit_test (guard_lets_l2tp_with_ipsec_out_only_encrypted),
     cmocka_unit_test (guard_lets_out_replies_to_management_by_their_own_device),
     cmocka_unit_test (guard_forwards_no_transport),
