@@ -238,7 +238,7 @@ ks_status_format (const KsStatus *self)
     for (guint i = 0; i < situation->armed->len; i++)
       format_profile (situation, situation->armed->pdata[i], out);
   }
-  if (situation && situation->armed->len > 0 && !situation->network)
+  if (situation && ks_situation_lacks_network (situation))
     g_string_append (out, "NetworkManager does not answer: the last known state is kept\n");
   if (policy && policy->armed) {
     g_string_append (out, "Exempted transports:\n");

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "base/ks-error.h"
+
 static gboolean
 is_armed (const KsSituation *self, const char *key)
 {
@@ -233,6 +235,18 @@ describe_from_all_routes (KsTunnel *tunnel, const KsConfig *config, const GArray
   }
 }
 
+static void
+warn_of_hardware (KsSituation *self, const KsProfile *profile, const KsLink *link)
+{
+  g_autofree char *name = ks_error_printable (profile->id);
+  g_autofree char *text = g_strdup_printf ("[vpn %s] Interface: %s is a network card or the loopback device, and not "
+                                           "taken for a tunnel: everything would get out by it",
+                                           name, link->name);
+
+  if (!g_ptr_array_find_with_equal_func (self->warnings, text, g_str_equal, NULL))
+    g_ptr_array_add (self->warnings, g_steal_pointer (&text));
+}
+
 /* Adds the devices of @profile that are up. Hardware is no tunnel, whatever the section says: it would let all out. */
 static void
 add_devices (KsSituation *self, const KsProfile *profile, const GArray *links, const GArray *routes,
@@ -242,9 +256,12 @@ add_devices (KsSituation *self, const KsProfile *profile, const GArray *links, c
     const KsLink *link = &g_array_index (links, KsLink, i);
     KsTunnel *tunnel;
 
-    if (!link->is_up || link->is_hardware || !ks_section_is_device (profile->interface, link->name)
-        || is_tunnel (self, link->ifindex))
+    if (!link->is_up || !ks_section_is_device (profile->interface, link->name) || is_tunnel (self, link->ifindex))
       continue;
+    if (link->is_hardware) {
+      warn_of_hardware (self, profile, link);
+      continue;
+    }
     tunnel = ks_tunnel_new (ks_profile_key (profile), link->name);
     tunnel->ifindex = link->ifindex;
     describe_from_addresses (tunnel, addresses);

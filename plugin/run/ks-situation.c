@@ -188,20 +188,6 @@ forget_gone (KsSituation *self)
   ks_state_keep_only (self->state, keys);
 }
 
-static void
-read_network (KsSituation *self)
-{
-  g_autoptr (GPtrArray) profiles = candidates (self);
-  g_autoptr (GError) error = NULL;
-
-  if (profiles->len == 0)
-    return;
-  /* its silence is no error: it may not run yet, or wait for us */
-  self->network = ks_network_read (profiles, NETWORK_TIMEOUT_MS, &error);
-  if (!self->network)
-    g_debug ("%s", error->message);
-}
-
 static gboolean
 is_section (const KsProfile *profile)
 {
@@ -215,6 +201,33 @@ has_profile_of_networkmanager (const GPtrArray *profiles)
     if (!is_section (profiles->pdata[i]))
       return TRUE;
   return FALSE;
+}
+
+/* Of a section NetworkManager knows nothing but the resolvers that its server's name can be asked for. */
+static gboolean
+is_network_of_use (const GPtrArray *profiles)
+{
+  for (guint i = 0; i < profiles->len; i++) {
+    const KsProfile *profile = profiles->pdata[i];
+
+    if (!is_section (profile) || ks_endpoint_has_name (profile->endpoints))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static void
+read_network (KsSituation *self)
+{
+  g_autoptr (GPtrArray) profiles = candidates (self);
+  g_autoptr (GError) error = NULL;
+
+  if (!is_network_of_use (profiles))
+    return;
+  /* its silence is no error: it may not run yet, or wait for us */
+  self->network = ks_network_read (profiles, NETWORK_TIMEOUT_MS, &error);
+  if (!self->network)
+    g_debug ("%s", error->message);
 }
 
 /*
@@ -410,8 +423,13 @@ ks_situation_diff_flags (const KsSituation *self)
     return KS_DIFF_DEFAULT;
   if (self->is_unclear)
     return KS_DIFF_HOLD;
-  /* of a section nothing depends on NetworkManager's answer: without it, exemptions would never end */
-  return !self->network && has_profile_of_networkmanager (self->armed) ? KS_DIFF_HOLD_EXEMPTIONS : KS_DIFF_DEFAULT;
+  return ks_situation_lacks_network (self) ? KS_DIFF_HOLD_EXEMPTIONS : KS_DIFF_DEFAULT;
+}
+
+gboolean
+ks_situation_lacks_network (const KsSituation *self)
+{
+  return !self->network && has_profile_of_networkmanager (self->armed);
 }
 
 gboolean

@@ -54,6 +54,8 @@ void ks_situation_find_tunnels (KsSituation *self, KsKernel *kernel, const KsSna
 gboolean ks_situation_refresh_tunnels (KsSituation *self, KsKernel *kernel, const KsSnapshot *snapshot);
 /* The policy for the situation over @snapshot's main table (transfer full). */
 KsPolicy *ks_situation_policy (const KsSituation *self, const KsSnapshot *snapshot);
+/* True if NetworkManager does not answer and should: of a section nothing depends on it. */
+gboolean ks_situation_lacks_network (const KsSituation *self);
 /* How the difference has to be taken. */
 KsDiffFlags ks_situation_diff_flags (const KsSituation *self);
 /* Host names among the armed profiles' endpoints (transfer full; of char*). */

@@ -746,6 +746,25 @@ situation_takes_networkmanagers_tunnels_whose_devices_are_there (void **state)
   assert_int_equal (count_tunnels (machine->host, machine->kernel, NULL, NULL), 0);
 }
 
+/* The loopback device is no tunnel, whatever a section says; no error, but a person should know. */
+static void
+situation_takes_no_hardware_for_the_tunnel_of_a_section (void **state)
+{
+  Machine *machine = *state;
+  g_autoptr (KsSituation) situation = NULL;
+  g_autoptr (KsSnapshot) snapshot = NULL;
+
+  ks_test_host_write (machine->host, "config", SECTION);
+  situation = ks_situation_read (&machine->host->paths, NULL, KS_READ_DEFAULT);
+  snapshot = ks_kernel_dump (machine->kernel, situation->config, NULL);
+  assert_non_null (snapshot);
+  ks_situation_find_tunnels (situation, machine->kernel, snapshot, NULL);
+  ks_situation_refresh_tunnels (situation, machine->kernel, snapshot);
+  assert_int_equal (situation->tunnels->len, 0);
+  assert_int_equal (situation->warnings->len, 1);
+  assert_non_null (strstr (situation->warnings->pdata[0], "[vpn staex] Interface: lo is a network card"));
+}
+
 /* Of a device that was replaced NetworkManager says by its name that it is the tunnel; a guess went by the index. */
 static void
 situation_looks_up_its_tunnels_again (void **state)
@@ -948,6 +967,7 @@ main (void)
     cmocka_unit_test (situation_unreadable_session_profile_is_armed_only_while_its_session_is_on),
     machine_test (situation_takes_networkmanagers_tunnels_whose_devices_are_there),
     machine_test (situation_looks_up_its_tunnels_again),
+    machine_test (situation_takes_no_hardware_for_the_tunnel_of_a_section),
     machine_test (situation_takes_the_events_tunnel_while_networkmanager_is_silent),
     machine_test (situation_never_takes_the_uplink_of_an_event_for_a_tunnel),
     machine_test (situation_keeps_a_remembered_tunnel_that_our_routes_use),
