@@ -562,6 +562,73 @@ longest_match_is_the_kernels_answer (void **state G_GNUC_UNUSED)
   }
 }
 
+/* "DEVICE" or "blocked" of `ip route get WORDS` (transfer full). */
+static char *
+device_for (const char *words)
+{
+  g_autofree char *found = look_up (words);
+  char *end = strstr (found, " table ");
+
+  if (end)
+    *end = '\0';
+  return g_steal_pointer (&found);
+}
+
+/*
+ * Of a [vpn NAME] section's networks: whatever main has inside a network, and
+ * around it, the exempted packet goes where main alone sends it; any other
+ * packet, and the same of another user, does not.
+ */
+static void
+networks_of_a_section_are_routed_as_main_routes_them (void **state G_GNUC_UNUSED)
+{
+  static const char *const routes[] = {
+    "203.0.113.64/26 via 192.168.60.1 dev wireless",       "203.0.113.66 via 192.168.50.9 dev uplink",
+    "203.0.112.0/22 via 192.168.60.9 dev wireless",        "unreachable 203.0.113.128/25",
+    "2001:db8:5:1::/64 via fe80::9 dev wireless",          "unreachable 2001:db8:5:2::/64",
+    "203.0.113.0/25 via 192.168.50.8 dev uplink metric 7",
+  };
+  static const char *const addresses[] = { "203.0.113.1",   "203.0.113.65",  "203.0.113.66",    "203.0.113.200",
+                                           "203.0.112.1",   "2001:db8:5::1", "2001:db8:5:1::1", "2001:db8:5:2::1",
+                                           "198.51.100.77", "2001:db8:6::1" };
+  g_autoptr (KsSection) section = ks_section_new ("company");
+  g_autoptr (GPtrArray) answers = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (Scene) scene = scene_new ();
+
+  NETNS_ENTER_OR_SKIP ();
+  make_network ();
+  netns_run ("ip link add wireless type veth peer name air");
+  netns_run ("ip link set wireless addrgenmode none up");
+  netns_run ("ip link set air addrgenmode none up");
+  netns_run ("ip addr add 192.168.60.2/24 dev wireless");
+  for (guint i = 0; i < G_N_ELEMENTS (routes); i++)
+    netns_run ("ip route add %s", routes[i]);
+  netns_settle ();
+  for (guint i = 0; i < G_N_ELEMENTS (addresses); i++)
+    g_ptr_array_add (answers, device_for (addresses[i]));
+  assert_string_equal (answers->pdata[1], "wireless");
+  assert_string_equal (answers->pdata[3], "blocked");
+
+  section->ip_protocol = IPPROTO_UDP;
+  section->server_port = 443;
+  g_ptr_array_add (section->servers, g_strdup ("203.0.113.0/24"));
+  g_ptr_array_add (section->servers, g_strdup ("2001:db8:5::/48"));
+  g_ptr_array_add (scene->armed, ks_profile_new_of_section (section, "conf"));
+  apply (scene);
+  for (guint i = 0; i < G_N_ELEMENTS (addresses); i++) {
+    gboolean is_server =
+      g_str_has_prefix (addresses[i], "203.0.113.") || g_str_has_prefix (addresses[i], "2001:db8:5:");
+    g_autofree char *exempt = g_strdup_printf ("%s uid 0 ipproto udp dport 443", addresses[i]);
+    g_autofree char *user = g_strdup_printf ("%s uid 65534 ipproto udp dport 443", addresses[i]);
+    g_autofree char *port = g_strdup_printf ("%s uid 0 ipproto udp dport 444", addresses[i]);
+    g_autofree char *found = device_for (exempt);
+
+    assert_string_equal (found, is_server ? answers->pdata[i] : "blocked");
+    expect (user, "blocked");
+    expect (port, "blocked");
+  }
+}
+
 static void
 siblings_of_ipv6_routes_come_and_go_one_by_one (void **state G_GNUC_UNUSED)
 {
@@ -935,6 +1002,61 @@ links_are_found_by_name_and_only_when_up (void **state G_GNUC_UNUSED)
   }
 }
 
+static const KsLink *
+find_link (const GArray *links, const char *name)
+{
+  for (guint i = 0; i < links->len; i++)
+    if (strcmp (g_array_index (links, KsLink, i).name, name) == 0)
+      return &g_array_index (links, KsLink, i);
+  fail_msg ("no link %s", name);
+  return NULL;
+}
+
+static void
+links_are_listed_with_what_they_are (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsKernel) kernel = NULL;
+  g_autoptr (GArray) links = NULL;
+
+  NETNS_ENTER_OR_SKIP ();
+  make_network ();
+  netns_run ("ip tuntap add mode tap name tap0");
+  make_tunnel ("tun0", "10.8.0.2/24", NULL);
+  kernel = ks_kernel_new (NULL);
+  links = ks_kernel_dump_links (kernel, NULL);
+  assert_non_null (links);
+  assert_int_equal (find_link (links, "tun0")->ifindex, if_nametoindex ("tun0"));
+  assert_true (find_link (links, "tun0")->is_up);
+  assert_false (find_link (links, "tap0")->is_up);
+  assert_false (find_link (links, "tun0")->is_hardware || find_link (links, "tap0")->is_hardware);
+  assert_true (find_link (links, "lo")->is_hardware);
+  for (guint i = 1; i < links->len; i++)
+    assert_true (g_array_index (links, KsLink, i - 1).ifindex < g_array_index (links, KsLink, i).ifindex);
+}
+
+static void
+routes_of_all_tables_are_listed (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsKernel) kernel = NULL;
+  g_autoptr (GArray) routes = NULL;
+  guint found = 0;
+
+  NETNS_ENTER_OR_SKIP ();
+  make_network ();
+  make_tunnel ("tun0", "10.8.0.2/24", "fd08::2/64");
+  netns_run ("ip route add default dev tun0 table 51820");
+  netns_run ("ip route add 2001:db8:7::/48 dev tun0 table 1000");
+  kernel = ks_kernel_new (NULL);
+  routes = ks_kernel_dump_all_routes (kernel, NULL);
+  assert_non_null (routes);
+  for (guint i = 0; i < routes->len; i++) {
+    const KsRoute *route = &g_array_index (routes, KsRoute, i);
+
+    found += (route->table == 51820 || route->table == 1000) && ks_route_uses (route, if_nametoindex ("tun0"));
+  }
+  assert_int_equal (found, 2);
+}
+
 int
 main (void)
 {
@@ -945,6 +1067,7 @@ main (void)
     cmocka_unit_test (tunnels_switch_without_a_gap_for_the_transport),
     cmocka_unit_test (uplink_table_follows_main),
     cmocka_unit_test (longest_match_is_the_kernels_answer),
+    cmocka_unit_test (networks_of_a_section_are_routed_as_main_routes_them),
     cmocka_unit_test (siblings_of_ipv6_routes_come_and_go_one_by_one),
     cmocka_unit_test (disarming_restores_the_host_exactly),
     cmocka_unit_test (rule_put_in_front_of_ours_is_jumped_over),
@@ -956,6 +1079,8 @@ main (void)
     cmocka_unit_test (thousands_of_routes_of_others_and_a_hundred_tunnels_are_handled),
     cmocka_unit_test (without_privilege_it_says_so_and_changes_nothing),
     cmocka_unit_test (links_are_found_by_name_and_only_when_up),
+    cmocka_unit_test (links_are_listed_with_what_they_are),
+    cmocka_unit_test (routes_of_all_tables_are_listed),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);
