@@ -38,8 +38,14 @@
  *     the device is known, its packets are known by it, and the port, which is
  *     free for all once the device is gone, opens nothing;
  *   - a program and the kernel, by UDP (L2TP, ESP in UDP): while the tunnel is
- *     up any owner, that of the packet inside; before, the program's uid, and
- *     packets without an owner, such as PPP's own;
+ *     up any owner, that of the packet inside, if it has the next hop of the
+ *     server's route in table 86; before, the program's uid, and packets without
+ *     an owner, such as PPP's own. The next hop tells the kernel's packets, which
+ *     are routed as root's, from a program's that is bound to the uplink: that
+ *     one finds no route, is taken as on link, and its next hop is the server
+ *     itself. It cannot where the route has no gateway (a server in the uplink's
+ *     own subnet, a point-to-point uplink): there any program may send to that
+ *     port of the server while the VPN is up. IPv6 has no such fallback;
  *   - a protocol that takes CAP_NET_RAW to send (ESP, GRE): any owner.
  *
  * Servers stand in sets, of address, protocol, port and uid together: each
@@ -114,6 +120,7 @@ static const char *const lan_groups[] = {
 typedef enum {
   SENDER_NONE, /* nobody may now */
   SENDER_ANY,
+  SENDER_ROUTED, /* anyone, by the next hop that the server's route has */
   SENDER_UID, /* a program of the transport's uid */
   SENDER_UID_OR_KERNEL, /* such a program, or nobody */
   SENDER_KERNEL, /* nobody owns the packet */
@@ -359,7 +366,7 @@ sender_of (const KsPolicy *policy, const KsTransport *transport)
   if (transport->kernel)
     return transport->fwmark ? SENDER_ANY : kernel_sender (policy, transport);
   if (transport->carriage != KS_CARRIAGE_PLAIN)
-    return is_up (policy, transport) ? SENDER_ANY : SENDER_UID_OR_KERNEL;
+    return is_up (policy, transport) ? SENDER_ROUTED : SENDER_UID_OR_KERNEL;
   return transport->uid == KS_UID_ANY ? SENDER_ANY : SENDER_UID;
 }
 
@@ -487,10 +494,13 @@ find_server_set (GPtrArray *sets, const char *selector, const char *verdict)
   return set;
 }
 
-/* Adds the server of @transport to the set that compares what the transport has; @restriction comes first there. */
+/*
+ * Adds the server of @transport to the set that compares what the transport has, and the IPv4 address @next_hop unless
+ * that is NULL; @restriction comes first there.
+ */
 static void
-add_to_server_set (GPtrArray *sets, const KsTransport *transport, gboolean with_uid, const char *restriction,
-                   const char *verdict)
+add_to_server_set (GPtrArray *sets, const KsTransport *transport, gboolean with_uid, const char *next_hop,
+                   const char *restriction, const char *verdict)
 {
   g_autoptr (GString) selector = g_string_new (restriction);
   g_autofree char *address = ks_prefix_format_address (&transport->to);
@@ -512,9 +522,36 @@ add_to_server_set (GPtrArray *sets, const KsTransport *transport, gboolean with_
     g_string_append (selector, " . meta skuid");
     g_string_append_printf (element, " . %u", transport->uid);
   }
+  if (next_hop) {
+    g_string_append (selector, " . rt ip nexthop");
+    g_string_append_printf (element, " . %s", next_hop);
+  }
   set = find_server_set (sets, selector->str, verdict);
   if (g_hash_table_add (set->seen, g_strdup (element->str)))
     g_string_append_printf (set->elements, "%s%s", set->elements->len ? ", " : "", element->str);
+}
+
+/* By each next hop of the server's routes. */
+static void
+add_routed (GPtrArray *sets, const KsPolicy *policy, const KsTransport *transport)
+{
+  if (transport->family != AF_INET) {
+    add_to_server_set (sets, transport, FALSE, NULL, "", "accept");
+    return;
+  }
+  for (guint i = 0; i < policy->routes->len; i++) {
+    const KsRoute *route = &g_array_index (policy->routes, KsRoute, i);
+
+    if (route->table != policy->servers_table || !ks_prefix_equal (&route->dst, &transport->to))
+      continue;
+    for (guint j = 0; j < route->n_nexthops; j++) {
+      const KsPrefix *gateway = &route->nexthops[j].gateway;
+      /* to the kernel a gateway of the other family is none either (rt_nexthop()) */
+      g_autofree char *next_hop = ks_prefix_format_address (gateway->family == AF_INET ? gateway : &transport->to);
+
+      add_to_server_set (sets, transport, FALSE, next_hop, "", "accept");
+    }
+  }
 }
 
 static void
@@ -522,19 +559,22 @@ add_server (GPtrArray *sets, const KsPolicy *policy, const KsTransport *transpor
 {
   switch (sender_of (policy, transport)) {
   case SENDER_ANY:
-    add_to_server_set (sets, transport, FALSE, "", "accept");
+    add_to_server_set (sets, transport, FALSE, NULL, "", "accept");
+    break;
+  case SENDER_ROUTED:
+    add_routed (sets, policy, transport);
     break;
   case SENDER_UID:
-    add_to_server_set (sets, transport, TRUE, "", "accept");
+    add_to_server_set (sets, transport, TRUE, NULL, "", "accept");
     break;
   case SENDER_UID_OR_KERNEL:
-    add_to_server_set (sets, transport, TRUE, "", "accept");
-    add_to_server_set (sets, transport, FALSE, "", "jump unowned");
+    add_to_server_set (sets, transport, TRUE, NULL, "", "accept");
+    add_to_server_set (sets, transport, FALSE, NULL, "", "jump unowned");
     break;
   case SENDER_KERNEL:
     if (!transport->ip_protocol) /* as in format_transport() */
-      add_to_server_set (sets, transport, FALSE, "meta l4proto != " PROGRAM_PROTOCOLS " ", "accept");
-    add_to_server_set (sets, transport, FALSE, "", "jump unowned");
+      add_to_server_set (sets, transport, FALSE, NULL, "meta l4proto != " PROGRAM_PROTOCOLS " ", "accept");
+    add_to_server_set (sets, transport, FALSE, NULL, "", "jump unowned");
     break;
   default:
     break;

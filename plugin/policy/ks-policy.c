@@ -705,6 +705,7 @@ ks_policy_compute (const KsPolicyInput *input)
   }
 
   policy->armed = TRUE;
+  policy->servers_table = input->config->servers_table;
   policy->uplink_table = input->config->uplink_table;
   policy->guard = input->config->guard;
   policy->lan = effective_lan (&b);

@@ -64,6 +64,7 @@ typedef struct {
   GArray *management_prefixes; /* KsPrefix, both families; empty when the setting is, or may have no effect */
   KsLan lan;
   GArray *lan_prefixes; /* KsPrefix */
+  guint32 servers_table; /* of routes: the ways to the servers of the transports */
   guint32 uplink_table; /* of routes: with Lan=routes its routes, other than the default, are the LAN */
   KsDns dns;
   gboolean guard;

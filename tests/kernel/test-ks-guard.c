@@ -1007,6 +1007,38 @@ guard_lets_the_kernels_data_out_only_while_the_device_exists (void **state G_GNU
   assert_false (LEAVES (NOBODY, UDP (SERVER, 9), .sport = 51820));
 }
 
+/* What the kernel wraps, as for L2TP and ESP in UDP, has the owner of what is inside: any. */
+static void
+guard_lets_the_kernels_wrapped_packets_out_but_no_bound_program (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  const KsPrefix server = ks_test_prefix (SERVER), router = ks_test_prefix (ROUTER);
+  KsRoute route = ks_route_via (86, 83, &server, 0, if_nametoindex ("uplink"), &router);
+  KsTransport transport = server_transport (51820, 0, FALSE);
+
+  NEED_NAMESPACE ();
+  NEED_OTHER_UIDS ();
+  if (!make_kernel_tunnel ()) {
+    print_message ("skipped: no VXLAN in this kernel\n");
+    skip ();
+  }
+  transport.carriage = KS_CARRIAGE_WRAPPED;
+  g_strlcpy (transport.device, "vx0", sizeof transport.device);
+  add_transport (policy, transport);
+  g_array_append_val (policy->routes, route);
+  add_tunnel (policy, "vx0", "10.77.0.2");
+  apply (policy);
+  /* as the policy's rules do it: whoever is not root finds no route */
+  assert_true (command ("ip rule add pref 5 uidrange %u-%u unreachable", NOBODY, NOBODY));
+  assert_true (kernel_tunnel_sends (0, "10.77.0.1"));
+  assert_true (LEAVES (0, UDP (SERVER, 51820)));
+  assert_false (LEAVES (NOBODY, UDP (SERVER, 51820)));
+  assert_false (LEAVES (NOBODY, UDP (SERVER, 51820), .device = "uplink"));
+  netns_try ("ip rule delete pref 5");
+  assert_true (kernel_tunnel_sends (NOBODY, "10.77.0.1"));
+  netns_try ("ip link delete vx0");
+}
+
 /* --- what arrives, what is forwarded, what is rerouted --- */
 
 static void
@@ -1454,6 +1486,7 @@ main (int argc, char **argv)
     TEST (guard_knows_a_marked_transport_by_its_mark),
     TEST (guard_lets_the_kernels_handshake_out_but_no_program),
     TEST (guard_lets_the_kernels_data_out_only_while_the_device_exists),
+    TEST (guard_lets_the_kernels_wrapped_packets_out_but_no_bound_program),
     TEST (guard_forwards_nothing_public),
     TEST (guard_drops_packets_for_the_tunnel_that_arrive_elsewhere),
     TEST (guard_judges_the_device_a_packet_leaves_by_in_the_end),

@@ -20,6 +20,7 @@ ks_test_policy_new (const char *lan_prefixes)
   self->armed = self->guard = TRUE;
   self->lan = KS_LAN_PRIVATE;
   self->dns = KS_DNS_TUNNEL;
+  self->servers_table = 86;
   self->uplink_table = 85;
   self->rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
   self->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));

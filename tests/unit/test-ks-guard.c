@@ -27,6 +27,17 @@ add_route (KsPolicy *policy, guint8 type, const char *dst, guint ifindex)
   g_array_append_val (policy->routes, route);
 }
 
+/* The way to the server; without @gateway it is in the uplink's own subnet. */
+static void
+add_server_route (KsPolicy *policy, const char *gateway)
+{
+  KsPrefix to = ks_test_prefix (SERVER);
+  KsPrefix next = gateway ? ks_test_prefix (gateway) : KS_PREFIX_UNSET;
+  KsRoute route = ks_route_via (86, 83, &to, 0, 2, &next);
+
+  g_array_append_val (policy->routes, route);
+}
+
 static KsTransport
 server_transport (guint8 ip_protocol, guint16 dport, guint32 uid)
 {
@@ -406,10 +417,11 @@ guard_lets_ipsec_through_before_and_after_it_encapsulates (void **state G_GNUC_U
                      " . 17 . 4500 . 0 } accept");
   assert_line (down, "ip daddr . meta l4proto . th dport { " SERVER " . 17 . 4500 } jump unowned");
   ks_test_policy_add_tunnel (policy, "nm-xfrm-1", 7, "10.8.0.2");
+  add_server_route (policy, "192.168.50.1");
   with = ks_guard_format (policy, NULL);
   assert_line (with, "rt ipsec exists accept");
   assert_line (with, "ip daddr . meta l4proto { " SERVER " . 50 } accept");
-  assert_line (with, "ip daddr . meta l4proto . th dport { " SERVER " . 17 . 4500 } accept");
+  assert_line (with, "ip daddr . meta l4proto . th dport . rt ip nexthop { " SERVER " . 17 . 4500 . 192.168.50.1 } accept");
   assert_line (with, "ip daddr . meta l4proto . th dport . meta skuid { " SERVER " . 17 . 500 . 0 } accept");
   assert_line (with, "meta secpath exists accept");
 }
@@ -464,6 +476,28 @@ guard_has_one_line_for_the_networks_of_a_section (void **state G_GNUC_UNUSED)
 }
 
 static void
+guard_knows_what_the_kernel_wraps_by_its_next_hop (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  KsTransport l2tp = server_transport (IPPROTO_UDP, 1701, 0);
+  g_autofree char *none = NULL, *several = NULL;
+
+  l2tp.carriage = KS_CARRIAGE_WRAPPED;
+  g_strlcpy (l2tp.device, "ppp0", sizeof l2tp.device);
+  add_transport (policy, l2tp);
+  ks_test_policy_add_tunnel (policy, "ppp0", 7, "10.8.0.2");
+  none = ks_guard_format (policy, NULL);
+  assert_no_text (none, "1701");
+  add_server_route (policy, "192.168.50.1");
+  add_server_route (policy, "fe80::1");
+  add_server_route (policy, NULL);
+  add_route (policy, RTN_UNICAST, "0.0.0.0/0", 2);
+  several = ks_guard_format (policy, NULL);
+  assert_line (several, "ip daddr . meta l4proto . th dport . rt ip nexthop { " SERVER " . 17 . 1701 . 192.168.50.1, " SERVER
+                        " . 17 . 1701 . " SERVER " } accept");
+}
+
+static void
 guard_lets_l2tp_with_ipsec_out_only_encrypted (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsPolicy) policy = new_policy ();
@@ -480,8 +514,9 @@ guard_lets_l2tp_with_ipsec_out_only_encrypted (void **state G_GNUC_UNUSED)
   g_strlcpy (l2tp.device, "ppp0", sizeof l2tp.device);
   add_transport (policy, l2tp);
   ks_test_policy_add_tunnel (policy, "ppp0", 7, "10.8.0.2");
+  add_server_route (policy, "192.168.50.1");
   up = ks_guard_format (policy, NULL);
-  assert_line (up, "ip daddr . meta l4proto . th dport { " SERVER " . 17 . 1701 } accept");
+  assert_line (up, "ip daddr . meta l4proto . th dport . rt ip nexthop { " SERVER " . 17 . 1701 . 192.168.50.1 } accept");
   assert_no_text (up, "ipsec");
   g_array_set_size (policy->transports, 0);
   l2tp.carriage = KS_CARRIAGE_INSIDE_IPSEC;
@@ -577,6 +612,7 @@ main (void)
     cmocka_unit_test (guard_lets_ipsec_through_before_and_after_it_encapsulates),
     cmocka_unit_test (guard_lets_out_what_a_section_says_and_whose),
     cmocka_unit_test (guard_has_one_line_for_the_networks_of_a_section),
+    cmocka_unit_test (guard_knows_what_the_kernel_wraps_by_its_next_hop),
     cmocka_unit_test (guard_lets_l2tp_with_ipsec_out_only_encrypted),
     cmocka_unit_test (guard_lets_out_replies_to_management_by_their_own_device),
     cmocka_unit_test (guard_forwards_no_transport),
