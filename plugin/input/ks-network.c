@@ -57,6 +57,7 @@ ks_network_free (KsNetwork *self)
 {
   g_ptr_array_unref (self->tunnels);
   g_hash_table_unref (self->active);
+  g_ptr_array_unref (self->without_device);
   g_array_unref (self->resolvers);
   g_free (self);
 }
@@ -233,16 +234,17 @@ is_same_config (const char *a, const char *b)
 }
 
 /*
- * The tunnel device of a plugin VPN: the one that shares its IP configuration,
- * and is none of @parents, by which it goes. NULL when there is none.
+ * The device that shares a plugin VPN's IP configuration: with @is_parent among
+ * @parents, by which it goes, else its own tunnel. NULL when there is none.
  */
 static const Device *
-find_vpn_device (const Reader *r, const char *const *parents, const char *ip4_config, const char *ip6_config)
+find_vpn_device (const Reader *r, const char *const *parents, gboolean is_parent, const char *ip4_config,
+                 const char *ip6_config)
 {
   for (guint i = 0; i < r->devices->len; i++) {
     const Device *device = r->devices->pdata[i];
 
-    if (parents && g_strv_contains (parents, device->path))
+    if ((parents && g_strv_contains (parents, device->path)) != is_parent)
       continue;
     if (is_same_config (device->ip4_config, ip4_config) || is_same_config (device->ip6_config, ip6_config))
       return device;
@@ -313,7 +315,9 @@ add_tunnel (Reader *r, const KsProfile *profile, GVariant *active, GError **erro
     if (!load_devices (r, error))
       return FALSE;
     g_variant_lookup (active, "Devices", "^a&o", &devices);
-    device = find_vpn_device (r, devices, ip4_config, ip6_config);
+    device = find_vpn_device (r, devices, FALSE, ip4_config, ip6_config);
+    if (!device && find_vpn_device (r, devices, TRUE, ip4_config, ip6_config))
+      g_ptr_array_add (r->network->without_device, g_strdup (ks_profile_key (profile)));
     if (!device || !ks_interface_name_is_valid (device->interface))
       return TRUE;
     tunnel = ks_tunnel_new (ks_profile_key (profile), device->interface);
@@ -439,6 +443,7 @@ ks_network_read (const GPtrArray *profiles, guint timeout_ms, GError **error)
 
   network->tunnels = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_tunnel_free);
   network->active = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  network->without_device = g_ptr_array_new_with_free_func (g_free);
   network->resolvers = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   r.bus = bus = ks_bus_new (timeout_ms, &local);
   is_read = bus && read_network (&r, &local);

@@ -276,6 +276,28 @@ collect_warnings (const KsProfileSet *set)
   return warnings;
 }
 
+/*
+ * IPsec by policy: what a program sends would have to be routed to the uplink
+ * as if it were to leave there plain, and only the policy, which another
+ * program may take away at any time, would have it encrypted.
+ */
+static void
+warn_of_missing_devices (KsSituation *self)
+{
+  for (guint i = 0; self->network && i < self->armed->len; i++) {
+    const KsProfile *profile = self->armed->pdata[i];
+    g_autofree char *text = NULL;
+
+    if (!g_ptr_array_find_with_equal_func (self->network->without_device, ks_profile_key (profile), g_str_equal, NULL))
+      continue;
+    text = g_strdup_printf ("'%s' is connected, but has no network device of its own (it is an IPsec policy): traffic cannot "
+                            "be sent through it while the kill switch is armed, and stays blocked. Have it make an "
+                            "interface (Libreswan: ipsec-interface), or use another type of VPN",
+                            profile->id);
+    g_ptr_array_add (self->warnings, ks_error_printable (text));
+  }
+}
+
 /* The substitute is there because the file could not be written: it is the newer one. */
 static KsState *
 read_state (const KsPaths *paths, GPtrArray *errors)
@@ -351,6 +373,7 @@ ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags
   arm_remembered (self, self->set->unclear, boot);
   if (!(flags & KS_READ_NO_NETWORK))
     warn_of_names (self);
+  warn_of_missing_devices (self);
   return self;
 }
 

@@ -225,6 +225,7 @@ network_finds_the_device_of_a_plugin_vpn_by_its_ip_configuration (void **state G
     network = read_network (profiles);
     assert_int_equal (ks_network_active_state (network, KS_TEST_UUID_1), states[i]);
     assert_int_equal (network->tunnels->len, 1);
+    assert_int_equal (network->without_device->len, 0);
     tunnel = network->tunnels->pdata[0];
     addresses = ks_test_format_prefixes (tunnel->addresses);
     prefixes = ks_test_format_prefixes (tunnel->prefixes);
@@ -276,6 +277,7 @@ network_vpn_whose_device_is_gone_has_no_tunnel (void **state G_GNUC_UNUSED)
   ks_test_nm_ip4 (nm, 3, "", "", "", "10.8.0.1");
   network = read_network (profiles);
   assert_int_equal (network->tunnels->len, 0);
+  assert_int_equal (network->without_device->len, 0);
   assert_int_equal (ks_network_active_state (network, KS_TEST_UUID_1), KS_ACTIVE_ACTIVATED);
 }
 
@@ -292,6 +294,8 @@ network_never_takes_the_device_a_vpn_goes_by_for_its_tunnel (void **state G_GNUC
   ks_test_nm_active (nm, 3, KS_TEST_UUID_1, TRUE, ACTIVATED, "2", 2, 2); /* a VPN without a device of its own */
   network = read_network (profiles);
   assert_int_equal (network->tunnels->len, 0);
+  assert_int_equal (network->without_device->len, 1);
+  assert_string_equal (network->without_device->pdata[0], ks_profile_key (profiles->pdata[0]));
 }
 
 static void

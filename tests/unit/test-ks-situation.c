@@ -928,6 +928,25 @@ no_bus (void **state G_GNUC_UNUSED)
 
 #define machine_test(name) cmocka_unit_test_setup_teardown (name, machine_setup, machine_teardown)
 
+static void
+situation_says_that_a_vpn_without_a_device_carries_nothing (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsTestNm) nm = ks_test_nm_new ();
+  g_autoptr (KsSituation) situation = NULL;
+
+  write_openvpn (host, "etc/vpn", STRICT, "remote=203.0.113.10\n");
+  ks_test_nm_main (nm, CONNECTED, "2 3", "2");
+  ks_test_nm_device (nm, 2, "eth0", 2, 2);
+  ks_test_nm_active (nm, 2, KS_TEST_UUID_2, FALSE, ACTIVATED, "2", 2, 2);
+  ks_test_nm_active (nm, 3, KS_TEST_UUID_1, TRUE, ACTIVATED, "2", 2, 2);
+  ks_test_nm_ip4 (nm, 2, "192.168.50.2/24", "192.168.50.1", "192.168.50.0/24", "");
+  situation = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+  assert_int_equal (situation->armed->len, 1);
+  assert_int_equal (situation->warnings->len, 1);
+  assert_non_null (strstr (situation->warnings->pdata[0], "has no network device of its own"));
+}
+
 int
 main (void)
 {
@@ -973,6 +992,7 @@ main (void)
     machine_test (situation_keeps_a_remembered_tunnel_that_our_routes_use),
     cmocka_unit_test (situation_lists_the_names_to_be_resolved_once),
     cmocka_unit_test (situation_awaits_names_of_a_blocked_plugin_vpn_only),
+    cmocka_unit_test (situation_says_that_a_vpn_without_a_device_carries_nothing),
   };
 
   return cmocka_run_group_tests_name ("ks-situation", tests, no_bus, NULL);
