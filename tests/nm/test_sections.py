@@ -417,6 +417,51 @@ def a_user_of_its_own_sends_and_no_other_does():
 
 
 @test
+def what_the_kernel_sends_has_no_owner_and_its_gateway_is_found():
+    """VXLAN stands for WireGuard: it is the kernel that sends, from a device that is ethernet and no network card."""
+    m = machine()
+    for namespace, remote, end in ((m.host, SERVER, 2), (m.lab.internet, m.lab.lan.address, 1)):
+        namespace.ip(f"link add vx7 type vxlan id 7 remote {remote} dstport 4789\n"
+                     f"address add 10.9.7.{end}/24 dev vx7\naddress add fd09:7::{end}/64 dev vx7 nodad\n")
+    m.wire.transports.append(("udp", SERVER, 4789))
+    m.configure(f"[vpn vx]\nInterface=vx*\nProtocol=udp\nServerPort=4789\nTo={SERVER}\nUser=kernel\n")
+    m.lab.internet.run("ip", "link", "set", "vx7", "up")
+    m.check_blocked()
+    m.host.ip("link set vx7 up\nroute add default via 10.9.7.1 dev vx7 table 1000\n"
+              "route add ::/0 via fd09:7::1 dev vx7 table 1000\naddress add 10.9.7.3/32 dev vx7\n")
+    m.check_carries(7)
+    check("via 10.9.7.1 dev vx7" in m.host.run("ip", "route", "show", "table", "83").stdout, "by its gateway")
+    mark = m.mark()
+    probes.send(m.host, [Probe("udp", SERVER, 4789, size=1000)], probes.NOBODY)
+    sizes = [record.length for record in m.wire.since(mark) if record.packet.dst == SERVER]
+    check(max(sizes) > 1000, f"a program's own packet to the port goes into the tunnel: {sizes}")
+    check(14 + 20 + 8 + 1000 not in sizes, f"and not beside it: {sizes}")
+    m.host.run("ip", "link", "delete", "vx7")
+    m.check_blocked()
+    m.lab.internet.run("ip", "link", "delete", "vx7")
+
+
+@test
+def a_servers_name_is_asked_for_by_resolv_conf():
+    m = machine()
+    m.lab.lan.serve(dhcp=False, hosts=[("vpn.example", SERVER)])
+    section = "[vpn staex]\nInterface=staex0\nProtocol=udp\nTo=vpn.example\n"
+    m.host.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
+    m.configure(section)
+    check("[vpn staex] names its server by a host name" in m.status(), m.status())
+    m.check_blocked()
+    m.host.write("/etc/resolv.conf", f"nameserver {m.lab.lan.router}\n")
+    mark = m.mark()
+    m.configure(section)
+    wait_for(lambda: f" to {SERVER}, uid 0" in m.status(), 10, f"the server is known: {m.status()}")
+    equal(m.leaks(mark), [], "leaks")
+    m.check_blocked()
+    m.connect(sport=5555)
+    m.check_carries()
+    m.host.write("/etc/resolv.conf", "")
+
+
+@test
 def beside_networkmanager_the_device_is_an_external_connection():
     m = machine(with_nm=True)
     m.configure(STAEX + "Mode=session\n")

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """wg-quick beside a [vpn NAME] section, in a whole system: its own rules, mark and table, up and down in any order.
 
 NetworkManager runs, and does not start the VPN. systemd's sockets and path units are what follows the device and the

@@ -40,7 +40,8 @@ def _run(command, sockets):
             os.dup2(descriptor, _FIRST + i, inheritable=True)
         environment = dict(os.environ, LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(sockets)))
         os.execve(command[0], command, environment)
-    os.waitpid(pid, 0)
+    _, _, usage = os.wait4(pid, 0)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main(arguments):
@@ -51,8 +52,8 @@ def main(arguments):
     while True:
         select.select(sockets, [], [])
         began = time.monotonic()
-        _run(command, sockets)
-        print(f"ran for {time.monotonic() - began:.3f} s", flush=True)
+        processor = _run(command, sockets)
+        print(f"ran for {time.monotonic() - began:.3f} s, {processor:.3f} s of a processor", flush=True)
 
 
 if __name__ == "__main__":
