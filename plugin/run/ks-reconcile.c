@@ -545,10 +545,10 @@ reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
   }
   settle_unclear (report, kernel, snapshot, found_nothing);
   ks_situation_find_tunnels (report->situation, kernel, snapshot, look->event);
-  ks_report_take_errors (report, report->situation->errors);
   is_new = !has_own_rule (report->situation->config, snapshot);
   addresses = g_array_ref (snapshot->addresses);
   is_applied = apply (report, look->paths, kernel, snapshot);
+  ks_report_take_errors (report, report->situation->errors); /* of looking for devices */
   if (is_new && report->policy->armed)
     warn_cut_off (report, addresses);
   if (!report->adds_only)
