@@ -29,7 +29,14 @@
  *
  * Who sends a transport:
  *
- *   - a program: `meta skuid`, its uid;
+ *   - a program: `meta skuid`, its uid. By TCP to a server also the kernel, once
+ *     that program is gone: what was left to send, the end of the connection,
+ *     resets. Such packets have no owner (run, 6.18), and without them the server
+ *     keeps the session and may refuse the next one. Not a SYN, so no program can
+ *     begin a connection like that; and with the next hop of the server's route
+ *     (see below), which a connection of another user from before arming does not
+ *     have: its route is looked up with that user's uid. IPv6 may keep the route
+ *     that such a connection had, so its end may pass here;
  *   - the kernel, to a server it is told (a WireGuard handshake): a packet
  *     without an owner, which no program can send (chain `unowned`);
  *   - the kernel, for a tunnel that is up (WireGuard's data): its packets
@@ -531,12 +538,13 @@ add_to_server_set (GPtrArray *sets, const KsTransport *transport, gboolean with_
     g_string_append_printf (set->elements, "%s%s", set->elements->len ? ", " : "", element->str);
 }
 
-/* By each next hop of the server's routes. */
+/* As add_to_server_set(), without the uid, and by each next hop of the server's routes. */
 static void
-add_routed (GPtrArray *sets, const KsPolicy *policy, const KsTransport *transport)
+add_routed (GPtrArray *sets, const KsPolicy *policy, const KsTransport *transport, const char *restriction,
+            const char *verdict)
 {
   if (transport->family != AF_INET) {
-    add_to_server_set (sets, transport, FALSE, NULL, "", "accept");
+    add_to_server_set (sets, transport, FALSE, NULL, restriction, verdict);
     return;
   }
   for (guint i = 0; i < policy->routes->len; i++) {
@@ -549,7 +557,7 @@ add_routed (GPtrArray *sets, const KsPolicy *policy, const KsTransport *transpor
       /* to the kernel a gateway of the other family is none either (rt_nexthop()) */
       g_autofree char *next_hop = ks_prefix_format_address (gateway->family == AF_INET ? gateway : &transport->to);
 
-      add_to_server_set (sets, transport, FALSE, next_hop, "", "accept");
+      add_to_server_set (sets, transport, FALSE, next_hop, restriction, verdict);
     }
   }
 }
@@ -562,10 +570,12 @@ add_server (GPtrArray *sets, const KsPolicy *policy, const KsTransport *transpor
     add_to_server_set (sets, transport, FALSE, NULL, "", "accept");
     break;
   case SENDER_ROUTED:
-    add_routed (sets, policy, transport);
+    add_routed (sets, policy, transport, "", "accept");
     break;
   case SENDER_UID:
     add_to_server_set (sets, transport, TRUE, NULL, "", "accept");
+    if (transport->ip_protocol == IPPROTO_TCP)
+      add_routed (sets, policy, transport, "tcp flags & syn == 0 ", "jump unowned");
     break;
   case SENDER_UID_OR_KERNEL:
     add_to_server_set (sets, transport, TRUE, NULL, "", "accept");

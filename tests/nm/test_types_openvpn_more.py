@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """The sheet of cases (kstest/sheet.py) for what else an OpenVPN profile can say: TCP, several remotes, proxies."""
 
+import contextlib
 import os
+import socket
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -9,6 +11,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 # pylint: disable=wrong-import-position
 from kstest import netns, runner, sheet
 from kstest.machine import Machine
+from kstest.probes import NOBODY
+from kstest.runner import check, equal, test
 from kstest.sheet import Sheet
 
 DEAD = "203.0.113.20"       # nothing is there
@@ -37,8 +41,59 @@ TYPES = {
     "socks_proxy": lambda: Proxied("socks"),
 }
 
-for name, make in TYPES.items():
-    Sheet(make).register(f"{name}_", sheet.CONTROLS_OF_LOSSES)
+sheets = {name: Sheet(make) for name, make in TYPES.items()}
+for name, each in sheets.items():
+    each.register(f"{name}_", sheet.CONTROLS_OF_LOSSES)
+
+
+def bytes_after_the_end(m, uid, arm_late):
+    """A program of UID fills a connection to the server and ends; (sent, received), with the kill switch on at its end."""
+    m.install()
+    m.down()
+    (m.disarm if arm_late else m.arm)()
+    m.server.stop()
+    with m.lab.internet.entered():
+        listener = socket.create_server((netns.SERVER, m.server.port))
+    with m.host.entered():
+        os.seteuid(uid)
+        try:
+            client = socket.create_connection((netns.SERVER, m.server.port), timeout=5)
+        finally:
+            os.seteuid(0)
+    peer, _ = listener.accept()
+    peer.settimeout(5)
+    sent, received = 0, 0
+    client.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sent += client.send(bytes(65536))   # the peer does not read: more than it has room for
+    m.arm()
+    client.close()
+    try:
+        while data := peer.recv(65536):
+            received += len(data)
+    except TimeoutError:
+        pass
+    finally:
+        peer.close()
+        listener.close()
+        m.server.start()
+    return sent, received
+
+
+@test
+def tcp_what_a_program_has_left_to_send_reaches_the_server_after_its_end():
+    # The kernel sends it when the program is gone, and its packets have no owner any more. A server that does not hear of
+    # the end keeps its session, and may refuse the next one: seen with ssh, whose tun device it kept.
+    sent, received = bytes_after_the_end(sheets["tcp"].subject(), 0, arm_late=False)
+    equal(received, sent, "bytes that arrived")
+
+
+@test
+def tcp_what_another_users_program_has_left_to_send_does_not_leave():
+    sent, received = bytes_after_the_end(sheets["tcp"].subject(), NOBODY, arm_late=True)
+    check(received < sent, f"{received} of {sent} bytes arrived")
+
 
 if __name__ == "__main__":
     runner.main()

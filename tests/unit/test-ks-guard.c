@@ -347,6 +347,22 @@ guard_has_as_many_lines_with_a_thousand_servers_as_with_one (void **state G_GNUC
 }
 
 static void
+guard_lets_the_kernel_end_the_connection_of_a_program_that_is_gone (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *text = NULL;
+
+  add_transport (policy, server_transport (IPPROTO_TCP, 443, 0));
+  add_transport (policy, server_transport (IPPROTO_TCP, 443, 998));
+  add_transport (policy, server_transport (IPPROTO_UDP, 443, 0));
+  add_server_route (policy, "192.168.50.1");
+  text = ks_guard_format (policy, NULL);
+  assert_line (text, "tcp flags & syn == 0 ip daddr . meta l4proto . th dport . rt ip nexthop { " SERVER
+                     " . 6 . 443 . 192.168.50.1 } jump unowned");
+  assert_no_text (text, SERVER " . 17 . 443 . 192.168.50.1");
+}
+
+static void
 guard_lets_no_program_send_a_handshake (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsPolicy) policy = new_policy ();
@@ -606,6 +622,7 @@ main (void)
     cmocka_unit_test (guard_keeps_the_tunnels_private_subnets_off_the_lan),
     cmocka_unit_test (guard_lets_only_its_uid_send_a_programs_transport),
     cmocka_unit_test (guard_has_as_many_lines_with_a_thousand_servers_as_with_one),
+    cmocka_unit_test (guard_lets_the_kernel_end_the_connection_of_a_program_that_is_gone),
     cmocka_unit_test (guard_lets_no_program_send_a_handshake),
     cmocka_unit_test (guard_opens_a_wireguard_port_only_while_its_device_holds_it),
     cmocka_unit_test (guard_prefers_a_mark_to_a_port_that_anybody_can_bind),
