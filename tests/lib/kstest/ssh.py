@@ -80,6 +80,15 @@ class Ssh(Host):
         self._server = self.lab.internet.start("sshd", "/usr/sbin/sshd", "-D", "-e", "-f", self._config)
         wait_for(lambda: self.lab.internet.run("ss", "-Htln", f"src {SERVER}:22").stdout, 10, "sshd listens", 0.05)
 
+    def connections(self):
+        """How many processes of sshd serve a connection."""
+        return len(self.lab.internet.processes("sshd")) - 1
+
+    def down(self):
+        """Also at the server: until sshd has ended the connection its tun device is taken, and no other one can be made."""
+        super().down()
+        wait_for(lambda: self.connections() == 0, 10, "sshd has ended the connection")
+
     def server_gone(self):
         """sshd ends with all its connections; another one is there for the next."""
         self._server.stop()
