@@ -30,6 +30,7 @@ class Host:
     device = "tun0"         # of the tunnel
     program = ""            # what carries the VPN at the host, as a process is called
     inside = ()             # how the tunnel's addresses begin
+    sports = ()             # the source ports of the transport, if they are known
     carried = PROBES        # the probes that the tunnel has to carry; the others must be blocked while it is up
 
     def __init__(self, killswitch, method="manual", lans=1, hosts=(), dns="default"):
@@ -64,11 +65,15 @@ class Host:
         self.killswitch = True
 
     def start(self, profile, transports):
-        """Begin, with the VPN's PROFILE; TRANSPORTS are (protocol name, server, port) that the wires may carry for it."""
+        """Begin, with the VPN's PROFILE if it has one.
+
+        TRANSPORTS are (protocol name, server, port) that the wires may carry for it.
+        """
         self.transports = list(transports)
         for each in self.wires:
             each.transports += self.transports
-        self.nm.add_profile(VPN, profile)
+        if profile:
+            self.nm.add_profile(VPN, profile)
         self.nm.stand_in_for_boot_unit()
         self.nm.start()
         for lan in self.lab.lans:
@@ -131,7 +136,7 @@ class Host:
     def abuse(self):
         """Send what sheet.abuse_probes() has, as nobody; returns {probe: whether the wire carried it}."""
         self.host.sysctl(ipv4__ip_unprivileged_port_start=0)    # so that nobody can have any source port
-        sent = sheet.abuse_probes(self.transports, (TARGET, TARGET6), self.lab.lan.device)
+        sent = sheet.abuse_probes(self.transports, (TARGET, TARGET6), self.lab.lan.device, self.sports)
         marks = [each.mark() for each in self.wires]
         probes.send(self.host, sent, probes.NOBODY)
         packets = [record.packet for each, mark in zip(self.wires, marks) for record in each.since(mark)]

@@ -39,11 +39,11 @@ _OTHER = {"udp": "tcp", "tcp": "udp", "esp": "udp", "gre": "udp"}
 _FIRST_PORT = 41000     # of those that tell the probes of abuse apart
 
 
-def abuse_probes(transports, outside, device):
+def abuse_probes(transports, outside, device, sports=()):
     """What an unprivileged program could try to get out as the VPN's transport, or beside it.
 
-    TRANSPORTS are (protocol name, server, port), OUTSIDE are addresses where no VPN server is, DEVICE is the uplink. Each
-    probe has a source port of its own, by which it is known on the wire.
+    TRANSPORTS are (protocol name, server, port), OUTSIDE are addresses where no VPN server is, DEVICE is the uplink, SPORTS
+    are source ports of the VPN's. Each probe has a source port of its own, by which it is known on the wire.
     """
     tried = []
     for proto, server, port in transports:
@@ -57,9 +57,10 @@ def abuse_probes(transports, outside, device):
               for number, (kind, address, port, bound) in enumerate(
                   (*each, bound) for each in tried for bound in (None, device))]
     # The port as the source port: the article's exemption.
+    kinds = dict.fromkeys((proto, port) for proto, _, of_server in transports if proto in ("udp", "tcp")
+                          for port in (of_server, *sports))
     return probes + [Probe(kind, address, 9, sport=port, reuseport=True, bind_device=bound)
-                     for kind, port in dict.fromkeys((proto, port) for proto, _, port in transports if proto in ("udp", "tcp"))
-                     for address in outside for bound in (None, device)]
+                     for kind, port in kinds for address in outside for bound in (None, device)]
 
 
 class Sheet:
