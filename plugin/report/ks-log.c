@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/ks-error.h"
+
 static const char *program_name = "nm-killswitch";
 
 void
@@ -117,6 +119,18 @@ ks_log_report (const KsReport *report, const KsPaths *paths, const char *what, g
                 changes);
 }
 
+/* A device of the section @id has come. */
+static void
+log_appeared (const char *id, const KsReport *report)
+{
+  g_autofree char *name = ks_error_printable (id);
+  g_autofree char *changes = g_strdup_printf ("%u", report->changes);
+  g_autofree char *text = g_strdup_printf ("the device of [vpn %s] has appeared: armed, %s change%s", name, changes,
+                                           report->changes == 1 ? "" : "s");
+
+  send_message (G_LOG_LEVEL_INFO, KS_MESSAGE_CHANGED, text, "1", changes);
+}
+
 void
 ks_log_healed (const KsReport *report, gboolean insists)
 {
@@ -125,6 +139,8 @@ ks_log_healed (const KsReport *report, gboolean insists)
 
   for (guint i = 0; i < report->errors->len; i++)
     ks_log_error (report->errors->pdata[i]);
+  if (report->situation && report->situation->appeared && report->changes > 0)
+    log_appeared (report->situation->appeared, report);
   if (report->repairs == 0)
     return; /* a route of the uplink, followed: nothing to say */
   for (guint i = 0; i < report->done->len && i < KS_REPORT_MAX_STEPS; i++)

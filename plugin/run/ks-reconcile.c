@@ -549,6 +549,8 @@ reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
   addresses = g_array_ref (snapshot->addresses);
   is_applied = apply (report, look->paths, kernel, snapshot);
   ks_report_take_errors (report, report->situation->errors); /* of looking for devices */
+  if (report->situation->appeared)
+    report->repairs = 0; /* what a section's device brings with it was not there before */
   if (is_new && report->policy->armed)
     warn_cut_off (report, addresses);
   if (!report->adds_only)

@@ -160,6 +160,18 @@ remember_prefixes (KsRemembered *remembered, const KsTunnel *tunnel)
     ks_prefix_array_add (remembered->prefixes, &g_array_index (tunnel->nameservers, KsPrefix, i));
 }
 
+/* True if @tunnel is one that was not known, or has subnets that were not. */
+static gboolean
+is_new (const KsRemembered *remembered, const KsTunnel *tunnel, gboolean is_first)
+{
+  if (is_first && g_strcmp0 (remembered->tunnel, tunnel->interface) != 0)
+    return TRUE;
+  for (guint i = 0; i < tunnel->prefixes->len; i++)
+    if (!ks_prefix_array_contains (remembered->prefixes, &g_array_index (tunnel->prefixes, KsPrefix, i)))
+      return TRUE;
+  return FALSE;
+}
+
 /* A section may have several tunnels: the first is remembered, with the subnets of all of them. */
 static void
 remember_tunnels (KsSituation *self)
@@ -171,6 +183,8 @@ remember_tunnels (KsSituation *self)
 
     if (!remembered)
       continue;
+    if (remembered->profile->vpn_type == KS_VPN_SECTION && !self->appeared && is_new (remembered, tunnel, is_first))
+      self->appeared = g_strdup (remembered->profile->id);
     if (is_first) {
       g_free (remembered->tunnel);
       remembered->tunnel = g_strdup (tunnel->interface);
@@ -239,8 +253,8 @@ static void
 warn_of_hardware (KsSituation *self, const KsProfile *profile, const KsLink *link)
 {
   g_autofree char *name = ks_error_printable (profile->id);
-  g_autofree char *text = g_strdup_printf ("[vpn %s] Interface: %s is a network card or the loopback device, and not "
-                                           "taken for a tunnel: everything would get out by it",
+  g_autofree char *text = g_strdup_printf ("[vpn %s] Interface: %s is a network card or the loopback device, not a "
+                                           "tunnel; it is ignored, because all traffic would leave through it",
                                            name, link->name);
 
   if (!g_ptr_array_find_with_equal_func (self->warnings, text, g_str_equal, NULL))

@@ -39,11 +39,14 @@ find_devices (const char *pattern)
 }
 
 static void
-follow_section (KsRemembered *remembered, const KsEvent *event, const char *boot)
+follow_section (KsSituation *self, KsRemembered *remembered, const KsEvent *event, const char *boot)
 {
   g_autoptr (GArray) devices = find_devices (remembered->profile->interface);
+  gboolean was_on = remembered->session != NULL;
 
   ks_session_update_section (remembered, devices, event, boot);
+  if (!was_on && remembered->session && !self->appeared)
+    self->appeared = g_strdup (remembered->profile->id);
 }
 
 /* Remembers the profiles and follows their sessions, also while released: `resume` goes by what is so then. */
@@ -58,7 +61,7 @@ follow_profiles (KsSituation *self, const KsEvent *event, const char *boot)
       continue;
     remembered = ks_state_remember (self->state, profile);
     if (profile->mode == KS_MODE_SESSION && profile->vpn_type == KS_VPN_SECTION)
-      follow_section (remembered, event, boot);
+      follow_section (self, remembered, event, boot);
     else if (profile->mode == KS_MODE_SESSION)
       ks_session_update (remembered, self->network, event, boot);
   }
@@ -256,11 +259,12 @@ warn_of_names (KsSituation *self)
 
     if (is_section (profile) && ks_endpoint_has_name (profile->endpoints)
         && (!self->resolvers || self->resolvers->len == 0))
-      g_ptr_array_add (self->warnings,
-                       g_strdup_printf ("[vpn %s] names its server by a host name. While no VPN is up, nobody can look "
-                                        "it up: NetworkManager does not run, and /etc/resolv.conf names no other "
-                                        "resolver than one on this host. Write the server's address in To=",
-                                        id));
+      g_ptr_array_add (
+        self->warnings,
+        g_strdup_printf ("[vpn %s] names its server by a host name, which cannot be looked up while no VPN "
+                         "is up: NetworkManager is not running, and /etc/resolv.conf lists no resolver "
+                         "other than one on this host. Use the server's address in To=",
+                         id));
   }
 }
 
@@ -290,10 +294,11 @@ warn_of_missing_devices (KsSituation *self)
 
     if (!g_ptr_array_find_with_equal_func (self->network->without_device, ks_profile_key (profile), g_str_equal, NULL))
       continue;
-    text = g_strdup_printf ("'%s' is connected, but has no network device of its own (it is an IPsec policy): traffic cannot "
-                            "be sent through it while the kill switch is armed, and stays blocked. Have it make an "
-                            "interface (Libreswan: ipsec-interface), or use another type of VPN",
-                            profile->id);
+    text = g_strdup_printf (
+      "'%s' is connected, but has no network device of its own (it is an IPsec policy): traffic cannot "
+      "be sent through it while the kill switch is armed, and stays blocked. Have it make an "
+      "interface (Libreswan: ipsec-interface), or use another type of VPN",
+      profile->id);
     g_ptr_array_add (self->warnings, ks_error_printable (text));
   }
 }
@@ -384,6 +389,7 @@ ks_situation_free (KsSituation *self)
   g_ptr_array_unref (self->tunnels);
   g_clear_pointer (&self->network, ks_network_free);
   g_clear_pointer (&self->resolvers, g_array_unref);
+  g_free (self->appeared);
   ks_profile_set_free (self->set);
   ks_state_free (self->state);
   ks_config_free (self->config);

@@ -27,6 +27,7 @@ typedef struct {
   GArray *resolvers; /* KsPrefix, nullable: the DNS servers of the uplinks */
   GPtrArray *armed; /* of KsProfile, owned by set or state: armed now */
   GPtrArray *tunnels; /* of KsTunnel: devices of armed profiles that are up */
+  char *appeared; /* nullable: the section a device of which was found that the last run did not know, or its subnets */
   gboolean is_released; /* by `release` or the kernel command line: nothing is armed */
   gboolean no_guard; /* the guard is wanted and could not be put in place: set by whoever tries */
   gboolean is_unclear; /* a profile cannot be read, and nothing tells whether it was armed; or there is no state */

@@ -239,6 +239,21 @@ situation_session_of_a_section_waits_for_its_device_and_outlives_it (void **stat
   assert_null (remembered->disabled);
 }
 
+/* What a run does then is no repair of what another program has done. */
+static void
+situation_tells_that_the_device_of_a_session_has_appeared (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsSituation) first = NULL, second = NULL;
+
+  ks_test_host_write (host, "config", SECTION "Mode=session\n");
+  first = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+  assert_string_equal (first->appeared, "staex");
+  assert_true (ks_situation_save (first, &host->paths, NULL));
+  second = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+  assert_null (second->appeared);
+}
+
 static void
 situation_without_networkmanager_asks_the_resolvers_of_resolv_conf (void **state G_GNUC_UNUSED)
 {
@@ -956,6 +971,7 @@ main (void)
     cmocka_unit_test (situation_section_stays_armed_while_the_configuration_cannot_be_read),
     cmocka_unit_test (situation_session_of_a_section_is_on_from_its_device_to_disable),
     cmocka_unit_test (situation_session_of_a_section_waits_for_its_device_and_outlives_it),
+    cmocka_unit_test (situation_tells_that_the_device_of_a_session_has_appeared),
     cmocka_unit_test (situation_without_networkmanager_asks_the_resolvers_of_resolv_conf),
     cmocka_unit_test (situation_without_profiles_arms_nothing),
     cmocka_unit_test (situation_strict_is_armed_from_boot_without_networkmanager),
