@@ -44,8 +44,8 @@ static const Command commands[] = {
   { "check", "", "ask the kernel where packets would go; fails if any would get out", run_check },
   { "sync", "[--boot|--follow]", "bring rules and routes to what profiles and configuration ask for", run_sync },
   { "heal", "", "put back what somebody else changed: for the systemd unit", run_heal },
-  { "enable", "NAME", "arm the section [vpn NAME], of Mode=session, now", run_enable },
-  { "disable", "NAME", "disarm the section [vpn NAME], of Mode=session, until its device appears anew", run_disable },
+  { "enable", "NAME", "arm the section [vpn NAME] (Mode=session) now", run_enable },
+  { "disable", "NAME", "disarm the section [vpn NAME] (Mode=session) until a new device of it appears", run_disable },
   { "release", "", "take everything away now, until `resume` or a reboot", run_release },
   { "resume", "", "undo `release`", run_resume },
   { "selftest", "[--verbose]", "try the attacks on this kernel, in network namespaces of its own", run_selftest },
@@ -208,15 +208,17 @@ find_session (const KsConfig *config, const char *command, const char *name)
   const KsSection *section = ks_section_find (config->sections, name);
 
   if (!section)
-    fprintf (stderr,
-             "nm-killswitch: there is no section [vpn %s] in %s; %s is for these sections. To %s a profile of "
-             "NetworkManager, run: nmcli connection modify %s connection.zone %s\n",
-             name, ks_paths_default.config, command, enables ? "arm" : "disarm", name, enables ? "killswitch" : "\"\"");
+    fprintf (
+      stderr,
+      "nm-killswitch: there is no section [vpn %s] in %s, and `%s` is for these sections only. To %s a NetworkManager "
+      "profile, run: nmcli connection modify %s connection.zone %s\n",
+      name, ks_paths_default.config, command, enables ? "arm" : "disarm", name, enables ? "killswitch" : "\"\"");
   else if (!section->is_session)
-    fprintf (stderr,
-             "nm-killswitch: [vpn %s] is armed as long as it is in %s, not for a session. Take the section out, or set "
-             "Mode=session in it. To turn everything off, run: nm-killswitch release\n",
-             name, ks_paths_default.config);
+    fprintf (
+      stderr,
+      "nm-killswitch: [vpn %s] is in mode strict: it is armed as long as the section is in %s. Remove the section, or "
+      "set Mode=session in it. To turn everything off, run: nm-killswitch release\n",
+      name, ks_paths_default.config);
   return section && section->is_session ? section : NULL;
 }
 

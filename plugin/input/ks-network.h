@@ -22,7 +22,8 @@ typedef enum {
 typedef struct {
   GPtrArray *tunnels; /* of KsTunnel: of the profiles asked for, in order of preference; ifindex not filled in */
   GHashTable *active; /* profile key (char*) -> KsActiveState, of those asked for that are on in whichever way */
-  GPtrArray *without_device; /* of char*: keys of the profiles that are up by their parent's device alone (IPsec policies) */
+  GPtrArray
+    *without_device; /* of char*: keys of the profiles that are up by their parent's device alone (IPsec policies) */
   GArray *resolvers; /* KsPrefix: DNS servers of the devices that are no tunnels */
   gboolean leaving; /* NetworkManager is asleep or disconnecting: a loss now is not the person's wish */
 } KsNetwork;

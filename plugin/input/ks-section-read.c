@@ -164,7 +164,7 @@ read_key (Reader *r, const char *key, const char *value)
     if (strcmp (key, keys[i].name) != 0)
       continue;
     if (r->seen & 1u << i)
-      fail (r, key, value, "the only value: the key is there twice", LEAVES_NO_TRANSPORT);
+      fail (r, key, value, "allowed: the key is already set", LEAVES_NO_TRANSPORT);
     else if (!keys[i].read (r->section, value))
       fail (r, key, value, keys[i].what, keys[i].damage);
     r->seen |= 1u << i;
@@ -208,14 +208,15 @@ check (Reader *r)
   KsSection *section = r->section;
 
   if (!(r->seen & 1)) { /* the first of the keys */
-    ks_error_add (r->errors, "%s: [" WORD " %s]: Interface is missing, the VPN's network device", r->path,
+    ks_error_add (r->errors, "%s: [" WORD " %s]: Interface is missing: the name of the VPN's network device", r->path,
                   section->name);
     section->is_malformed = TRUE;
   }
   if (!section->port && !section->server_port && !section->mark && section->servers->len == 0
       && !section->exempts_nothing) {
     ks_error_add (r->errors,
-                  "%s: [" WORD " %s]: one of Port, ServerPort, To, Mark is needed to tell the VPN's own packets",
+                  "%s: [" WORD
+                  " %s]: at least one of Port, ServerPort, To, Mark is needed to recognise the VPN's packets",
                   r->path, section->name);
     section->is_malformed = section->exempts_nothing = TRUE;
   }
@@ -239,7 +240,7 @@ finish (Reader *r)
   check (r);
   first = (KsSection *) ks_section_find (r->sections, r->section->name);
   if (first) {
-    ks_error_add (r->errors, "%s: section [" WORD " %s] is there twice", r->path, first->name);
+    ks_error_add (r->errors, "%s: there are two sections [" WORD " %s]", r->path, first->name);
     first->is_malformed = first->exempts_nothing = TRUE;
     first->is_session = FALSE;
     ks_section_free (r->section);

@@ -57,7 +57,7 @@ class Machine:
         else:
             self.lab.lan.configure()
         # as systemd starts it: before the VPN, and for as long as the host runs
-        self.nm.stand_in_for_heal_socket()
+        self.heal = self.nm.stand_in_for_heal_socket()
         self.untouched = self.host.routing()
 
     # The configuration
@@ -188,6 +188,9 @@ def the_program_connects_while_blocked_and_then_carries_both_families():
     status = m.status()
     check("protected" in status.splitlines()[0], status)
     check("strict   by [vpn staex]; up on staex0" in status, status)
+    check("repaired what somebody else had changed" not in m.heal.text(), m.heal.text())
+    m.host.run("ip", "rule", "delete", "priority", "8380")
+    wait_for(lambda: "repaired what somebody else had changed" in m.heal.text(), 5, "the repair of a rule is told")
     m.host.run("nm-killswitch", "check")
 
 
@@ -407,6 +410,7 @@ def a_user_of_its_own_sends_and_no_other_does():
     m = machine()
     m.configure(STAEX + "User=daemon\n")
     mark = m.mark()
+    m.host.sysctl(ipv4__conf__all__rp_filter=1, ipv4__conf__eth0__rp_filter=1)
     process = m.connect(wait=False, uid=2)
     time.sleep(0.5)
     process.stop()
@@ -414,6 +418,7 @@ def a_user_of_its_own_sends_and_no_other_does():
     m.connect(uid=1)
     m.check_carries()
     check_no_abuse(m)
+    m.host.sysctl(ipv4__conf__all__rp_filter=0, ipv4__conf__eth0__rp_filter=0)
 
 
 @test

@@ -437,7 +437,8 @@ guard_lets_ipsec_through_before_and_after_it_encapsulates (void **state G_GNUC_U
   with = ks_guard_format (policy, NULL);
   assert_line (with, "rt ipsec exists accept");
   assert_line (with, "ip daddr . meta l4proto { " SERVER " . 50 } accept");
-  assert_line (with, "ip daddr . meta l4proto . th dport . rt ip nexthop { " SERVER " . 17 . 4500 . 192.168.50.1 } accept");
+  assert_line (with,
+               "ip daddr . meta l4proto . th dport . rt ip nexthop { " SERVER " . 17 . 4500 . 192.168.50.1 } accept");
   assert_line (with, "ip daddr . meta l4proto . th dport . meta skuid { " SERVER " . 17 . 500 . 0 } accept");
   assert_line (with, "meta secpath exists accept");
 }
@@ -509,8 +510,8 @@ guard_knows_what_the_kernel_wraps_by_its_next_hop (void **state G_GNUC_UNUSED)
   add_server_route (policy, NULL);
   add_route (policy, RTN_UNICAST, "0.0.0.0/0", 2);
   several = ks_guard_format (policy, NULL);
-  assert_line (several, "ip daddr . meta l4proto . th dport . rt ip nexthop { " SERVER " . 17 . 1701 . 192.168.50.1, " SERVER
-                        " . 17 . 1701 . " SERVER " } accept");
+  assert_line (several, "ip daddr . meta l4proto . th dport . rt ip nexthop { " SERVER
+                        " . 17 . 1701 . 192.168.50.1, " SERVER " . 17 . 1701 . " SERVER " } accept");
 }
 
 static void
@@ -532,7 +533,8 @@ guard_lets_l2tp_with_ipsec_out_only_encrypted (void **state G_GNUC_UNUSED)
   ks_test_policy_add_tunnel (policy, "ppp0", 7, "10.8.0.2");
   add_server_route (policy, "192.168.50.1");
   up = ks_guard_format (policy, NULL);
-  assert_line (up, "ip daddr . meta l4proto . th dport . rt ip nexthop { " SERVER " . 17 . 1701 . 192.168.50.1 } accept");
+  assert_line (up,
+               "ip daddr . meta l4proto . th dport . rt ip nexthop { " SERVER " . 17 . 1701 . 192.168.50.1 } accept");
   assert_no_text (up, "ipsec");
   g_array_set_size (policy->transports, 0);
   l2tp.carriage = KS_CARRIAGE_INSIDE_IPSEC;

@@ -116,7 +116,7 @@ section_that_is_malformed_names_the_value_and_exempts_nothing (void **state G_GN
     { "Mark=0x", "Mark: '0x' is not a firewall mark from 1 to 0xffffffff" },
     { "User=no such user", "User: 'no such user' is not a user in /etc/passwd, or kernel" },
     { "User=", "User: '' is not a user in /etc/passwd, or kernel" },
-    { "Port=1", "Port: '1' is not the only value: the key is there twice" },
+    { "Port=1", "Port: '1' is not allowed: the key is already set" },
     { "Prot=17", "key: 'Prot' is not known" },
     { "port=17", "key: 'port' is not known" },
     { "Port 17", "line: 'Port 17' is not of the form Key=value" },
@@ -155,15 +155,16 @@ section_without_a_sound_device_or_mode_is_strict (void **state G_GNUC_UNUSED)
                    "conf: [vpn a] Interface: 'a/b' is not the name of a network device, or a pattern such as tun*\n");
   assert_sections ("[vpn a]\nPort=1\nMode=session\n",
                    "a on nothing, strict, protocol 0 from 1 to 0, servers [], mark 0x0, 0, malformed\n",
-                   "conf: [vpn a]: Interface is missing, the VPN's network device\n");
+                   "conf: [vpn a]: Interface is missing: the name of the VPN's network device\n");
 }
 
 static void
 section_needs_something_to_tell_its_packets_by (void **state G_GNUC_UNUSED)
 {
-  assert_sections ("[vpn a]\nInterface=a0\nProtocol=udp\nUser=root\n",
-                   "a on a0, strict, protocol 17 from 0 to 0, servers [], mark 0x0, 0, malformed, exempts nothing\n",
-                   "conf: [vpn a]: one of Port, ServerPort, To, Mark is needed to tell the VPN's own packets\n");
+  assert_sections (
+    "[vpn a]\nInterface=a0\nProtocol=udp\nUser=root\n",
+    "a on a0, strict, protocol 17 from 0 to 0, servers [], mark 0x0, 0, malformed, exempts nothing\n",
+    "conf: [vpn a]: at least one of Port, ServerPort, To, Mark is needed to recognise the VPN's packets\n");
   assert_sections ("[vpn a]\nInterface=a0\nProtocol=esp\nPort=7\n",
                    "a on a0, strict, protocol 50 from 7 to 0, servers [], mark 0x0, 0, malformed, exempts nothing\n",
                    "conf: [vpn a] Protocol: protocol 50 has no ports\n");
@@ -175,7 +176,7 @@ section_of_a_name_that_is_there_twice_exempts_nothing (void **state G_GNUC_UNUSE
   assert_sections (
     "[vpn a]\n" GOOD "Mode=session\n[vpn a]\nInterface=b0\nTo=203.0.113.1\n",
     "a on staex0, strict, protocol 0 from 1234 to 0, servers [], mark 0x0, 0, malformed, exempts nothing\n",
-    "conf: section [vpn a] is there twice\n");
+    "conf: there are two sections [vpn a]\n");
 }
 
 static void
@@ -205,7 +206,7 @@ section_and_the_rest_of_the_file_do_not_harm_each_other (void **state G_GNUC_UNU
     read_text ("[vpn a]\nno key\n[main]\nLan=off\n[vpn b]\n" GOOD "[main]\nDns=lan\n", &messages);
 
   assert_string_equal (messages, "conf: [vpn a] line: 'no key' is not of the form Key=value\n"
-                                 "conf: [vpn a]: Interface is missing, the VPN's network device\n");
+                                 "conf: [vpn a]: Interface is missing: the name of the VPN's network device\n");
   assert_int_equal (config->lan, KS_LAN_OFF);
   assert_int_equal (config->dns, KS_DNS_LAN);
   assert_int_equal (config->sections->len, 2);
