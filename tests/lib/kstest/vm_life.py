@@ -6,10 +6,11 @@ Nothing here asks the product to do anything: the tests want to see what it does
 import contextlib
 import json
 import re
+import time
 
 from .runner import TookTooLong, check, wait_for
-from .vm import PATIENCE
-from .vm_vpn import PROFILES, assert_no_leak, probe, snapshot, wait_idle, wait_state
+from .vm import NOBODY, PATIENCE
+from .vm_vpn import PROFILES, assert_no_leak, leaks_during, probe, snapshot, wait_idle, wait_state
 
 SYNC, SETTLE, HEAL = (f"nm-killswitch-{name}.service" for name in ("sync", "settle", "heal"))
 _GUEST = "/usr/local/lib/ks-test/life.py"
@@ -80,6 +81,18 @@ def prober(machine):
         yield answer["now"]
     finally:
         machine.ask({"op": "prober", "runs": False})
+
+
+def assert_prober_leaks(machine):
+    """The positive control: without the kill switch all that the prober sends is seen."""
+    with prober(machine):
+        leaks = leaks_during(machine, lambda: time.sleep(3))
+    for kind in ("ipv4", "ipv6"):
+        for uid in (0, NOBODY):
+            for bound in (0, 1):
+                start = f"ks-probe uid={uid} bound={bound} ".encode()
+                check(any(packet.kind == kind and packet.payload.startswith(start) for packet in leaks),
+                      f"no {kind} probe {start.decode()}on the wire")
 
 
 def quiet(machine, what, action=None, journal=True):
