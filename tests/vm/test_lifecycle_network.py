@@ -255,8 +255,8 @@ def _other_network(subnet="192.168.99", six="fd99"):
             router.run("ip", "address", "add", address, "dev", "tap0")
 
     move(subnet, six)
-    # NetworkManager acts on a lost carrier after some seconds: plugged in before that, it keeps the old network's address
-    at.machine.run("until nmcli -g GENERAL.STATE device show eth0 | grep -q ^20; do sleep 0.2; done", timeout=60)
+    # plugged in before that, NetworkManager keeps the old network's address
+    _wait_unavailable()
     router.serve(f"--dhcp-range=set:lan,{subnet}.50,{subnet}.99,255.255.255.0,1h",
                  f"--dhcp-range=set:lan,{six}::,ra-only,64,30m")
     try:
@@ -265,6 +265,11 @@ def _other_network(subnet="192.168.99", six="fd99"):
         move("192.168.77", "fd77")
         router.serve()
         at.machine.plug(0, True)
+
+
+def _wait_unavailable():
+    """Until NetworkManager acts on the carrier that is lost, which it does after some seconds."""
+    at.machine.run("until nmcli -g GENERAL.STATE device show eth0 | grep -q ^20; do sleep 0.2; done", timeout=60)
 
 
 def _wait_address(start):
@@ -287,6 +292,22 @@ def a_lost_and_returned_uplink_leaks_nothing_and_the_vpn_works():
 
     quiet(at.machine, "carrier lost and back, three times", flap)
     assert_kept_up(machine, at.vpns.vpn, "carrier back")
+    quiet(at.machine, "carrier back")
+
+
+@test
+def a_plugins_vpn_comes_back_with_the_uplink_that_brings_it_up():
+    machine, vpn = at.installed(), at.vpns.secondary
+    machine.run(f"nmcli connection modify lan connection.secondaries $(nmcli -g connection.uuid connection show {vpn.name})")
+    arm(machine, vpn)
+    up(machine, vpn)
+    assert_tunnel(machine, "up")
+    quiet(at.machine, "carrier lost", lambda: (at.machine.plug(0, False), _wait_unavailable()))
+    wait_for(lambda: not is_active(machine, vpn), 60, "the VPN ends with its uplink")
+    quiet(at.machine, "carrier back", lambda: (
+        at.machine.plug(0, True), machine.wait_online(90),
+        wait_for(lambda: is_active(machine, vpn), 90, "the uplink has brought the VPN up")))
+    assert_tunnel(machine, "carrier back")
     quiet(at.machine, "carrier back")
 
 

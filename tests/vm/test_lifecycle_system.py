@@ -18,8 +18,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 from kstest.runner import Skip, check, main, test, wait_for
 from kstest.vm_life import all_probes, edit_zone, quiet, wait_armed, wait_released, wait_rule, wait_same
 from kstest.vm_stages import Stages
-from kstest.vm_vpn import (PUBLIC, assert_blocked, assert_leak, assert_tunnel, assert_tunnel_unprotected, disarm, down,
-                           is_active, package, ping, purge, up, wait_idle)
+from kstest.vm_vpn import (PUBLIC, assert_blocked, assert_kept_up, assert_leak, assert_tunnel, assert_tunnel_unprotected,
+                           disarm, down, is_active, package, ping, purge, up, wait_idle)
 
 SLEEP = "busctl call org.freedesktop.NetworkManager /org/freedesktop/NetworkManager org.freedesktop.NetworkManager Sleep b"
 NEWER = "/tmp/nm-killswitch-newer.deb"
@@ -49,12 +49,14 @@ def _with_newer(machine):
     return machine
 
 
-def _works_again(what):
-    """The VPN is up or can be brought up, and protects."""
+def _works_again(what, was_up):
+    """WireGuard protects: it is up as it WAS_UP before, or else can be brought up."""
     machine = at.machine
-    if not is_active(machine, at.vpns.vpn):
+    if was_up:
+        assert_kept_up(machine, at.vpns.vpn, what)
+    else:
         up(machine, at.vpns.vpn)
-    assert_tunnel(machine, what)
+        assert_tunnel(machine, what)
     quiet(at.machine, what)
 
 
@@ -71,7 +73,7 @@ def sleeping_and_waking_leaks_nothing():
     machine = at.armed_up()
     quiet(at.machine, "asleep", lambda: (machine.run(f"{SLEEP} true"), all_probes(machine)))
     quiet(at.machine, "waking up", lambda: (machine.run(f"{SLEEP} false"), machine.wait_online(), all_probes(machine)))
-    _works_again("awake")
+    _works_again("awake", was_up=True)
 
 
 @test
@@ -80,7 +82,7 @@ def a_killed_networkmanager_leaks_nothing():
         machine = build()
         quiet(at.machine, "killed", lambda: (machine.run("pkill -9 -x NetworkManager"), all_probes(machine)))
         machine.wait_online()
-        _works_again("NetworkManager is back")
+        _works_again("NetworkManager is back", was_up=build == at.armed_up)
 
 
 @test
@@ -90,8 +92,8 @@ def a_killed_networkmanager_with_a_plugin_leaks_nothing():
     machine.wait_online()
     wait_idle(machine)
     quiet(at.machine, "NetworkManager is back")
-    if not is_active(machine, at.vpns.plugin):
-        up(machine, at.vpns.plugin)
+    check(not is_active(machine, at.vpns.plugin), "a plugin's VPN outlived NetworkManager")
+    up(machine, at.vpns.plugin)
     assert_tunnel(machine, "up again")
 
 
@@ -125,7 +127,7 @@ def without_d_bus_it_blocks_and_can_be_turned_off():
     finally:
         machine.run("pkill -CONT -x dbus-daemon")
     machine.run("nmcli connection reload", timeout=90)
-    _works_again("D-Bus goes on")
+    _works_again("D-Bus goes on", was_up=False)
 
 
 @test
@@ -168,7 +170,7 @@ def with_full_disks_it_arms_repairs_and_releases():
     wait_released(machine, "released with full disks")
     check(ping(machine, PUBLIC), "off-line")
     machine.run("rm /var/lib/full* /run/full; nm-killswitch resume")
-    _works_again("room again")
+    _works_again("room again", was_up=False)
 
 
 @test
@@ -181,7 +183,7 @@ def a_wiped_runtime_directory_leaks_nothing():
         quiet(machine, "wiped and repaired")
         quiet(machine, "wiped", lambda: (machine.run(f"rm -rf {RUNTIME}"), all_probes(machine)))
         machine.run("nm-killswitch sync")
-        _works_again("wiped")
+        _works_again("wiped", was_up=build == at.armed_up)
 
 
 # Release and resume
@@ -204,7 +206,7 @@ def release_puts_the_machine_on_line_and_resume_arms_again():
     wait_armed(machine, "resumed")
     wait_idle(machine)
     quiet(at.machine, "resumed")
-    _works_again("resumed")
+    _works_again("resumed", was_up=False)
 
 
 @test
@@ -251,7 +253,7 @@ def an_upgrade_leaks_nothing_and_keeps_the_tunnel():
         for unit in ("nm-killswitch-sync.path", "nm-killswitch-heal.socket"):
             machine.run(["systemctl", "is-active", unit])
         quiet(at.machine, f"upgraded while {what}")
-        _works_again(f"upgraded while {what}")
+        _works_again(f"upgraded while {what}", was_up=what == "up")
         disarm(machine, at.vpns.vpn)
         down(machine, at.vpns.vpn)
         wait_same(machine, at.vpns.before, "upgraded, disarmed")
@@ -305,7 +307,7 @@ def an_upgrade_killed_half_way_can_be_repeated():
     quiet(at.machine, "killed", lambda: _kill_dpkg(machine, "half-installed"))
     assert_tunnel(machine, "half way")
     quiet(at.machine, "repeated", lambda: machine.run(f"dpkg -i {NEWER}", timeout=180))
-    _works_again("repeated")
+    _works_again("repeated", was_up=True)
     disarm(machine, at.vpns.vpn)
     down(machine, at.vpns.vpn)
     wait_same(machine, at.vpns.before, "disarmed")
