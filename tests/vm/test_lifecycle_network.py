@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 # pylint: disable=wrong-import-position
 from kstest.packets import UDP
 from kstest.runner import check, main, test, wait_for
-from kstest.vm import NOBODY
+from kstest.vm import NOBODY, device_state
 from kstest.vm_life import all_probes, quiet, set_zone, wait_armed, wait_released, wait_rule, wait_server
 from kstest.vm_router import INTERNET, INTERNET6, LAN_GATEWAY
 from kstest.vm_stages import ALIASES, Stages
@@ -269,7 +269,7 @@ def _other_network(subnet="192.168.99", six="fd99"):
 
 def _wait_unavailable():
     """Until NetworkManager acts on the carrier that is lost, which it does after some seconds."""
-    at.machine.run("until nmcli -g GENERAL.STATE device show eth0 | grep -q ^20; do sleep 0.2; done", timeout=60)
+    at.machine.run(f"until {device_state(20)}; do sleep 0.2; done", timeout=60)
 
 
 def _wait_address(start):
