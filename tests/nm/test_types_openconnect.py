@@ -31,5 +31,20 @@ def a_login_works_while_blocked_as_root_and_as_nobody_else():
     m.disarm()
 
 
+@test
+def nmcli_asks_root_for_the_password_and_connects_while_blocked():
+    m = dtls.subject()
+    m.install()
+    m.down()
+    m.arm()
+    mark = m.mark()
+    seen = m.ask()
+    check("successfully activated" in seen, seen)
+    m.check_tunnel_carries()
+    m.assert_no_leak(mark)
+    m.disconnect()
+    m.disarm()
+
+
 if __name__ == "__main__":
     runner.main()

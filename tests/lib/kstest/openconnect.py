@@ -1,12 +1,17 @@
 """OpenConnect: an ocserv in the Lab's internet, and a host with a profile of NetworkManager's plugin."""
 
+import contextlib
 import os
+import pty
 import re
+import select
 import signal
+import time
 import uuid
 
 from . import openvpn, wire
 from .machine import VPN, Host
+from .netns import ENVIRONMENT
 from .runner import check, wait_for
 
 GATEWAY = "203.0.113.11"    # an address of its own: at the others something answers on port 443
@@ -123,6 +128,24 @@ class OpenConnect(Host):
         if self.dtls:
             mark = self.mark()
             wait_for(lambda: self._ping() and self._data(mark, wire.UDP), 10, "data goes by DTLS", 0.05)
+
+    def ask(self, timeout=30):
+        """`sudo nmcli --ask connection up`, as a person types it; what was on the terminal."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execvp("nsenter", [*self.host.enter(), "env", "-i", *(f"{key}={value}" for key, value in ENVIRONMENT.items()),
+                                  "nmcli", "--ask", "connection", "up", VPN])
+        answers = [("Enter 'yes'", "yes"), ("Username:", _USER), ("Password:", _PASSWORD)]
+        seen, answered, end = "", 0, time.monotonic() + timeout
+        with contextlib.suppress(OSError):  # the terminal ends with the program
+            while select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
+                seen += os.read(terminal, 4096).decode(errors="replace")
+                if answers and answers[0][0] in seen[answered:]:
+                    answered = len(seen)
+                    os.write(terminal, answers.pop(0)[1].encode() + b"\n")
+        os.close(terminal)  # which ends the program, if it has not
+        os.waitpid(pid, 0)
+        return seen
 
     def _ping(self):
         self.probe(chosen=self.carried[:1])
