@@ -38,7 +38,9 @@
  *     have: its route is looked up with that user's uid. IPv6 may keep the route
  *     that such a connection had, so its end may pass here;
  *   - the kernel, to a server it is told (a WireGuard handshake): a packet
- *     without an owner, which no program can send (chain `unowned`);
+ *     without an owner, which no program can send (chain `unowned`). Where a
+ *     section tells nothing but the server, its data too: while the tunnel is up
+ *     any owner, with the next hop of the server's route (see below);
  *   - the kernel, for a tunnel that is up (WireGuard's data): its packets
  *     have the owner of the packet inside, so any owner is accepted, from the
  *     port that the tunnel holds and nobody else can bind. Where the mark of
@@ -351,11 +353,19 @@ is_up (const KsPolicy *policy, const KsTransport *transport)
   return transport->device[0] && has_tunnel (policy, transport->device);
 }
 
+static gboolean
+is_in_server_set (const KsTransport *transport)
+{
+  return ks_transport_has_server (transport) && !transport->sport && !transport->fwmark;
+}
+
 static Sender
 kernel_sender (const KsPolicy *policy, const KsTransport *transport)
 {
   gboolean up = is_up (policy, transport);
 
+  if (is_in_server_set (transport))
+    return up ? SENDER_ROUTED : SENDER_KERNEL;
   if (ks_prefix_is_set (&transport->to))
     return up ? SENDER_ANY : SENDER_KERNEL;
   if (!transport->device[0]) /* of a section whose device is not there */
@@ -375,12 +385,6 @@ sender_of (const KsPolicy *policy, const KsTransport *transport)
   if (transport->carriage != KS_CARRIAGE_PLAIN)
     return is_up (policy, transport) ? SENDER_ROUTED : SENDER_UID_OR_KERNEL;
   return transport->uid == KS_UID_ANY ? SENDER_ANY : SENDER_UID;
-}
-
-static gboolean
-is_in_server_set (const KsTransport *transport)
-{
-  return ks_transport_has_server (transport) && !transport->sport && !transport->fwmark;
 }
 
 /* True if both have lines of their own, and differ in where they go alone. */

@@ -439,10 +439,12 @@ def what_the_kernel_sends_has_no_owner_and_its_gateway_is_found():
     m.check_carries(7)
     check("via 10.9.7.1 dev vx7" in m.host.run("ip", "route", "show", "table", "83").stdout, "by its gateway")
     mark = m.mark()
-    probes.send(m.host, [Probe("udp", SERVER, 4789, size=1000)], probes.NOBODY)
+    probes.send(m.host, [Probe("udp", SERVER, 4789, size=1000),
+                         Probe("udp", SERVER, 4789, size=1000, bind_device="eth0")], probes.NOBODY)
     sizes = [record.length for record in m.wire.since(mark) if record.packet.dst == SERVER]
     check(max(sizes) > 1000, f"a program's own packet to the port goes into the tunnel: {sizes}")
-    check(14 + 20 + 8 + 1000 not in sizes, f"and not beside it: {sizes}")
+    check(14 + 20 + 8 + 1000 not in sizes, f"and not beside it, whatever it is bound to: {sizes}")
+    equal(m.leaks(mark), [], "leaks, of which a question for the server's own address is one")
     m.host.run("ip", "link", "delete", "vx7")
     m.check_blocked()
     m.lab.internet.run("ip", "link", "delete", "vx7")
