@@ -471,6 +471,26 @@ guard_lets_out_what_a_section_says_and_whose (void **state G_GNUC_UNUSED)
   assert_line (up, "meta nfproto ipv4 meta l4proto 17 th sport 51820 accept");
 }
 
+/* wg-quick's, by nothing but its server: data has the owner of the packet inside. */
+static void
+guard_knows_the_data_of_a_sections_kernel_by_its_next_hop (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  KsTransport wireguard = server_transport (IPPROTO_UDP, 51820, 0);
+  g_autofree char *down = NULL, *up = NULL;
+
+  wireguard.kernel = TRUE;
+  add_transport (policy, wireguard);
+  add_server_route (policy, "192.168.50.1");
+  down = ks_guard_format (policy, NULL);
+  assert_line (down, "ip daddr . meta l4proto . th dport { " SERVER " . 17 . 51820 } jump unowned");
+  g_strlcpy (g_array_index (policy->transports, KsTransport, 0).device, "wg0", IFNAMSIZ);
+  ks_test_policy_add_tunnel (policy, "wg0", 7, "10.8.0.2");
+  up = ks_guard_format (policy, NULL);
+  assert_line (up,
+               "ip daddr . meta l4proto . th dport . rt ip nexthop { " SERVER " . 17 . 51820 . 192.168.50.1 } accept");
+}
+
 /* nftables takes no intervals that overlap. */
 static void
 guard_has_one_line_for_the_networks_of_a_section (void **state G_GNUC_UNUSED)
@@ -630,6 +650,7 @@ main (void)
     cmocka_unit_test (guard_prefers_a_mark_to_a_port_that_anybody_can_bind),
     cmocka_unit_test (guard_lets_ipsec_through_before_and_after_it_encapsulates),
     cmocka_unit_test (guard_lets_out_what_a_section_says_and_whose),
+    cmocka_unit_test (guard_knows_the_data_of_a_sections_kernel_by_its_next_hop),
     cmocka_unit_test (guard_has_one_line_for_the_networks_of_a_section),
     cmocka_unit_test (guard_knows_what_the_kernel_wraps_by_its_next_hop),
     cmocka_unit_test (guard_lets_l2tp_with_ipsec_out_only_encrypted),
