@@ -154,6 +154,15 @@ read_dns (Reader *r, KsConfig *config)
 }
 
 static void
+read_placement (Reader *r, KsConfig *config)
+{
+  g_autofree char *value = get_value (r, "Transport");
+
+  if (value && !ks_placement_parse (value, &config->placement))
+    report (r, "Transport", value, "one of auto, inside, beside");
+}
+
+static void
 read_guard (Reader *r, KsConfig *config)
 {
   g_autofree char *value = get_value (r, "Guard");
@@ -212,23 +221,12 @@ read_numbers (Reader *r, KsConfig *config)
 static void
 check_names (Reader *r)
 {
-  static const char *const known[] = { "Zones",
-                                       "SessionZones",
-                                       "Lan",
-                                       "LanPrefixes",
-                                       "Dns",
-                                       "Guard",
-                                       "Table",
-                                       "TunnelTable",
-                                       "UplinkTable",
-                                       "ServersTable",
-                                       "Protocol",
-                                       "Priority",
-                                       "TunnelMetric",
-                                       "BlackholeMetric",
-                                       "ManagementFrom",
-                                       "ManagementTable",
-                                       NULL };
+  static const char *const known[] = {
+    "Zones",          "SessionZones",    "Lan",      "LanPrefixes",  "Dns",
+    "Guard",          "Transport",       "Table",    "TunnelTable",  "UplinkTable",
+    "ServersTable",   "Protocol",        "Priority", "TunnelMetric", "BlackholeMetric",
+    "ManagementFrom", "ManagementTable", NULL
+  };
   g_auto (GStrv) groups = g_key_file_get_groups (r->file, NULL);
   g_auto (GStrv) keys = g_key_file_get_keys (r->file, GROUP, NULL, NULL);
 
@@ -281,6 +279,7 @@ ks_config_read (const char *path, GPtrArray *errors)
   read_prefixes (&r, "LanPrefixes", config->lan_prefixes);
   read_dns (&r, config);
   read_guard (&r, config);
+  read_placement (&r, config);
   read_management (&r, config);
   read_numbers (&r, config);
   return g_steal_pointer (&config);

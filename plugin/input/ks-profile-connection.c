@@ -47,8 +47,37 @@ read_ip_config (KsProfile *profile, NMSettingIPConfig *config, int family)
   }
 }
 
+/*
+ * Whether WireGuard's allowed IPs are as good as a default route: one, or more
+ * than half of the addresses (0.0.0.0/1 and 128.0.0.0/1; everything but private
+ * networks). IPv6: of 2000::/3, which all public addresses are in.
+ */
+static gboolean
+are_default (const GArray *allowed, int family, gboolean *in_pieces)
+{
+  KsPrefix public6;
+  guint64 sum = 0;
+  guint whole = family == AF_INET6 ? 3 : 0;
+
+  ks_prefix_parse ("2000::/3", &public6, NULL);
+  for (guint i = 0; i < allowed->len; i++) {
+    const KsPrefix *prefix = &g_array_index (allowed, KsPrefix, i);
+
+    if (prefix->family != family)
+      continue;
+    if (prefix->length == 0)
+      return TRUE;
+    if (family == AF_INET6 && !ks_prefix_overlaps (&public6, prefix))
+      continue;
+    if (prefix->length <= whole + 32)
+      sum += G_GUINT64_CONSTANT (1) << (32 + whole - MAX (prefix->length, whole));
+  }
+  *in_pieces |= sum > G_MAXUINT32 / 2;
+  return sum > G_MAXUINT32 / 2;
+}
+
 static void
-read_peer (KsProfile *profile, NMWireGuardPeer *peer, gboolean routed, GPtrArray *errors)
+read_peer (KsProfile *profile, NMWireGuardPeer *peer, gboolean routed, GArray *allowed, GPtrArray *errors)
 {
   const char *endpoint = nm_wireguard_peer_get_endpoint (peer);
 
@@ -62,21 +91,24 @@ read_peer (KsProfile *profile, NMWireGuardPeer *peer, gboolean routed, GPtrArray
       ks_error_add (errors, "%s: [wireguard-peer.%s] %s", profile->path, nm_wireguard_peer_get_public_key (peer),
                     error->message);
   }
-  for (guint i = 0; routed && i < nm_wireguard_peer_get_allowed_ips_len (peer); i++) {
+  for (guint i = 0; i < nm_wireguard_peer_get_allowed_ips_len (peer); i++) {
     gboolean is_valid = FALSE;
-    const char *allowed = nm_wireguard_peer_get_allowed_ip (peer, i, &is_valid);
+    const char *text = nm_wireguard_peer_get_allowed_ip (peer, i, &is_valid);
     KsPrefix prefix;
 
-    if (is_valid && ks_prefix_parse (allowed, &prefix, NULL) && prefix.length > 0) {
-      prefix = ks_prefix_network (&prefix);
+    if (!is_valid || !ks_prefix_parse (text, &prefix, NULL))
+      continue;
+    prefix = ks_prefix_network (&prefix);
+    ks_prefix_array_add (allowed, &prefix);
+    if (routed && prefix.length > 0)
       ks_prefix_array_add (profile->prefixes, &prefix);
-    }
   }
 }
 
 static void
 read_wireguard (KsProfile *profile, NMSettingWireGuard *setting, GPtrArray *errors)
 {
+  g_autoptr (GArray) allowed = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   gboolean routed;
 
   if (!setting)
@@ -85,7 +117,11 @@ read_wireguard (KsProfile *profile, NMSettingWireGuard *setting, GPtrArray *erro
   profile->listen_port = nm_setting_wireguard_get_listen_port (setting);
   profile->fwmark = nm_setting_wireguard_get_fwmark (setting);
   for (guint i = 0; i < nm_setting_wireguard_get_peers_len (setting); i++)
-    read_peer (profile, nm_setting_wireguard_get_peer (setting, i), routed, errors);
+    read_peer (profile, nm_setting_wireguard_get_peer (setting, i), routed, allowed, errors);
+  if (!are_default (allowed, AF_INET, &profile->in_pieces))
+    profile->never_default4 = TRUE;
+  if (!are_default (allowed, AF_INET6, &profile->in_pieces))
+    profile->never_default6 = TRUE;
 }
 
 static const char *

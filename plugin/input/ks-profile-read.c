@@ -85,6 +85,7 @@ read_overrides (Reader *r, GKeyFile *file, KsProfile *profile)
 {
   g_autofree char *lan = get_setting (file, KS_USER_DATA_LAN);
   g_autofree char *dns = get_setting (file, KS_USER_DATA_DNS);
+  g_autofree char *placement = get_setting (file, KS_USER_DATA_TRANSPORT);
 
   if (lan && !ks_lan_parse (lan, &profile->lan)) {
     ks_error_add (r->errors, "%s: [user] " KS_USER_DATA_LAN ": '%s' is not one of private, routes, off: taken as off",
@@ -96,6 +97,10 @@ read_overrides (Reader *r, GKeyFile *file, KsProfile *profile)
                   profile->path, dns);
     profile->dns = KS_DNS_TUNNEL;
   }
+  if (placement && !ks_placement_parse (placement, &profile->placement))
+    ks_error_add (r->errors,
+                  "%s: [user] " KS_USER_DATA_TRANSPORT ": '%s' is not one of auto, inside, beside: the default is used",
+                  profile->path, placement);
 }
 
 /* Without an id NetworkManager takes the file's name, less its suffix. */

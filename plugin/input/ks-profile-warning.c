@@ -6,7 +6,8 @@
 #include "base/ks-error.h"
 #include "value/ks-spelling.h"
 
-static const char *const keys[] = { KS_USER_DATA_MODE, KS_USER_DATA_LAN, KS_USER_DATA_DNS, NULL };
+static const char *const keys[] = { KS_USER_DATA_MODE, KS_USER_DATA_LAN, KS_USER_DATA_DNS, KS_USER_DATA_TRANSPORT,
+                                    NULL };
 
 /* --- the command to type --- */
 

@@ -12,6 +12,7 @@
 #define KS_USER_DATA_MODE "nm-killswitch.mode"
 #define KS_USER_DATA_LAN "nm-killswitch.lan"
 #define KS_USER_DATA_DNS "nm-killswitch.dns"
+#define KS_USER_DATA_TRANSPORT "nm-killswitch.transport"
 
 /*
  * Appends to @warnings (of char*) what is wrong with a VPN @profile that was

@@ -141,6 +141,12 @@ read_user (KsSection *section, const char *value)
   return section->kernel || ks_user_find_uid (value, &section->uid);
 }
 
+static gboolean
+read_placement (KsSection *section, const char *value)
+{
+  return ks_placement_parse (value, &section->placement);
+}
+
 static const struct {
   const char *name;
   gboolean (*read) (KsSection *section, const char *value);
@@ -153,6 +159,7 @@ static const struct {
   { "Port", read_port, "a port from 1 to 65535", LEAVES_NO_TRANSPORT },
   { "ServerPort", read_server_port, "a port from 1 to 65535", LEAVES_NO_TRANSPORT },
   { "To", read_to, "a list of addresses, networks such as 203.0.113.0/24, and host names", LEAVES_NO_TRANSPORT },
+  { "Transport", read_placement, "one of auto, inside, beside", LEAVES_ALL },
   { "Mark", read_mark, "a firewall mark from 1 to 0xffffffff", LEAVES_NO_TRANSPORT },
   { "User", read_user, "a user in /etc/passwd, or " KERNEL, LEAVES_NO_TRANSPORT },
 };

@@ -36,6 +36,7 @@ ks_config_new (void)
   }
   self->dns = KS_DNS_TUNNEL;
   self->guard = TRUE;
+  self->placement = KS_PLACEMENT_AUTO;
   self->management_prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   self->sections = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_section_free);
   return self;

@@ -2,6 +2,7 @@
 /* Settings: nm-killswitch.conf(5). Every setting has a safe default. */
 #pragma once
 
+#include "value/ks-placement.h"
 #include "value/ks-prefix.h"
 #include "value/ks-section.h"
 
@@ -34,6 +35,7 @@ typedef struct {
   GArray *lan_prefixes; /* of KsPrefix, both families */
   KsDns dns;
   gboolean guard;
+  KsPlacement placement; /* for profiles without an opinion */
   GArray *management_prefixes; /* of KsPrefix, both families: who may open connections from outside the LAN */
   GPtrArray *sections; /* of KsSection, in the order of the file */
   gboolean is_unreadable; /* the file is there and could not be read: these are the defaults */

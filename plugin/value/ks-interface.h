@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The name of a network device.
+ * Network devices: their names, and the kinds that VPNs use.
  */
 #pragma once
 
@@ -9,3 +9,8 @@
 /* Whether @name may be an interface: 1 to 15 bytes without '/', white space, ':' or control characters. That is what
  * the kernel accepts (dev_valid_name(), net/core/dev.c), less what no name should hold. */
 gboolean ks_interface_name_is_valid (const char *name);
+
+/* The kinds (IFLA_INFO_KIND, `ip -d link`) of the devices that VPNs send by, NULL at the end. */
+extern const char *const ks_interface_tunnel_kinds[];
+/* Whether @kind is one of them. */
+gboolean ks_interface_kind_is_tunnel (const char *kind);

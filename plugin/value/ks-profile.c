@@ -8,6 +8,7 @@ ks_profile_new (void)
 
   self->lan = KS_LAN_UNSET;
   self->dns = KS_DNS_UNSET;
+  self->placement = KS_PLACEMENT_UNSET;
   self->endpoints = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_endpoint_free);
   self->prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   self->nameservers = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
@@ -92,6 +93,7 @@ ks_profile_new_of_section (const KsSection *section, const char *path)
   self->path = g_strdup (path);
   self->uuid = g_strconcat (KS_SECTION_KEY, section->name, NULL);
   self->id = g_strdup (section->name);
+  self->placement = section->placement;
   self->type = g_strdup ("section");
   self->interface = g_strdup (section->interface);
   self->vpn_type = KS_VPN_SECTION;

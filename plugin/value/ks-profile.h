@@ -48,8 +48,10 @@ typedef struct {
   KsReason reason;
   KsLan lan; /* KS_LAN_UNSET: as configured */
   KsDns dns; /* KS_DNS_UNSET: as configured */
-  gboolean never_default4;
+  KsPlacement placement; /* KS_PLACEMENT_UNSET: as configured */
+  gboolean never_default4; /* carries subnets of its own only */
   gboolean never_default6;
+  gboolean in_pieces; /* its routes are a default route cut into pieces, and tell of no subnet of its own */
   guint16 listen_port; /* WireGuard's, 0 for "the kernel picks one"; a section's source port, 0 for any */
   guint32 fwmark; /* WireGuard's or a section's; 0 for none */
   gboolean kernel; /* a section's: no process owns the transport's packets */

@@ -8,6 +8,7 @@ ks_section_new (const char *name)
 {
   KsSection *self = g_new0 (KsSection, 1);
 
+  self->placement = KS_PLACEMENT_UNSET;
   self->name = g_strdup (name);
   self->servers = g_ptr_array_new_with_free_func (g_free);
   return self;

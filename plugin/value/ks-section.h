@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include <glib.h>
+#include "value/ks-placement.h"
 
 typedef struct {
   char *name;
@@ -18,6 +18,7 @@ typedef struct {
   GPtrArray *servers; /* of char*: addresses, prefixes and names; empty for any address */
   guint32 uid; /* who sends the transport besides root */
   gboolean kernel; /* no process owns the transport's packets */
+  KsPlacement placement;
   gboolean is_malformed; /* something is wrong in it: armed strict */
   gboolean exempts_nothing; /* what is wrong may have been meant to narrow the transport: there is none */
 } KsSection;

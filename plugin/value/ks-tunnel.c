@@ -6,6 +6,7 @@ ks_tunnel_new (const char *key, const char *interface)
 {
   KsTunnel *self = g_new0 (KsTunnel, 1);
 
+  self->metric = KS_TUNNEL_METRIC;
   self->key = g_strdup (key);
   self->interface = g_strdup (interface);
   self->addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));

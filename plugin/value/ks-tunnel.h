@@ -8,6 +8,9 @@
 
 #include "value/ks-prefix.h"
 
+/* NetworkManager's metric of a VPN's routes, unless the profile has another (NM_VPN_ROUTE_METRIC_DEFAULT). */
+#define KS_TUNNEL_METRIC 50
+
 typedef struct {
   char *key; /* ks_profile_key() of its profile */
   char *interface;
@@ -22,7 +25,9 @@ typedef struct {
   GArray *nameservers; /* KsPrefix */
   guint16 listen_port; /* WireGuard's; 0 when unknown */
   guint32 fwmark; /* WireGuard's; 0 for none */
-  gboolean never_default;
+  gboolean is_leaving; /* NetworkManager is taking it down */
+  gboolean never_default; /* carries subnets of its own only */
+  guint32 metric; /* of its default route, as NetworkManager has it: what is preferred has the lower one */
 } KsTunnel;
 
 KsTunnel *ks_tunnel_new (const char *key, const char *interface);

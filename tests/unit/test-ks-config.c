@@ -328,6 +328,31 @@ config_numbers_can_stand_beside_others_unless_only_the_protocol_tells_them_apart
   assert_true (ks_config_has_same_numbers (a, b));
 }
 
+static void
+config_places_transports (void **state G_GNUC_UNUSED)
+{
+  static const struct {
+    const char *text;
+    KsPlacement expected;
+    const char *errors;
+  } cases[] = {
+    { "", KS_PLACEMENT_AUTO, "" },
+    { "Transport=auto\n", KS_PLACEMENT_AUTO, "" },
+    { "Transport=inside\n", KS_PLACEMENT_INSIDE, "" },
+    { "Transport=beside\n", KS_PLACEMENT_BESIDE, "" },
+    { "Transport=outside\n", KS_PLACEMENT_AUTO, "conf: Transport: 'outside' is not one of auto, inside, beside\n" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *text = g_strconcat ("[main]\n", cases[i].text, NULL);
+    g_autofree char *errors = NULL;
+    g_autoptr (KsConfig) config = read_text (text, &errors);
+
+    assert_int_equal (config->placement, cases[i].expected);
+    assert_string_equal (errors, cases[i].errors);
+  }
+}
+
 int
 main (void)
 {
@@ -346,6 +371,7 @@ main (void)
     cmocka_unit_test (config_that_cannot_be_opened_is_unreadable),
     cmocka_unit_test (config_words_go_both_ways),
     cmocka_unit_test (config_numbers_can_stand_beside_others_unless_only_the_protocol_tells_them_apart),
+    cmocka_unit_test (config_places_transports),
   };
 
   return cmocka_run_group_tests_name ("ks-config", tests, NULL, NULL);

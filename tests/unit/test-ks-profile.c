@@ -897,6 +897,72 @@ profile_set_is_in_order_of_paths (void **state G_GNUC_UNUSED)
   assert_null (ks_profile_set_find (f->set, "nobody"));
 }
 
+static void
+profile_of_wireguard_carries_everything_by_its_allowed_ips (void **state G_GNUC_UNUSED)
+{
+  static const struct {
+    const char *allowed;
+    gboolean never_default4, never_default6, in_pieces;
+  } cases[] = {
+    { "0.0.0.0/0;::/0;", FALSE, FALSE, FALSE },
+    { "0.0.0.0/0;", FALSE, TRUE, FALSE },
+    { "10.99.0.0/16;fd99::/64;", TRUE, TRUE, FALSE },
+    { "0.0.0.0/1;128.0.0.0/1;::/1;8000::/1;", FALSE, FALSE, TRUE },
+    { "2000::/3;", TRUE, FALSE, TRUE },
+    { "0.0.0.0/1;10.99.0.0/16;", FALSE, TRUE, TRUE },
+    { "64.0.0.0/2;2001:db8::/32;", TRUE, TRUE, FALSE },
+    /* everything but private networks */
+    { "0.0.0.0/5;8.0.0.0/7;11.0.0.0/8;12.0.0.0/6;16.0.0.0/4;32.0.0.0/3;64.0.0.0/2;128.0.0.0/3;160.0.0.0/5;"
+      "168.0.0.0/6;172.0.0.0/12;172.32.0.0/11;172.64.0.0/10;172.128.0.0/9;173.0.0.0/8;174.0.0.0/7;176.0.0.0/4;"
+      "192.0.0.0/9;192.128.0.0/11;192.160.0.0/13;192.169.0.0/16;193.0.0.0/8;194.0.0.0/7;196.0.0.0/6;200.0.0.0/5;"
+      "208.0.0.0/4;",
+      FALSE, TRUE, TRUE },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (Fixture) f = fixture_new ();
+    const KsProfile *profile;
+    g_autofree char *text =
+      g_strdup_printf ("[connection]\nid=wg\nuuid=" KS_TEST_UUID_1 "\ntype=wireguard\ninterface-name=wg0\n" STRICT
+                       "[wireguard]\n[wireguard-peer.xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=]\n"
+                       "endpoint=203.0.113.10:51820\nallowed-ips=%s\n[ipv4]\nmethod=disabled\n[ipv6]\n"
+                       "method=disabled\n",
+                       cases[i].allowed);
+
+    write_file (f, "etc/wg", text);
+    profile = only_profile (f);
+    assert_int_equal (profile->never_default4, cases[i].never_default4);
+    assert_int_equal (profile->never_default6, cases[i].never_default6);
+    assert_int_equal (profile->in_pieces, cases[i].in_pieces);
+  }
+}
+
+static void
+profile_places_its_transport (void **state G_GNUC_UNUSED)
+{
+  static const struct {
+    const char *setting;
+    KsPlacement expected;
+    gboolean is_error;
+  } cases[] = {
+    { "", KS_PLACEMENT_UNSET, FALSE },
+    { "nm-killswitch.transport=inside\n", KS_PLACEMENT_INSIDE, FALSE },
+    { "nm-killswitch.transport=beside\n", KS_PLACEMENT_BESIDE, FALSE },
+    { "nm-killswitch.transport=auto\n", KS_PLACEMENT_AUTO, FALSE },
+    { "nm-killswitch.transport=under\n", KS_PLACEMENT_UNSET, TRUE },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (Fixture) f = fixture_new ();
+    g_autofree char *user = g_strdup_printf ("[user]\n%s", cases[i].setting);
+    g_autofree char *text = ks_test_wireguard (KS_TEST_UUID_1, STRICT, user);
+
+    write_file (f, "etc/wg", text);
+    assert_int_equal (only_profile (f)->placement, cases[i].expected);
+    assert_int_equal (f->errors->len, cases[i].is_error);
+  }
+}
+
 int
 main (void)
 {
@@ -941,6 +1007,8 @@ main (void)
     cmocka_unit_test (profile_interface_names_are_checked),
     cmocka_unit_test (profile_ids_come_out_as_written),
     cmocka_unit_test (profile_set_is_in_order_of_paths),
+    cmocka_unit_test (profile_of_wireguard_carries_everything_by_its_allowed_ips),
+    cmocka_unit_test (profile_places_its_transport),
   };
 
   return cmocka_run_group_tests_name ("ks-profile", tests, NULL, NULL);

@@ -236,6 +236,23 @@ section_matches_devices_by_name_and_pattern (void **state G_GNUC_UNUSED)
   assert_false (ks_section_is_device ("tun*", "xtun0"));
 }
 
+static void
+section_places_its_transport (void **state G_GNUC_UNUSED)
+{
+  g_autofree char *messages = NULL;
+  g_autoptr (KsConfig) config =
+    read_text ("[vpn a]\n" GOOD "[vpn b]\n" GOOD "Transport=inside\n[vpn c]\n" GOOD "Transport=in\n", &messages);
+  static const KsPlacement expected[] = { KS_PLACEMENT_UNSET, KS_PLACEMENT_INSIDE, KS_PLACEMENT_UNSET };
+
+  assert_int_equal (config->sections->len, G_N_ELEMENTS (expected));
+  for (guint i = 0; i < G_N_ELEMENTS (expected); i++) {
+    g_autoptr (KsProfile) profile = ks_profile_new_of_section (config->sections->pdata[i], "conf");
+
+    assert_int_equal (profile->placement, expected[i]);
+  }
+  assert_string_equal (messages, "conf: [vpn c] Transport: 'in' is not one of auto, inside, beside\n");
+}
+
 int
 main (void)
 {
@@ -250,6 +267,7 @@ main (void)
     cmocka_unit_test (section_and_the_rest_of_the_file_do_not_harm_each_other),
     cmocka_unit_test (section_is_kept_where_the_rest_cannot_be_read),
     cmocka_unit_test (section_matches_devices_by_name_and_pattern),
+    cmocka_unit_test (section_places_its_transport),
   };
 
   return cmocka_run_group_tests_name ("ks-section", tests, NULL, NULL);
