@@ -157,6 +157,8 @@ read_routes (GVariant *config, KsTunnel *tunnel)
 
     if (!lookup_prefix (item, "dest", &dst) || ks_prefix_is_link_local (&dst) || ks_prefix_is_multicast (&dst))
       continue;
+    if (dst.length == 0)
+      g_variant_lookup (item, "metric", "u", &tunnel->metric);
     if (!ks_prefix_parse (ks_bus_string (item, "next-hop"), &gateway, NULL) || gateway.family != dst.family)
       gateway = KS_PREFIX_UNSET;
     ks_tunnel_add_prefix (tunnel, &dst, &gateway);
@@ -301,7 +303,7 @@ wants_resolvers (const Reader *r)
 }
 
 static gboolean
-add_tunnel (Reader *r, const KsProfile *profile, GVariant *active, GError **error)
+add_tunnel (Reader *r, const KsProfile *profile, GVariant *active, gboolean is_leaving, GError **error)
 {
   const char *ip4_config = ks_bus_path (active, "Ip4Config");
   const char *ip6_config = ks_bus_path (active, "Ip6Config");
@@ -344,6 +346,7 @@ add_tunnel (Reader *r, const KsProfile *profile, GVariant *active, GError **erro
   if (!read_tunnel_config (r, tunnel, ip4_config, AF_INET, error)
       || !read_tunnel_config (r, tunnel, ip6_config, AF_INET6, error))
     return FALSE;
+  tunnel->is_leaving = is_leaving;
   tunnel->never_default = profile->never_default4 && profile->never_default6;
   g_ptr_array_add (r->network->tunnels, g_steal_pointer (&tunnel));
   return TRUE;
@@ -394,21 +397,31 @@ read_active (Reader *r, const char *path, gboolean want_filename, gboolean want_
   profile = find_profile (r, ks_bus_string (active, "Uuid"), filename);
   if (profile) {
     g_hash_table_insert (r->network->active, g_strdup (ks_profile_key (profile)), GUINT_TO_POINTER (state));
-    return state == KS_ACTIVE_DEACTIVATING || add_tunnel (r, profile, active, error);
+    return add_tunnel (r, profile, active, state == KS_ACTIVE_DEACTIVATING, error);
   }
   if (want_resolvers && !ks_bus_boolean (active, "Vpn"))
     return add_resolvers (r, active, error);
   return TRUE;
 }
 
-/* Tunnels that want no default route come last; otherwise NetworkManager's order stays. */
+/*
+ * Tunnels that are being taken down come last: another one takes over before
+ * they have lost their addresses. They stay tunnels until they are gone, for
+ * what is unmounted or logged off meanwhile. Before them come those that want
+ * no default route. Then decides the metric; of one metric NetworkManager's order
+ * stays, in which the latest comes first.
+ */
 static int
 compare_tunnels (gconstpointer a, gconstpointer b)
 {
   const KsTunnel *first = *(const KsTunnel *const *) a;
   const KsTunnel *second = *(const KsTunnel *const *) b;
 
-  return first->never_default - second->never_default;
+  if (first->is_leaving != second->is_leaving)
+    return first->is_leaving - second->is_leaving;
+  if (first->never_default != second->never_default)
+    return first->never_default - second->never_default;
+  return first->metric < second->metric ? -1 : first->metric > second->metric;
 }
 
 static gboolean

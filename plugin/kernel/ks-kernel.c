@@ -13,6 +13,7 @@
 #include "kernel/ks-netlink.h"
 #include "kernel/ks-route-message.h"
 #include "kernel/ks-rule-message.h"
+#include "value/ks-interface.h"
 
 /* A dump that is interrupted this often will not be better the next time: fail closed. */
 #define DUMP_TRIES 8
@@ -27,6 +28,7 @@ ks_snapshot_free (KsSnapshot *self)
   g_array_unref (self->rules);
   g_array_unref (self->routes);
   g_array_unref (self->addresses);
+  g_clear_pointer (&self->tunnel_links, g_array_unref);
   g_free (self);
 }
 
@@ -145,15 +147,23 @@ link_dump_request (int family G_GNUC_UNUSED, guint32 table G_GNUC_UNUSED)
 /* A device that a driver of software makes has a kind (IFLA_INFO_KIND); a tunnel without one is at least no ethernet.
  */
 static gboolean
-is_hardware (const struct nlmsghdr *header, const struct ifinfomsg *message)
+is_hardware (const struct ifinfomsg *message, const char *kind)
 {
-  const struct nlattr *info = nlmsg_find_attr ((struct nlmsghdr *) (gpointer) header, sizeof *message, IFLA_LINKINFO);
-
   if (message->ifi_type == ARPHRD_LOOPBACK)
     return TRUE;
-  if (info && nla_find (nla_data (info), nla_len (info), IFLA_INFO_KIND))
+  if (kind)
     return FALSE;
   return message->ifi_type == ARPHRD_ETHER || message->ifi_type == ARPHRD_IEEE80211;
+}
+
+/* NULL for a device without one. */
+static const char *
+link_kind (struct nlmsghdr *header)
+{
+  const struct nlattr *info = nlmsg_find_attr (header, sizeof (struct ifinfomsg), IFLA_LINKINFO);
+  const struct nlattr *kind = info ? nla_find (nla_data (info), nla_len (info), IFLA_INFO_KIND) : NULL;
+
+  return kind && memchr (nla_data (kind), '\0', nla_len (kind)) ? nla_data (kind) : NULL;
 }
 
 static gboolean
@@ -161,6 +171,7 @@ collect_link (struct nlmsghdr *header, gpointer user_data)
 {
   const struct ifinfomsg *message;
   const struct nlattr *name;
+  const char *kind = NULL;
   KsLink link = { 0 };
 
   if (header->nlmsg_type != RTM_NEWLINK || !nlmsg_valid_hdr (header, sizeof *message))
@@ -172,7 +183,9 @@ collect_link (struct nlmsghdr *header, gpointer user_data)
   link.ifindex = (guint) message->ifi_index;
   g_strlcpy (link.name, nla_data (name), MIN (sizeof link.name, (gsize) nla_len (name)));
   link.is_up = (message->ifi_flags & IFF_UP) != 0;
-  link.is_hardware = is_hardware (header, message);
+  kind = link_kind (header);
+  link.is_hardware = is_hardware (message, kind);
+  link.is_tunnel = kind && ks_interface_kind_is_tunnel (kind);
   g_array_append_val ((GArray *) user_data, link);
   return TRUE;
 }
@@ -264,6 +277,17 @@ dump_rules (KsKernel *self, int family, GArray *out, GError **error)
   return FALSE;
 }
 
+static gboolean
+collect_tunnel_links (KsKernel *self, GArray *out, GError **error)
+{
+  g_autoptr (GArray) links = ks_kernel_dump_links (self, error);
+
+  for (guint i = 0; links && i < links->len; i++)
+    if (g_array_index (links, KsLink, i).is_tunnel)
+      g_array_append_val (out, g_array_index (links, KsLink, i).ifindex);
+  return links != NULL;
+}
+
 KsSnapshot *
 ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **error)
 {
@@ -275,6 +299,7 @@ ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **error)
   snapshot->rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
   snapshot->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
   snapshot->addresses = g_array_new (FALSE, FALSE, sizeof (KsAddress));
+  snapshot->tunnel_links = g_array_new (FALSE, FALSE, sizeof (guint));
   snapshot->no_ipv6 = is_ipv6_absent ();
   for (guint i = 0; i < (snapshot->no_ipv6 ? 1 : G_N_ELEMENTS (families)); i++) {
     if (!dump_rules (self, families[i], snapshot->rules, error))
@@ -289,6 +314,8 @@ ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **error)
     if (!dump (self, address_dump_request, families[i], 0, collect_address, snapshot->addresses, error))
       return NULL;
   }
+  if (!collect_tunnel_links (self, snapshot->tunnel_links, error))
+    return NULL;
   return g_steal_pointer (&snapshot);
 }
 

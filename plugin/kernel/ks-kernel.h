@@ -14,6 +14,7 @@ typedef struct {
   GArray *rules; /* KsRule, both families, everybody's */
   GArray *routes; /* KsRoute, both families: our tables and main */
   GArray *addresses; /* KsAddress, both families */
+  GArray *tunnel_links; /* guint: the devices of a kind that VPNs use, whoever made them */
   gboolean no_ipv6; /* the kernel has no IPv6 (ipv6.disable=1): nothing to block there */
 } KsSnapshot;
 
@@ -39,6 +40,7 @@ typedef struct {
   guint ifindex;
   char name[IFNAMSIZ];
   gboolean is_up; /* as the administrator or its program wants it (IFF_UP) */
+  gboolean is_tunnel; /* of a kind that VPNs use, whoever made it */
   gboolean is_hardware; /* a network card, or lo: certainly no tunnel */
 } KsLink;
 

@@ -11,7 +11,8 @@
  *   4  exemptions by port, mark  so that a transport both policies allow never meets a blocker first
  *   5  servers                   the old ones' routes out, new rules in, old rules out, the new ones' routes in
  *   6  rules that block          the terminal rule, then the default, the tunnel's own subnets, DNS
- *   7  LAN rules                 after the tunnel's own subnets, which they must not shadow
+ *   7  LAN rules                 after the tunnel's own subnets, which they must not shadow, and after the
+ *                                bypass routes are gone: with Lan=routes anybody would be led to the server by them
  *   8  stale LAN rules, stale exemptions by port, mark
  *   9  stale routes that carry   tunnels that are gone: before that, the LAN rule behind a tunnel's subnet would
  *                                have taken over what the tunnel carried; and those for ManagementFrom=, whose
@@ -36,8 +37,7 @@
  * out by an uplink is one of the new policy, apart from stale exemptions, and
  * these let out what the old state let out, whatever stands behind them. Any
  * other stale rule blocks or looks up a tunnel's table, and a stale route there
- * leads into a tunnel or nowhere; a bypass route lets out no more than the old
- * state did.
+ * leads into a tunnel or nowhere.
  *
  * When a step fails on which others rely, these are left out: after an
  * addition of what blocks, or of a tunnel's subnet (an uplink's own may be
@@ -62,6 +62,7 @@ enum {
   PHASE_DELETE_SERVER_RULE,
   PHASE_ADD_SERVER,
   PHASE_ADD_BLOCKING_RULE,
+  PHASE_DELETE_BYPASS,
   PHASE_ADD_LAN,
   PHASE_DELETE_LAN,
   PHASE_DELETE_EXEMPTION,
@@ -101,11 +102,16 @@ serves_exemptions (const KsConfig *config, const KsRoute *route)
          || ks_owner_is_management_table (config, route->table);
 }
 
-/* Whether a route stops packets, or carries them. */
+/*
+ * Whether a route stops packets that nothing else is to carry. What keeps the
+ * local network's rules from an unarmed VPN's tunnel does not: the routes that
+ * lead past it, to the local network, have to be there first, and these have to
+ * come after the tunnels' subnets (ks-policy-shield.c).
+ */
 static gboolean
 route_blocks (const KsConfig *config, const KsRoute *route)
 {
-  return route->type != RTN_UNICAST && !serves_exemptions (config, route);
+  return route->type == RTN_BLACKHOLE && !serves_exemptions (config, route);
 }
 
 static guint
@@ -138,18 +144,30 @@ delete_rule_phase (const KsConfig *config, const KsRule *rule)
   }
 }
 
-/* Of a server's route: whether the server is in @others, the routes of the other side, as well. */
-static gboolean
-is_kept_server (const KsConfig *config, const KsRoute *route, GHashTable *others)
+/* Where a server is reached. */
+typedef enum { PLACE_NONE, PLACE_BESIDE, PLACE_INSIDE } Place;
+
+static Place
+place_of (GHashTable *servers, const KsRoute *route)
 {
-  return route->table == config->servers_table && g_hash_table_contains (others, &route->dst);
+  return (Place) GPOINTER_TO_INT (g_hash_table_lookup (servers, &route->dst));
 }
 
-/* @others is the set of servers that the kernel has. */
-static guint
-add_route_phase (const KsConfig *config, const KsRoute *route, GHashTable *others)
+/*
+ * Of a server's route: whether the kernel has (@had) and the policy wants
+ * (@wanted) the server in the same place. Inside another VPN and beside it are
+ * two servers at one address: no rule for the one may meet the other.
+ */
+static gboolean
+is_kept_server (const KsRoute *route, GHashTable *had, GHashTable *wanted)
 {
-  if (route->table == config->servers_table && !is_kept_server (config, route, others))
+  return place_of (had, route) == place_of (wanted, route);
+}
+
+static guint
+add_route_phase (const KsConfig *config, const KsRoute *route, GHashTable *had, GHashTable *wanted)
+{
+  if (route->table == config->servers_table && !is_kept_server (route, had, wanted))
     return PHASE_ADD_SERVER;
   return route_blocks (config, route) ? PHASE_ADD_BLOCKING_ROUTE : PHASE_ADD_ROUTE;
 }
@@ -166,17 +184,20 @@ is_looked_up (const KsConfig *config, const GArray *rules, guint32 table)
   return FALSE;
 }
 
-/* @others is the set of servers that are wanted; @rules is what the kernel has. */
+/* @rules is what the kernel has. */
 static guint
-delete_route_phase (const KsConfig *config, const KsRoute *route, GHashTable *others, const GArray *rules)
+delete_route_phase (const KsConfig *config, const KsRoute *route, GHashTable *had, GHashTable *wanted,
+                    const GArray *rules)
 {
-  if (route->table == config->servers_table && !is_kept_server (config, route, others))
+  if (route->table == config->servers_table && !is_kept_server (route, had, wanted))
     return PHASE_DELETE_SERVER;
   if (ks_owner_is_management_table (config, route->table))
     return is_looked_up (config, rules, route->table) ? PHASE_DELETE_ROUTE : PHASE_DELETE_UPLINK_ROUTE;
+  if (ks_owner_has_bypass (config, route))
+    return PHASE_DELETE_BYPASS;
   if (serves_exemptions (config, route))
     return PHASE_DELETE_UPLINK_ROUTE;
-  return route->type == RTN_UNICAST ? PHASE_DELETE_ROUTE : PHASE_DELETE_BLOCKING_ROUTE;
+  return route_blocks (config, route) ? PHASE_DELETE_BLOCKING_ROUTE : PHASE_DELETE_ROUTE;
 }
 
 /* Which route of a table wins comes first: the longer destination, then the lower metric. */
@@ -275,6 +296,7 @@ closed_by (const KsConfig *config, const KsStep *step)
   switch (step->phase) {
   case PHASE_ADD_BLOCKING_ROUTE:
   case PHASE_ADD_BLOCKING_RULE:
+  case PHASE_DELETE_BYPASS:
   case PHASE_DELETE_LAN:
   case PHASE_DELETE_EXEMPTION:
     return KS_CONCERN_BLOCK;
@@ -381,7 +403,7 @@ merge_next (Merge *m, gconstpointer *old, gconstpointer *new)
   return FALSE;
 }
 
-/* The servers that have a route among @routes (set of KsPrefix, transfer full). */
+/* The servers that have a route among @routes, and where they are (KsPrefix -> Place, transfer full). */
 static GHashTable *
 servers_of (const KsConfig *config, const GArray *routes)
 {
@@ -389,9 +411,10 @@ servers_of (const KsConfig *config, const GArray *routes)
 
   for (guint i = 0; i < routes->len; i++) {
     KsRoute *route = &g_array_index (routes, KsRoute, i);
+    gboolean is_inside = route->metric == KS_NESTED_METRIC || place_of (servers, route) == PLACE_INSIDE;
 
     if (route->table == config->servers_table)
-      g_hash_table_add (servers, &route->dst);
+      g_hash_table_insert (servers, &route->dst, GINT_TO_POINTER (is_inside ? PLACE_INSIDE : PLACE_BESIDE));
   }
   return servers;
 }
@@ -428,11 +451,13 @@ diff_routes (GArray *plan, const KsConfig *config, const GArray *rules, const GA
     if (old)
       push (plan, config, policy,
             (KsStep){ .kind = KS_STEP_DELETE_ROUTE,
-                      .phase = delete_route_phase (config, old, wanted_servers, rules),
+                      .phase = delete_route_phase (config, old, had_servers, wanted_servers, rules),
                       .route = *old });
     else
       push (plan, config, policy,
-            (KsStep){ .kind = KS_STEP_ADD_ROUTE, .phase = add_route_phase (config, new, had_servers), .route = *new });
+            (KsStep){ .kind = KS_STEP_ADD_ROUTE,
+                      .phase = add_route_phase (config, new, had_servers, wanted_servers),
+                      .route = *new });
   }
 }
 

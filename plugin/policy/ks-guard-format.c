@@ -24,6 +24,11 @@
  * final. Connection state counts for nothing, but for ManagementFrom=: a
  * connection opened before arming is no exception.
  *
+ * The tunnel of a VPN that is not armed is known by its kind, before a run of
+ * ours has seen it: it is not the LAN, whatever its addresses are. A transport may
+ * leave by it, as by any uplink. What is inside another VPN's tunnel leaves by
+ * that, and has no line.
+ *
  * A tunnel is its index, not its name: a device that was deleted and made
  * again, by whomever, is another one until the policy says so.
  *
@@ -96,6 +101,7 @@
 #include <string.h>
 
 #include "policy/ks-query.h"
+#include "value/ks-interface.h"
 
 /* (uid_t) -1: nobody can have it */
 #define NO_UID G_MAXUINT32
@@ -376,8 +382,8 @@ kernel_sender (const KsPolicy *policy, const KsTransport *transport)
 static Sender
 sender_of (const KsPolicy *policy, const KsTransport *transport)
 {
-  if (transport->carriage == KS_CARRIAGE_INSIDE_IPSEC)
-    return SENDER_NONE;
+  if (transport->carriage == KS_CARRIAGE_INSIDE_IPSEC || transport->outer[0])
+    return SENDER_NONE; /* what is inside another VPN leaves by its tunnel, like everything else */
   if (transport->ip_protocol && !memchr (program_protocols, transport->ip_protocol, sizeof program_protocols))
     return SENDER_ANY;
   if (transport->kernel)
@@ -732,6 +738,16 @@ add_names_chains (GString *out, const KsPolicy *policy)
   end_chain (out);
 }
 
+/* An unarmed VPN's tunnel is not the LAN, whatever its addresses are. The armed ones' have been accepted before. */
+static void
+add_tunnel_kinds (GString *out)
+{
+  g_string_append (out, "    meta oifkind { ");
+  for (guint i = 0; ks_interface_tunnel_kinds[i]; i++)
+    g_string_append_printf (out, "%s\"%s\"", i ? ", " : "", ks_interface_tunnel_kinds[i]);
+  g_string_append (out, " } return\n");
+}
+
 /* Accepts what is for the LAN, returns with the rest. LLMNR asks for the names that DNS does; mDNS for the LAN's own.
  */
 static void
@@ -740,6 +756,8 @@ add_lan_chain (GString *out, const KsPolicy *policy)
   begin_chain (out, "lan");
   if (policy->dns == KS_DNS_TUNNEL)
     add_line (out, "meta l4proto { 6, 17 } th dport { " DNS_PORTS " } return");
+  if (policy->lan != KS_LAN_OFF)
+    add_tunnel_kinds (out);
   add_line (out, "ip daddr @shadowed4 return");
   add_line (out, "ip6 daddr @shadowed6 return");
   add_line (out, "ip daddr @lan4 accept");

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Between ks-policy.c, ks-policy-routes.c and ks-policy-management.c: a policy
- * while it is computed.
+ * Between ks-policy.c and ks-policy-routes.c, -shield.c and -management.c: a
+ * policy while it is computed.
  */
 #pragma once
 
+#include "policy/ks-nesting.h"
 #include "policy/ks-policy.h"
 
 typedef struct {
   const KsPolicyInput *in;
   const KsConfig *config;
   KsPolicy *policy;
+  GPtrArray *connecting; /* of KsProfile: armed or on standby, whose transports are exempted */
+  KsNesting *nesting; /* which of the servers are reached through another VPN's tunnel */
   GHashTable *servers; /* set of KsPrefix, hosts: where transports to one server go */
 } KsPolicyBuilder;
 
@@ -22,6 +25,14 @@ guint ks_policy_family_count (const KsPolicyBuilder *b);
 void ks_policy_add_routes (KsPolicyBuilder *b);
 /* Adds the addresses whose replies ManagementFrom= lets out, and the routes of their tables. */
 void ks_policy_add_management (KsPolicyBuilder *b);
+/* Adds to table 84 what keeps the local network's rules from leading into an unarmed VPN's tunnel. */
+void ks_policy_add_shields (KsPolicyBuilder *b);
+/* IPv4 multicast, and broadcast, that no router forwards beyond the site; NULL at the end. */
+extern const char *const ks_policy_multicast_groups[];
+/* Adds to @table a route to @dst by each tunnel that may carry everything, in order. */
+void ks_policy_add_default_routes_to (KsPolicyBuilder *b, guint32 table, const KsPrefix *dst);
+/* Whether a next hop of @route is the tunnel of a VPN that is not armed. */
+gboolean ks_policy_is_by_foreign_tunnel (const KsPolicyBuilder *b, const KsRoute *route);
 /* Whether @route, of table main, belongs into the uplinks' tables. */
 gboolean ks_policy_is_uplink_route (const KsPolicyBuilder *b, const KsRoute *route);
 /* The route as @table has it, without next hops by a tunnel. */

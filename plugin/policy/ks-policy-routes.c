@@ -9,6 +9,9 @@
 #include "policy/ks-policy-builder.h"
 #include "policy/ks-route-index.h"
 
+/* More than any metric of NetworkManager's: its penalty for an uplink without connectivity is 20000. */
+#define LATER 1000000
+
 const int ks_policy_families[] = { AF_INET, AF_INET6 };
 
 guint
@@ -55,6 +58,57 @@ drop_ipv6_routes (GArray *routes)
       g_array_remove_index (routes, i);
 }
 
+static const KsProfile *
+find_profile (const KsPolicyBuilder *b, const KsTunnel *tunnel)
+{
+  for (guint i = 0; i < b->in->armed->len; i++)
+    if (g_strcmp0 (ks_profile_key (b->in->armed->pdata[i]), tunnel->key) == 0)
+      return b->in->armed->pdata[i];
+  return NULL;
+}
+
+static gboolean
+is_never_default (const KsProfile *profile, int family)
+{
+  return family == AF_INET6 ? profile->never_default6 : profile->never_default4;
+}
+
+static gboolean
+is_any_full (const KsPolicyBuilder *b, int family)
+{
+  for (guint i = 0; i < b->in->armed->len; i++)
+    if (!is_never_default (b->in->armed->pdata[i], family))
+      return TRUE;
+  return FALSE;
+}
+
+/*
+ * Whether everything may go by @tunnel. By one that wants no default route only
+ * if no armed VPN wants one, up or down: what is meant for the one VPN is not
+ * for the network at the other end of the other.
+ */
+static gboolean
+carries_default (const KsPolicyBuilder *b, const KsTunnel *tunnel, int family)
+{
+  const KsProfile *profile = find_profile (b, tunnel);
+  gboolean has_family = family == AF_INET6 ? tunnel->has_ipv6 : tunnel->has_ipv4;
+
+  return has_family && tunnel->ifindex && (!profile || !is_never_default (profile, family) || !is_any_full (b, family));
+}
+
+void
+ks_policy_add_default_routes_to (KsPolicyBuilder *b, guint32 table, const KsPrefix *dst)
+{
+  for (guint i = 0; i < b->in->tunnels->len; i++) {
+    const KsTunnel *tunnel = b->in->tunnels->pdata[i];
+    const KsPrefix *gateway = dst->family == AF_INET6 ? &tunnel->gateway6 : &tunnel->gateway4;
+    KsRoute route = ks_route_via (table, b->config->protocol, dst, tunnel_metric (b, i), tunnel->ifindex, gateway);
+
+    if (carries_default (b, tunnel, dst->family))
+      add_route (b, &route);
+  }
+}
+
 static void
 add_default_routes (KsPolicyBuilder *b)
 {
@@ -63,20 +117,7 @@ add_default_routes (KsPolicyBuilder *b)
     KsRoute blackhole = ks_route_blackhole (b->config->table, b->config->protocol, &all, b->config->blackhole_metric);
 
     add_route (b, &blackhole);
-  }
-  for (guint i = 0; i < b->in->tunnels->len; i++) {
-    const KsTunnel *tunnel = b->in->tunnels->pdata[i];
-
-    for (guint j = 0; j < ks_policy_family_count (b); j++) {
-      KsPrefix all = ks_prefix_default (ks_policy_families[j]);
-      gboolean carries = ks_policy_families[j] == AF_INET ? tunnel->has_ipv4 : tunnel->has_ipv6;
-      const KsPrefix *gateway = ks_policy_families[j] == AF_INET ? &tunnel->gateway4 : &tunnel->gateway6;
-      KsRoute route =
-        ks_route_via (b->config->table, b->config->protocol, &all, tunnel_metric (b, i), tunnel->ifindex, gateway);
-
-      if (carries && tunnel->ifindex)
-        add_route (b, &route);
-    }
+    ks_policy_add_default_routes_to (b, b->config->table, &all);
   }
 }
 
@@ -115,6 +156,19 @@ is_tunnel_index (const KsPolicyBuilder *b, guint ifindex)
   return FALSE;
 }
 
+gboolean
+ks_policy_is_by_foreign_tunnel (const KsPolicyBuilder *b, const KsRoute *route)
+{
+  for (guint i = 0; i < route->n_nexthops; i++) {
+    guint ifindex = route->nexthops[i].ifindex;
+
+    for (guint j = 0; b->in->tunnel_links && j < b->in->tunnel_links->len; j++)
+      if (g_array_index (b->in->tunnel_links, guint, j) == ifindex && !is_tunnel_index (b, ifindex))
+        return TRUE;
+  }
+  return FALSE;
+}
+
 static gboolean
 leaves_by_tunnel_only (const KsPolicyBuilder *b, const KsRoute *route)
 {
@@ -135,39 +189,51 @@ overlaps_uplink (const KsPolicyBuilder *b, const KsPrefix *prefix)
     gboolean direct = route->type == RTN_UNICAST && route->protocol == RTPROT_KERNEL && route->n_nexthops > 0
                       && !ks_prefix_is_set (&route->nexthops[0].gateway) && !ks_route_is_default (route);
 
-    if (direct && !leaves_by_tunnel_only (b, route) && ks_prefix_overlaps (&route->dst, prefix))
+    if (direct && !leaves_by_tunnel_only (b, route) && !ks_policy_is_by_foreign_tunnel (b, route)
+        && ks_prefix_overlaps (&route->dst, prefix))
       return TRUE;
   }
   return FALSE;
 }
 
 static void
-add_tunnel_blackhole (KsPolicyBuilder *b, const KsPrefix *prefix)
+add_tunnel_blackhole (KsPolicyBuilder *b, guint32 table, const KsPrefix *prefix)
 {
-  KsRoute route =
-    ks_route_blackhole (b->config->tunnel_table, b->config->protocol, prefix, b->config->blackhole_metric);
+  KsRoute route = ks_route_blackhole (table, b->config->protocol, prefix, b->config->blackhole_metric);
 
   if (is_specific (b, &route.dst) && !overlaps_uplink (b, &route.dst))
     add_route (b, &route);
 }
 
 static void
-add_tunnel_blackholes (KsPolicyBuilder *b, const GArray *prefixes)
+add_tunnel_blackholes (KsPolicyBuilder *b, guint32 table, const GArray *prefixes)
 {
   for (guint i = 0; prefixes && i < prefixes->len; i++)
-    add_tunnel_blackhole (b, &g_array_index (prefixes, KsPrefix, i));
+    add_tunnel_blackhole (b, table, &g_array_index (prefixes, KsPrefix, i));
 }
 
 static void
-add_tunnel_route (KsPolicyBuilder *b, guint index, const KsPrefix *prefix, const KsPrefix *gateway)
+add_tunnel_route (KsPolicyBuilder *b, guint32 table, guint index, const KsPrefix *prefix, const KsPrefix *gateway)
 {
   const KsTunnel *tunnel = b->in->tunnels->pdata[index];
   gboolean carries = prefix->family == AF_INET ? tunnel->has_ipv4 : tunnel->has_ipv6;
-  KsRoute route = ks_route_via (b->config->tunnel_table, b->config->protocol, prefix, tunnel_metric (b, index),
-                                tunnel->ifindex, gateway);
+  KsRoute route = ks_route_via (table, b->config->protocol, prefix, tunnel_metric (b, index), tunnel->ifindex, gateway);
 
   if (carries && tunnel->ifindex && is_specific (b, &route.dst))
     add_route (b, &route);
+}
+
+static void
+add_nameserver_routes (KsPolicyBuilder *b, guint32 table, guint index)
+{
+  const KsTunnel *tunnel = b->in->tunnels->pdata[index];
+
+  for (guint i = 0; i < tunnel->nameservers->len; i++) {
+    const KsPrefix *server = &g_array_index (tunnel->nameservers, KsPrefix, i);
+
+    add_tunnel_route (b, table, index, server, server->family == AF_INET ? &tunnel->gateway4 : &tunnel->gateway6);
+  }
+  add_tunnel_blackholes (b, table, tunnel->nameservers);
 }
 
 static void
@@ -177,24 +243,46 @@ add_tunnel_routes (KsPolicyBuilder *b)
     const KsTunnel *tunnel = b->in->tunnels->pdata[i];
 
     for (guint j = 0; j < tunnel->prefixes->len; j++)
-      add_tunnel_route (b, i, &g_array_index (tunnel->prefixes, KsPrefix, j),
+      add_tunnel_route (b, b->config->tunnel_table, i, &g_array_index (tunnel->prefixes, KsPrefix, j),
                         &g_array_index (tunnel->gateways, KsPrefix, j));
-    for (guint j = 0; j < tunnel->nameservers->len; j++) {
-      const KsPrefix *server = &g_array_index (tunnel->nameservers, KsPrefix, j);
-
-      add_tunnel_route (b, i, server, server->family == AF_INET ? &tunnel->gateway4 : &tunnel->gateway6);
-    }
-    add_tunnel_blackholes (b, tunnel->prefixes);
-    add_tunnel_blackholes (b, tunnel->nameservers);
+    add_nameserver_routes (b, b->config->tunnel_table, i);
+    add_tunnel_blackholes (b, b->config->tunnel_table, tunnel->prefixes);
   }
   for (guint i = 0; i < b->in->armed->len; i++) {
     const KsProfile *profile = b->in->armed->pdata[i];
 
-    add_tunnel_blackholes (b, profile->prefixes);
-    add_tunnel_blackholes (b, profile->nameservers);
+    add_tunnel_blackholes (b, b->config->tunnel_table, profile->prefixes);
+    add_tunnel_blackholes (b, b->config->tunnel_table, profile->nameservers);
     if (b->in->remembered)
-      add_tunnel_blackholes (b, g_hash_table_lookup (b->in->remembered, ks_profile_key (profile)));
+      add_tunnel_blackholes (b, b->config->tunnel_table,
+                             g_hash_table_lookup (b->in->remembered, ks_profile_key (profile)));
   }
+}
+
+/*
+ * Queries look up table 83 alone. With several VPNs each one's own DNS servers
+ * are routes there too, or what is for one's would go by the default of another.
+ */
+static void
+add_own_nameservers (KsPolicyBuilder *b)
+{
+  if (b->in->armed->len < 2)
+    return;
+  for (guint i = 0; i < b->in->tunnels->len; i++)
+    add_nameserver_routes (b, b->config->table, i);
+  for (guint i = 0; i < b->in->armed->len; i++)
+    add_tunnel_blackholes (b, b->config->table, ((const KsProfile *) b->in->armed->pdata[i])->nameservers);
+}
+
+/*
+ * A default route by an unarmed VPN's tunnel serves transports only where there
+ * is no other. That VPN's own packets go through the armed tunnel once it is up,
+ * and the armed tunnel's would go through that VPN: neither would arrive.
+ */
+static guint32
+later_metric (guint32 metric)
+{
+  return MIN (metric, KS_NESTED_METRIC - 1 - LATER) + LATER;
 }
 
 KsRoute
@@ -218,6 +306,8 @@ ks_policy_uplink_route (const KsPolicyBuilder *b, const KsRoute *route, guint32 
   }
   if (copy.n_nexthops == 1)
     copy.nexthops[0].weight = 0;
+  if (ks_policy_is_by_foreign_tunnel (b, &copy) && ks_route_is_default (&copy))
+    copy.metric = later_metric (copy.metric);
   /* main's "look elsewhere": what comes after main in our rules is the tunnel */
   if (copy.type == RTN_THROW)
     copy.type = RTN_UNREACHABLE;
@@ -258,6 +348,9 @@ ks_policy_is_uplink_route (const KsPolicyBuilder *b, const KsRoute *route)
     return FALSE;
   if (g_hash_table_contains (b->servers, &route->dst) && ks_bypass_is_mistaken (b->config, route, b->in->main_routes))
     return FALSE;
+  /* half of the internet: a default route, of which it has no metric to come later by */
+  if (route->dst.length == 1 && ks_policy_is_by_foreign_tunnel (b, route))
+    return FALSE;
   /* Each device has its own fe80::/64 and ff00::/8; no transport is routed by them. */
   return !(route->family == AF_INET6
            && (ks_prefix_is_link_local (&route->dst) || ks_prefix_is_multicast (&route->dst)));
@@ -293,7 +386,33 @@ add_uplink_routes (KsPolicyBuilder *b)
   }
 }
 
-/* For each server what table 85 answers, as host routes. */
+/* The gateway of @tunnel to @host: that of its longest prefix with it, or of its default route. */
+static const KsPrefix *
+gateway_to (const KsTunnel *tunnel, const KsPrefix *host)
+{
+  const KsPrefix *gateway = host->family == AF_INET6 ? &tunnel->gateway6 : &tunnel->gateway4;
+  int length = -1;
+
+  for (guint i = 0; i < tunnel->prefixes->len; i++) {
+    const KsPrefix *prefix = &g_array_index (tunnel->prefixes, KsPrefix, i);
+
+    if (ks_prefix_contains (prefix, host) && prefix->length > length) {
+      length = prefix->length;
+      gateway = &g_array_index (tunnel->gateways, KsPrefix, i);
+    }
+  }
+  return gateway;
+}
+
+/* The route to @server, which is inside the VPN @outer. */
+static KsRoute
+inner_route (const KsPolicyBuilder *b, const KsPrefix *server, const KsTunnel *outer)
+{
+  return ks_route_via (b->config->servers_table, b->config->protocol, server, KS_NESTED_METRIC, outer->ifindex,
+                       gateway_to (outer, server));
+}
+
+/* For each server what table 85 answers, or the tunnel it is inside of, as host routes. */
 static void
 add_server_routes (KsPolicyBuilder *b)
 {
@@ -304,10 +423,16 @@ add_server_routes (KsPolicyBuilder *b)
 
   g_hash_table_iter_init (&iter, b->servers);
   while (g_hash_table_iter_next (&iter, &server, NULL)) {
-    const GPtrArray *answers = ks_route_index_match (index, server);
+    const KsTunnel *outer = ks_nesting_find (b->nesting, server);
+    const GPtrArray *answers = outer ? NULL : ks_route_index_match (index, server);
     KsRoute end = end_of (b, b->config->servers_table, server);
 
     g_array_append_val (routes, end);
+    if (outer) {
+      KsRoute route = inner_route (b, server, outer);
+
+      g_array_append_val (routes, route);
+    }
     for (guint i = 0; answers && i < answers->len; i++) {
       KsRoute route = *(const KsRoute *) answers->pdata[i];
 
@@ -327,9 +452,11 @@ ks_policy_add_routes (KsPolicyBuilder *b)
 
   add_default_routes (b);
   add_tunnel_routes (b);
+  add_own_nameservers (b);
   b->servers = servers = find_servers (b->policy->transports);
   add_uplink_routes (b);
   add_server_routes (b);
+  ks_policy_add_shields (b);
   ks_policy_add_management (b);
   b->servers = NULL;
   if (b->in->no_ipv6)

@@ -100,16 +100,23 @@
  *
  * Routes:
  *
- *   83   default dev TUNNEL [via GATEWAY] metric 100+n   for each tunnel, in order of preference
+ *   83   default dev TUNNEL [via GATEWAY] metric 100+n   for each tunnel, in order of preference; one that wants no
+ *                                                        default route only if no armed VPN wants one
  *        blackhole default metric 200                    always: the kill switch itself
+ *        SERVER dev TUNNEL [via GATEWAY] metric 100+n    with several VPNs armed: each one's own DNS servers, since DNS
+ *        blackhole SERVER metric 200                     looks up nothing else
  *   84   PREFIX dev TUNNEL [via GATEWAY] metric 100+n    the tunnel's subnets and its DNS servers
  *        blackhole PREFIX metric 200                     also while the tunnel is down, unless an uplink
  *                                                        is directly in a subnet that overlaps
+ *        PREFIX dev TUNNEL ..., unreachable, throw       ks-policy-shield.c: unarmed VPNs' tunnels are not the LAN
  *   85   every route of main that does not leave by a tunnel, but for what ks-bypass.h tells
  *        unreachable default metric 4294967295           a transport without an uplink ends here, and is
  *                                                        not sent into its own tunnel
  *   86   SERVER [via GATEWAY] dev UPLINK metric N        what 85 answers for it: the routes of the longest prefix
- *        unreachable SERVER metric 4294967295            as in 85
+ *        SERVER [via GATEWAY] dev TUNNEL                 instead, for a VPN inside another one (ks-nesting.h)
+ *          metric 4294967294
+ *        unreachable SERVER metric 4294967295            as in 85; what was inside does not get beside when the outer
+ *                                                        tunnel vanishes
  *   8300, 8301 ... those of 85 by one uplink that have to do with a prefix of ManagementFrom=, for the replies
  *                                                        from its addresses; ended likewise
  *
@@ -141,6 +148,7 @@ policy_new (void)
   policy->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
   policy->transports = g_array_new (FALSE, FALSE, sizeof (KsTransport));
   policy->bootstrap = g_array_new (FALSE, FALSE, sizeof (KsTransport));
+  policy->outers = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   policy->names = g_ptr_array_new_with_free_func (g_free);
   policy->management = g_array_new (FALSE, FALSE, sizeof (KsManagement));
   policy->management_prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
@@ -156,6 +164,7 @@ ks_policy_free (KsPolicy *self)
   g_array_unref (self->routes);
   g_array_unref (self->transports);
   g_array_unref (self->bootstrap);
+  g_hash_table_unref (self->outers);
   g_ptr_array_unref (self->names);
   g_array_unref (self->management);
   g_array_unref (self->management_prefixes);
@@ -272,6 +281,33 @@ endpoint_addresses (const KsPolicyBuilder *b, const KsEndpoint *endpoint)
   return addresses;
 }
 
+/* The uplinks' own resolvers are not to be found through a tunnel. */
+static void
+nest_servers (const KsPolicyBuilder *b)
+{
+  for (guint i = 0; i < b->connecting->len; i++) {
+    const KsProfile *profile = b->connecting->pdata[i];
+
+    for (guint j = 0; j < profile->endpoints->len; j++) {
+      const KsEndpoint *endpoint = profile->endpoints->pdata[j];
+      g_autoptr (GArray) addresses = endpoint_addresses (b, endpoint);
+
+      for (guint k = 0; k < addresses->len; k++)
+        if (ks_prefix_is_host (&g_array_index (addresses, KsPrefix, k)))
+          ks_nesting_add (b->nesting, profile, &g_array_index (addresses, KsPrefix, k),
+                          ks_endpoint_is_resolvers (endpoint));
+    }
+  }
+  ks_nesting_decide (b->nesting);
+  for (guint i = 0; i < b->connecting->len; i++) {
+    const KsTunnel *outer = ks_nesting_find_outer (b->nesting, b->connecting->pdata[i]);
+
+    if (outer)
+      g_hash_table_insert (b->policy->outers, g_strdup (ks_profile_key (b->connecting->pdata[i])),
+                           g_strdup (outer->key));
+  }
+}
+
 /* To the profile's servers, by whoever sends the transport. What a section says holds all at once. */
 static void
 add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
@@ -287,6 +323,7 @@ add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
     for (guint j = 0; j < addresses->len; j++)
       for (guint k = 0; k < profile->uids->len; k++) {
         KsPrefix to = g_array_index (addresses, KsPrefix, j);
+        const KsTunnel *outer = ks_nesting_find (b->nesting, &to);
         KsTransport transport = {
           .family = to.family,
           .to = to.length > 0 ? to : KS_PREFIX_UNSET, /* a section without servers */
@@ -301,6 +338,8 @@ add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
 
         if (tunnel && (endpoint->carriage != KS_CARRIAGE_PLAIN || profile->kernel))
           g_strlcpy (transport.device, tunnel->interface, sizeof transport.device);
+        if (outer)
+          g_strlcpy (transport.outer, outer->interface, sizeof transport.outer);
         g_array_append_val (b->policy->transports, transport);
       }
   }
@@ -314,6 +353,9 @@ add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
  * Only while the device exists: until then nobody sends from that port, and a
  * handshake goes to an endpoint the profile names. NetworkManager waits for us
  * at pre-up.
+ *
+ * Not while it is inside another VPN: port and mark would lead beside it. Its
+ * servers' routes alone lead inside, and no peer roams in there.
  */
 static void
 add_wireguard_transports (KsPolicyBuilder *b, const KsProfile *profile)
@@ -322,7 +364,7 @@ add_wireguard_transports (KsPolicyBuilder *b, const KsProfile *profile)
   guint16 port;
   guint32 mark;
 
-  if (!tunnel)
+  if (!tunnel || ks_nesting_find_outer (b->nesting, profile))
     return;
   port = tunnel->listen_port ? tunnel->listen_port : profile->listen_port;
   /* a device whose port is known has told its mark too: a profile changed meanwhile does not count yet */
@@ -369,8 +411,8 @@ add_names (KsPolicyBuilder *b)
 {
   g_autoptr (GPtrArray) hosts = g_ptr_array_new_with_free_func (g_free);
 
-  for (guint i = 0; i < b->in->armed->len; i++)
-    ks_endpoint_collect_names (((const KsProfile *) b->in->armed->pdata[i])->endpoints, hosts);
+  for (guint i = 0; i < b->connecting->len; i++)
+    ks_endpoint_collect_names (((const KsProfile *) b->connecting->pdata[i])->endpoints, hosts);
   for (guint i = 0; i < hosts->len; i++)
     add_name (b, hosts->pdata[i]);
   for (guint i = 0; b->in->aliases && i < hosts->len; i++) {
@@ -541,6 +583,8 @@ add_lan_rules (KsPolicyBuilder *b, int family)
   }
 }
 
+const char *const ks_policy_multicast_groups[] = { "224.0.0.0/24", "239.255.0.0/16", "255.255.255.255", NULL };
+
 /*
  * Multicast that no router forwards beyond the site, from a socket that names
  * no device (one that does skips the lookup). IPv6 has ff00::/8 in table local.
@@ -548,12 +592,10 @@ add_lan_rules (KsPolicyBuilder *b, int family)
 static void
 add_multicast_rules (KsPolicyBuilder *b)
 {
-  static const char *const groups[] = { "224.0.0.0/24", "239.255.0.0/16", "255.255.255.255" };
-
-  for (guint i = 0; i < G_N_ELEMENTS (groups); i++) {
+  for (guint i = 0; ks_policy_multicast_groups[i]; i++) {
     KsRule rule = lookup (b, AF_INET, KS_PRIORITY_MULTICAST, b->config->uplink_table);
 
-    ks_prefix_parse (groups[i], &rule.to, NULL);
+    ks_prefix_parse (ks_policy_multicast_groups[i], &rule.to, NULL);
     add_rule (b, &rule);
   }
 }
@@ -692,11 +734,25 @@ add_policy_tunnels (KsPolicyBuilder *b)
   }
 }
 
+/* A session begins only once the VPN is up: until then it has to get past what another profile blocks. */
+static GPtrArray *
+connecting_profiles (const KsPolicyInput *input)
+{
+  GPtrArray *profiles = g_ptr_array_new ();
+
+  g_ptr_array_extend (profiles, (GPtrArray *) input->armed, NULL, NULL);
+  if (input->standby)
+    g_ptr_array_extend (profiles, (GPtrArray *) input->standby, NULL, NULL);
+  return profiles;
+}
+
 KsPolicy *
 ks_policy_compute (const KsPolicyInput *input)
 {
   KsPolicy *policy = policy_new ();
   KsPolicyBuilder b = { .in = input, .config = input->config, .policy = policy };
+  g_autoptr (KsNesting) nesting = NULL;
+  g_autoptr (GPtrArray) connecting = NULL;
 
   if (input->armed->len == 0) {
     ks_bypass_compute (input->config, input->main_routes, policy->routes);
@@ -712,8 +768,11 @@ ks_policy_compute (const KsPolicyInput *input)
   policy->dns = effective_dns (&b);
   if (policy->lan != KS_LAN_OFF)
     g_array_append_vals (policy->lan_prefixes, input->config->lan_prefixes->data, input->config->lan_prefixes->len);
-  for (guint i = 0; i < input->armed->len; i++) {
-    const KsProfile *profile = input->armed->pdata[i];
+  b.connecting = connecting = connecting_profiles (input);
+  b.nesting = nesting = ks_nesting_new (input->config, input->armed, input->tunnels);
+  nest_servers (&b);
+  for (guint i = 0; i < connecting->len; i++) {
+    const KsProfile *profile = connecting->pdata[i];
 
     add_endpoint_transports (&b, profile);
     if (profile->vpn_type == KS_VPN_WIREGUARD)

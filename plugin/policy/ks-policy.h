@@ -26,10 +26,17 @@ typedef struct {
   guint32 table; /* the device's routes to the prefixes */
 } KsManagement;
 
+/*
+ * The metric of a server's route through another VPN's tunnel, by which it is
+ * known: before the end of the table alone.
+ */
+#define KS_NESTED_METRIC (G_MAXUINT32 - 1)
+
 /* Everything the policy depends on; nothing is owned. */
 typedef struct {
   const KsConfig *config;
   const GPtrArray *armed; /* of KsProfile: the profiles that are armed now */
+  const GPtrArray *standby; /* of KsProfile: armed once they are activated; NULL for none */
   const GPtrArray *tunnels; /* of KsTunnel, in NetworkManager's order of preference */
   GHashTable *resolved; /* host name -> GArray of KsPrefix: the answers that are known */
   GHashTable *aliases; /* host name -> GPtrArray of char*: what else the name was found to be */
@@ -38,6 +45,7 @@ typedef struct {
   const GArray *rules; /* KsRule: everybody's, to see what stands in front of ours */
   gboolean no_ipv6; /* the kernel has no IPv6 */
   const GArray *resolvers; /* KsPrefix: the DNS servers the uplinks were given */
+  const GArray *tunnel_links; /* guint: devices of a kind that VPNs use, the tunnels among them; NULL for none */
   const GArray *addresses; /* KsAddress: the host's; NULL when no reply of ManagementFrom= may leave */
   const GArray *resolver_uids; /* guint32: the users that a resolver of the system may run as, besides root */
   gboolean no_names; /* the guard cannot compare names: none may be asked for */
@@ -56,6 +64,7 @@ typedef struct {
   GArray *rules; /* KsRule, in order of priority */
   GArray *routes; /* KsRoute */
   GArray *transports; /* KsTransport: what the rules at KS_PRIORITY_TRANSPORT exempt */
+  GHashTable *outers; /* profile key (char*) -> key (char*) of the profile whose tunnel its transport is inside of */
   GArray *bootstrap; /* KsTransport: what the rules at KS_PRIORITY_BOOTSTRAP exempt */
   GPtrArray *names; /* of char*, by ks_query_name(): what may be asked for by these; the guard sees to it */
   gboolean any_name; /* no guard sees to it: root may ask for any name, and who is behind this host */

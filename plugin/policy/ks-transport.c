@@ -52,7 +52,8 @@ ks_transport_compare (gconstpointer first, gconstpointer second)
   COMPARE (uid);
   COMPARE (kernel);
   COMPARE (carriage);
-  return strncmp (a->device, b->device, IFNAMSIZ);
+  order = strncmp (a->device, b->device, IFNAMSIZ);
+  return order ? order : strncmp (a->outer, b->outer, IFNAMSIZ);
 }
 
 char *
@@ -96,5 +97,7 @@ ks_transport_format (const KsTransport *self)
     g_string_append_printf (out, ", uid %u", self->uid);
   if (self->carriage == KS_CARRIAGE_INSIDE_IPSEC)
     g_string_append (out, ", only inside IPsec");
+  if (self->outer[0])
+    g_string_append_printf (out, ", inside %s", self->outer);
   return g_string_free (out, FALSE);
 }

@@ -23,6 +23,7 @@ typedef struct {
   char device[IFNAMSIZ]; /* the kernel tunnel that holds @sport or whose packets it carries, or "" */
   gboolean kernel; /* sent by the kernel: its packets have no socket owner the guard could ask for */
   KsCarriage carriage;
+  char outer[IFNAMSIZ]; /* the tunnel of another VPN that carries it, or "": it leaves by an uplink */
 } KsTransport;
 
 /*

@@ -117,9 +117,35 @@ format_headline (const KsStatus *self, GString *out)
   g_string_append_c (out, '\n');
 }
 
-static void
-format_profile (const KsSituation *situation, const KsProfile *profile, GString *out)
+/* The tunnel that carries the transport of @profile; NULL for none. */
+static const KsTunnel *
+find_outer (const KsReport *report, const KsProfile *profile)
 {
+  const char *key = report->policy ? g_hash_table_lookup (report->policy->outers, ks_profile_key (profile)) : NULL;
+
+  return key ? ks_tunnel_find (report->situation->tunnels, key) : NULL;
+}
+
+static void
+format_outer (const KsReport *report, const KsProfile *profile, GString *out)
+{
+  const KsTunnel *outer = find_outer (report, profile);
+
+  for (guint i = 0; outer && i < report->situation->armed->len; i++) {
+    const KsProfile *other = report->situation->armed->pdata[i];
+
+    if (g_strcmp0 (ks_profile_key (other), outer->key) == 0) {
+      g_autofree char *id = ks_error_printable (other->id);
+
+      g_string_append_printf (out, ", inside %s (%s)", id, outer->interface);
+    }
+  }
+}
+
+static void
+format_profile (const KsReport *report, const KsProfile *profile, GString *out)
+{
+  const KsSituation *situation = report->situation;
   g_autofree char *id = ks_error_printable (profile->id);
   g_autofree char *reason = ks_profile_format_reason (profile);
   g_autofree char *printable = ks_error_printable (reason);
@@ -137,6 +163,7 @@ format_profile (const KsSituation *situation, const KsProfile *profile, GString 
     g_string_append_printf (out, "down (no device %s is up)", profile->interface ? profile->interface : "");
   else if (count == 0)
     g_string_append (out, "down");
+  format_outer (report, profile, out);
   g_string_append_c (out, '\n');
 }
 
@@ -236,7 +263,7 @@ ks_status_format (const KsStatus *self)
   if (situation && situation->armed->len > 0) {
     g_string_append (out, "Armed profiles:\n");
     for (guint i = 0; i < situation->armed->len; i++)
-      format_profile (situation, situation->armed->pdata[i], out);
+      format_profile (self->report, situation->armed->pdata[i], out);
   }
   if (situation && ks_situation_lacks_network (situation))
     g_string_append (out, "NetworkManager does not answer: the last known state is kept\n");
@@ -261,13 +288,16 @@ ks_status_format (const KsStatus *self)
 }
 
 static void
-json_profiles (KsJson *json, const KsSituation *situation)
+json_profiles (KsJson *json, const KsReport *report)
 {
+  const KsSituation *situation = report->situation;
+
   ks_json_open (json, "armed", '[');
   for (guint i = 0; i < situation->armed->len; i++) {
     const KsProfile *profile = situation->armed->pdata[i];
     const KsTunnel *tunnel = ks_tunnel_find (situation->tunnels, ks_profile_key (profile));
     g_autofree char *reason = ks_profile_format_reason (profile);
+    const KsTunnel *outer = find_outer (report, profile);
 
     ks_json_open (json, NULL, '{');
     ks_json_string (json, "id", profile->id);
@@ -277,6 +307,7 @@ json_profiles (KsJson *json, const KsSituation *situation)
     ks_json_string (json, "mode", ks_mode_format (profile->mode));
     ks_json_string (json, "reason", reason);
     ks_json_string (json, "tunnel", tunnel ? tunnel->interface : NULL);
+    ks_json_string (json, "inside", outer ? outer->interface : NULL);
     ks_json_close (json, '}');
   }
   ks_json_close (json, ']');
@@ -382,7 +413,7 @@ ks_status_format_json (const KsStatus *self)
   ks_json_number (&json, "differences", self->plan->len);
   if (situation) {
     ks_json_boolean (&json, "networkmanager", situation->network != NULL);
-    json_profiles (&json, situation);
+    json_profiles (&json, self->report);
   }
   if (is_armed (self)) {
     json_policy (&json, self->report->policy);

@@ -79,6 +79,17 @@ arm_profiles (KsSituation *self)
   }
 }
 
+static void
+find_standby (KsSituation *self)
+{
+  for (guint i = 0; self->armed->len > 0 && i < self->set->profiles->len; i++) {
+    KsProfile *profile = self->set->profiles->pdata[i];
+
+    if (profile->mode == KS_MODE_SESSION && !g_ptr_array_find (self->armed, profile, NULL))
+      g_ptr_array_add (self->standby, profile);
+  }
+}
+
 /* Whether @path, or its directory, is among @paths. */
 static gboolean
 is_among (const GPtrArray *paths, const char *path)
@@ -354,6 +365,7 @@ ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags
 
   self->errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
   self->armed = g_ptr_array_new ();
+  self->standby = g_ptr_array_new ();
   self->tunnels = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_tunnel_free);
   self->config = ks_config_read (paths->config, self->errors);
   directories = ks_nm_config_directories (paths, self->errors);
@@ -376,6 +388,7 @@ ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags
   arm_profiles (self);
   arm_remembered (self, self->set->unreadable, boot);
   arm_remembered (self, self->set->unclear, boot);
+  find_standby (self);
   if (!(flags & KS_READ_NO_NETWORK))
     warn_of_names (self);
   warn_of_missing_devices (self);
@@ -386,6 +399,7 @@ void
 ks_situation_free (KsSituation *self)
 {
   g_ptr_array_unref (self->armed);
+  g_ptr_array_unref (self->standby);
   g_ptr_array_unref (self->tunnels);
   g_clear_pointer (&self->network, ks_network_free);
   g_clear_pointer (&self->resolvers, g_array_unref);
@@ -421,12 +435,14 @@ ks_situation_policy (const KsSituation *self, const KsSnapshot *snapshot)
   KsPolicyInput input = {
     .config = self->config,
     .armed = self->armed,
+    .standby = self->standby,
     .tunnels = self->tunnels,
     .resolved = self->state->answers->addresses,
     .aliases = self->state->answers->aliases,
     .remembered = prefixes,
     .main_routes = snapshot->routes,
     .rules = snapshot->rules,
+    .tunnel_links = snapshot->tunnel_links,
     .addresses = self->no_management ? NULL : snapshot->addresses,
     .no_ipv6 = snapshot->no_ipv6,
     .resolvers = self->resolvers,
@@ -483,6 +499,8 @@ ks_situation_hosts (const KsSituation *self)
 
   for (guint i = 0; i < self->armed->len; i++)
     ks_endpoint_collect_names (((const KsProfile *) self->armed->pdata[i])->endpoints, hosts);
+  for (guint i = 0; i < self->standby->len; i++)
+    ks_endpoint_collect_names (((const KsProfile *) self->standby->pdata[i])->endpoints, hosts);
   return hosts;
 }
 

@@ -26,6 +26,8 @@ typedef struct {
   KsNetwork *network; /* NULL: NetworkManager is absent or silent */
   GArray *resolvers; /* KsPrefix, nullable: the DNS servers of the uplinks */
   GPtrArray *armed; /* of KsProfile, owned by set or state: armed now */
+  GPtrArray
+    *standby; /* of KsProfile, owned by set: not armed now, and will be once activated; empty while none is armed */
   GPtrArray *tunnels; /* of KsTunnel: devices of armed profiles that are up */
   char *appeared; /* nullable: the section a device of which was found that the last run did not know, or its subnets */
   gboolean is_released; /* by `release` or the kernel command line: nothing is armed */

@@ -5,7 +5,7 @@
  *
  *      guest            host (this namespace)          the wire
  *   +---------+     +----------------------------+     +---------------------+
- *   | tap fd  |-----| guest           uplink     |-----| tap fd              |
+ *   | tap fd  |-----| guest           uplink     |-----| tap fd              |   (bridges with a tap each)
  *   | 10.66.. |     | 10.66.0.1       192.168.50.2     | router 192.168.50.1 |
  *   +---------+     |   tun0 10.8.0.2 fd50::2    |     |        fd50::1      |
  *                   +-----|----------------------+     +---------------------+
@@ -70,6 +70,19 @@ open_device (const char *name, int flags)
   return fd;
 }
 
+/* A bridge with a tap device in it: a tap by itself could be a VPN's tunnel. */
+static int
+open_bridge (const char *name)
+{
+  g_autofree char *port = g_strconcat (name, "-port", NULL);
+  int fd = open_device (port, IFF_TAP);
+
+  if (fd >= 0 && command ("ip link add %s type bridge mcast_snooping 0 forward_delay 0", name)
+      && command ("ip link set %s addrgenmode none master %s up", port, name))
+    return fd;
+  return -1;
+}
+
 /* What the uplink loses when it goes down. */
 static gboolean
 restore_routes (void)
@@ -87,8 +100,8 @@ make_network (void)
   netns_write_file ("/proc/sys/net/ipv4/ip_forward", "1");
   netns_write_file ("/proc/sys/net/ipv6/conf/all/forwarding", "1");
   netns_write_file ("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
-  uplink_fd = open_device ("uplink", IFF_TAP);
-  guest_fd = open_device ("guest", IFF_TAP);
+  uplink_fd = open_bridge ("uplink");
+  guest_fd = open_bridge ("guest");
   tunnel_fd = open_device ("tun0", IFF_TUN);
   return uplink_fd >= 0 && guest_fd >= 0 && tunnel_fd >= 0 && command ("ip link set uplink up")
          && command ("ip link set guest address 02:00:00:00:66:01 up") && command ("ip link set tun0 up")

@@ -26,6 +26,7 @@ ks_test_policy_new (const char *lan_prefixes)
   self->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
   self->transports = g_array_new (FALSE, FALSE, sizeof (KsTransport));
   self->bootstrap = g_array_new (FALSE, FALSE, sizeof (KsTransport));
+  self->outers = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   self->names = g_ptr_array_new_with_free_func (g_free);
   self->management = g_array_new (FALSE, FALSE, sizeof (KsManagement));
   self->management_prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));

@@ -623,6 +623,35 @@ guard_drops_what_arrives_elsewhere_for_a_tunnels_address (void **state G_GNUC_UN
   assert_no_text (text, "fe80::2 ");
 }
 
+static void
+guard_does_not_take_an_unarmed_vpns_tunnel_for_the_lan (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *text = ks_guard_format (policy, NULL);
+  const char *kinds = strstr (text, "meta oifkind { \"tun\", \"wireguard\", ");
+
+  assert_non_null (kinds);
+  assert_true (kinds < find_line (text, "ip daddr @lan4 accept"));
+  assert_true (kinds < find_line (text, "ip6 daddr @lan6 accept"));
+}
+
+static void
+guard_lets_no_transport_out_beside_the_vpn_it_is_inside_of (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  KsTransport transport = server_transport (IPPROTO_UDP, 1194, 117);
+  KsTransport kernel = server_transport (IPPROTO_UDP, 51820, 0);
+  g_autofree char *text = NULL;
+
+  g_strlcpy (transport.outer, "tun0", sizeof transport.outer);
+  g_strlcpy (kernel.outer, "tun0", sizeof kernel.outer);
+  kernel.kernel = TRUE;
+  add_transport (policy, transport);
+  add_transport (policy, kernel);
+  text = ks_guard_format (policy, NULL);
+  assert_no_text (text, SERVER);
+}
+
 int
 main (void)
 {
@@ -657,6 +686,8 @@ main (void)
     cmocka_unit_test (guard_lets_out_replies_to_management_by_their_own_device),
     cmocka_unit_test (guard_forwards_no_transport),
     cmocka_unit_test (guard_drops_what_arrives_elsewhere_for_a_tunnels_address),
+    cmocka_unit_test (guard_does_not_take_an_unarmed_vpns_tunnel_for_the_lan),
+    cmocka_unit_test (guard_lets_no_transport_out_beside_the_vpn_it_is_inside_of),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);

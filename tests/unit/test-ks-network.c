@@ -299,7 +299,7 @@ network_never_takes_the_device_a_vpn_goes_by_for_its_tunnel (void **state G_GNUC
 }
 
 static void
-network_vpn_on_its_way_down_has_no_tunnel (void **state G_GNUC_UNUSED)
+network_vpn_has_a_tunnel_until_it_is_down (void **state G_GNUC_UNUSED)
 {
   static const struct {
     guint state;
@@ -314,7 +314,9 @@ network_vpn_on_its_way_down_has_no_tunnel (void **state G_GNUC_UNUSED)
 
     set_openvpn (nm, cases[i].state);
     network = read_network (profiles);
-    assert_int_equal (network->tunnels->len, 0);
+    assert_int_equal (network->tunnels->len, cases[i].state == DEACTIVATING ? 1 : 0);
+    if (cases[i].state == DEACTIVATING)
+      assert_true (((const KsTunnel *) network->tunnels->pdata[0])->is_leaving);
     assert_int_equal (ks_network_active_state (network, KS_TEST_UUID_1), cases[i].expected);
   }
 }
@@ -512,6 +514,26 @@ network_puts_tunnels_without_a_default_route_last (void **state G_GNUC_UNUSED)
 }
 
 static void
+network_puts_a_tunnel_that_is_being_taken_down_last (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestNm) nm = ks_test_nm_new ();
+  g_autoptr (GPtrArray) profiles = profiles_new ();
+  g_autoptr (KsNetwork) network = NULL;
+
+  add_profile (profiles, KS_TEST_UUID_1, KS_VPN_WIREGUARD, "203.0.113.10");
+  add_profile (profiles, KS_TEST_UUID_2, KS_VPN_WIREGUARD, "203.0.113.11");
+  ks_test_nm_main (nm, CONNECTED, "5 6", "5 6");
+  ks_test_nm_active (nm, 5, KS_TEST_UUID_1, FALSE, DEACTIVATING, "5", 5, 0);
+  ks_test_nm_device (nm, 5, "wg5", 5, 0);
+  ks_test_nm_active (nm, 6, KS_TEST_UUID_2, FALSE, ACTIVATED, "6", 6, 0);
+  ks_test_nm_device (nm, 6, "wg6", 6, 0);
+  network = read_network (profiles);
+  assert_int_equal (network->tunnels->len, 2);
+  assert_string_equal (((const KsTunnel *) network->tunnels->pdata[0])->interface, "wg6");
+  assert_string_equal (((const KsTunnel *) network->tunnels->pdata[1])->interface, "wg5");
+}
+
+static void
 network_knows_a_profile_without_a_uuid_by_its_file (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsTestNm) nm = ks_test_nm_new ();
@@ -543,7 +565,7 @@ main (void)
     cmocka_unit_test (network_vpn_without_an_ip_configuration_yet_has_no_tunnel),
     cmocka_unit_test (network_vpn_whose_device_is_gone_has_no_tunnel),
     cmocka_unit_test (network_never_takes_the_device_a_vpn_goes_by_for_its_tunnel),
-    cmocka_unit_test (network_vpn_on_its_way_down_has_no_tunnel),
+    cmocka_unit_test (network_vpn_has_a_tunnel_until_it_is_down),
     cmocka_unit_test (network_reads_port_and_mark_of_wireguard),
     cmocka_unit_test (network_survives_objects_that_vanish),
     cmocka_unit_test (network_without_properties_is_empty),
@@ -553,6 +575,7 @@ main (void)
     cmocka_unit_test (network_lists_the_uplinks_resolvers_for_a_dns_tunnel),
     cmocka_unit_test (network_knows_when_networkmanager_itself_is_leaving),
     cmocka_unit_test (network_puts_tunnels_without_a_default_route_last),
+    cmocka_unit_test (network_puts_a_tunnel_that_is_being_taken_down_last),
     cmocka_unit_test (network_knows_a_profile_without_a_uuid_by_its_file),
   };
 

@@ -22,6 +22,8 @@ typedef struct {
   GArray *resolvers;
   GArray *resolver_uids;
   GArray *addresses;
+  GArray *tunnel_links;
+  GPtrArray *standby;
 } Scene;
 
 static Scene *
@@ -38,6 +40,8 @@ scene_new (void)
   self->resolvers = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   self->resolver_uids = g_array_new (FALSE, FALSE, sizeof (guint32));
   self->addresses = g_array_new (FALSE, FALSE, sizeof (KsAddress));
+  self->tunnel_links = g_array_new (FALSE, FALSE, sizeof (guint));
+  self->standby = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_profile_free);
   self->input = (KsPolicyInput){
     .config = self->config,
     .armed = self->armed,
@@ -48,6 +52,8 @@ scene_new (void)
     .resolvers = self->resolvers,
     .resolver_uids = self->resolver_uids,
     .addresses = self->addresses,
+    .tunnel_links = self->tunnel_links,
+    .standby = self->standby,
   };
   return self;
 }
@@ -64,6 +70,8 @@ scene_free (Scene *self)
   g_array_unref (self->resolvers);
   g_array_unref (self->resolver_uids);
   g_array_unref (self->addresses);
+  g_array_unref (self->tunnel_links);
+  g_ptr_array_unref (self->standby);
   g_free (self);
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Scene, scene_free)
@@ -1438,6 +1446,301 @@ policy_lives_without_main_resolvers_and_answers (void **state G_GNUC_UNUSED)
                  "unreachable default table 85 protocol 83 metric 4294967295\n");
 }
 
+/* --- several VPNs at once --- */
+
+static void
+policy_has_the_defaults_of_several_vpns_in_order_of_preference (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_profile (scene, "a", KS_VPN_PLUGIN, "203.0.113.1", 1194, IPPROTO_UDP);
+  add_profile (scene, "b", KS_VPN_PLUGIN, "203.0.113.2", 1194, IPPROTO_UDP);
+  add_profile (scene, "c", KS_VPN_PLUGIN, "203.0.113.3", 1194, IPPROTO_UDP);
+  add_tunnel (scene, "b", "tunb", 8, "10.9.0.2 fd09::2");
+  add_tunnel (scene, "a", "tuna", 7, "10.8.0.2");
+  assert_routes (scene, AF_INET, 83,
+                 "default dev if8 table 83 protocol 83 metric 100\n"
+                 "default dev if7 table 83 protocol 83 metric 101\n"
+                 "blackhole default table 83 protocol 83 metric 200\n");
+  assert_routes (scene, AF_INET6, 83,
+                 "default dev if8 table 83 protocol 83 metric 100\n"
+                 "blackhole default table 83 protocol 83 metric 200\n");
+}
+
+static void
+policy_gives_a_split_vpn_no_default_while_a_full_one_is_armed (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsProfile *company = add_profile (scene, "company", KS_VPN_PLUGIN, "203.0.113.2", 1194, IPPROTO_UDP);
+
+  company->never_default4 = company->never_default6 = TRUE;
+  add_tunnel (scene, "company", "tunc", 8, "10.9.0.2");
+  assert_routes (scene, AF_INET, 83,
+                 "default dev if8 table 83 protocol 83 metric 100\n"
+                 "blackhole default table 83 protocol 83 metric 200\n");
+  /* a full one that is down: what is meant for it is not for the company */
+  add_profile (scene, "home", KS_VPN_PLUGIN, "203.0.113.1", 1194, IPPROTO_UDP);
+  assert_routes (scene, AF_INET, 83, "blackhole default table 83 protocol 83 metric 200\n");
+}
+
+static void
+policy_asks_each_vpns_dns_servers_through_its_tunnel (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsProfile *company = add_profile (scene, "company", KS_VPN_PLUGIN, "203.0.113.2", 1194, IPPROTO_UDP);
+  KsPrefix dns = ks_test_prefix ("10.9.0.1");
+  KsTunnel *tunnel;
+
+  company->never_default4 = company->never_default6 = TRUE;
+  g_array_append_val (company->nameservers, dns);
+  add_profile (scene, "home", KS_VPN_PLUGIN, "203.0.113.1", 1194, IPPROTO_UDP);
+  add_tunnel (scene, "home", "tunh", 7, "10.8.0.2");
+  tunnel = add_tunnel (scene, "company", "tunc", 8, "10.9.0.2");
+  g_array_append_val (tunnel->nameservers, dns);
+  assert_routes (scene, AF_INET, 83,
+                 "default dev if7 table 83 protocol 83 metric 100\n"
+                 "blackhole default table 83 protocol 83 metric 200\n"
+                 "10.9.0.1 dev if8 table 83 protocol 83 metric 101\n"
+                 "blackhole 10.9.0.1 table 83 protocol 83 metric 200\n");
+  /* and through no other one while it is down */
+  g_ptr_array_remove_index (scene->tunnels, 1);
+  assert_routes (scene, AF_INET, 83,
+                 "default dev if7 table 83 protocol 83 metric 100\n"
+                 "blackhole default table 83 protocol 83 metric 200\n"
+                 "blackhole 10.9.0.1 table 83 protocol 83 metric 200\n");
+}
+
+static void
+policy_leads_a_vpn_inside_another_to_its_server_by_the_others_tunnel (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsProfile *inner = add_profile (scene, "inner", KS_VPN_PLUGIN, "203.0.113.2", 1194, IPPROTO_UDP);
+  KsTunnel *outer;
+  g_autoptr (KsPolicy) policy = NULL;
+
+  inner->placement = KS_PLACEMENT_INSIDE;
+  add_profile (scene, "outer", KS_VPN_PLUGIN, "203.0.113.1", 1194, IPPROTO_UDP);
+  outer = add_tunnel (scene, "outer", "tuno", 7, "10.8.0.2");
+  outer->gateway4 = ks_test_prefix ("10.8.0.1");
+  add_home_lan (scene);
+  assert_routes (scene, AF_INET, 86,
+                 "203.0.113.1 via 192.168.1.1 dev if2 onlink table 86 protocol 83 metric 100\n"
+                 "unreachable 203.0.113.1 table 86 protocol 83 metric 4294967295\n"
+                 "203.0.113.2 via 10.8.0.1 dev if7 onlink table 86 protocol 83 metric 4294967294\n"
+                 "unreachable 203.0.113.2 table 86 protocol 83 metric 4294967295\n");
+  policy = ks_policy_compute (&scene->input);
+  assert_string_equal (g_hash_table_lookup (policy->outers, "inner"), "outer");
+  assert_null (g_hash_table_lookup (policy->outers, "outer"));
+  for (guint i = 0; i < policy->transports->len; i++) {
+    const KsTransport *transport = &g_array_index (policy->transports, KsTransport, i);
+    KsPrefix server = ks_test_prefix ("203.0.113.2");
+
+    assert_string_equal (transport->outer, ks_prefix_equal (&transport->to, &server) ? "tuno" : "");
+  }
+}
+
+static void
+policy_exempts_no_port_of_a_wireguard_inside_another (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsProfile *inner = add_wireguard (scene);
+  KsTunnel *tunnel = add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2");
+
+  inner->placement = KS_PLACEMENT_INSIDE;
+  tunnel->listen_port = 51820;
+  tunnel->fwmark = 0xca6c;
+  add_profile (scene, "outer", KS_VPN_PLUGIN, "203.0.113.1", 1194, IPPROTO_UDP);
+  assert_rules_between (scene, AF_INET, 8300, 8300,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all fwmark 0xca6c ipproto udp lookup 85 protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp sport 51820 lookup 85 protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 51820 lookup 86 protocol 83\n");
+  add_tunnel (scene, "outer", "tuno", 8, "10.9.0.2");
+  assert_rules_between (scene, AF_INET, 8300, 8300,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 51820 lookup 86 protocol 83\n");
+}
+
+static void
+policy_lets_a_session_begin_while_another_vpn_blocks (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsProfile *session = add_profile (scene, "session", KS_VPN_PLUGIN, "203.0.113.2", 443, IPPROTO_TCP);
+
+  g_ptr_array_add (scene->standby, g_ptr_array_steal_index (scene->armed, 0));
+  session->lan = KS_LAN_OFF;
+  assert_rules (scene, AF_INET, "");
+  add_profile (scene, "strict", KS_VPN_PLUGIN, "203.0.113.1", 1194, IPPROTO_UDP);
+  assert_rules_between (scene, AF_INET, 8300, 8300,
+                        "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto tcp dport 443 lookup 86 protocol 83\n"
+                        "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n");
+  /* it has no say in anything else */
+  assert_rules_between (scene, AF_INET, 8335, 8335,
+                        "priority 8335 from all to 224.0.0.0/24 lookup 85 protocol 83\n"
+                        "priority 8335 from all to 239.255.0.0/16 lookup 85 protocol 83\n"
+                        "priority 8335 from all to 255.255.255.255 lookup 85 protocol 83\n");
+}
+
+/* A VPN that is not armed, by device 9. */
+static void
+add_foreign_tunnel (Scene *scene)
+{
+  guint ifindex = 9;
+
+  g_array_append_val (scene->tunnel_links, ifindex);
+}
+
+static void
+policy_keeps_the_lan_rules_from_an_unarmed_vpns_tunnel (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  guint own = 7;
+
+  add_profile (scene, "home", KS_VPN_PLUGIN, "203.0.113.1", 1194, IPPROTO_UDP);
+  add_tunnel (scene, "home", "tunh", 7, "10.8.0.2");
+  g_array_append_val (scene->tunnel_links, own);
+  add_foreign_tunnel (scene);
+  add_home_lan (scene);
+  add_main (scene, "10.20.0.0/16", "", 9);
+  add_main (scene, "192.168.0.0/16", "", 9);
+  add_main (scene, "203.0.113.0/24", "", 9); /* is not the LAN */
+  add_main (scene, "10.8.0.0/24", "", 7);
+  assert_routes (scene, AF_INET, 84,
+                 "10.20.0.0/16 dev if7 table 84 protocol 83 metric 100\n"
+                 "unreachable 10.20.0.0/16 table 84 protocol 83 metric 201\n"
+                 "192.168.0.0/16 dev if7 table 84 protocol 83 metric 100\n"
+                 "unreachable 192.168.0.0/16 table 84 protocol 83 metric 201\n"
+                 "throw 192.168.1.0/24 table 84 protocol 83 metric 202\n");
+  /* while no armed VPN is up, nothing carries them; with the LAN off, no rule leads there */
+  g_ptr_array_set_size (scene->tunnels, 0);
+  g_array_set_size (scene->tunnel_links, 0);
+  add_foreign_tunnel (scene);
+  assert_routes (scene, AF_INET, 84,
+                 "unreachable 10.20.0.0/16 table 84 protocol 83 metric 201\n"
+                 "unreachable 192.168.0.0/16 table 84 protocol 83 metric 201\n"
+                 "throw 192.168.1.0/24 table 84 protocol 83 metric 202\n");
+  scene->config->lan = KS_LAN_OFF;
+  assert_routes (scene, AF_INET, 84, "");
+}
+
+static void
+policy_keeps_all_of_the_lan_from_an_unarmed_vpns_wide_route (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_profile (scene, "home", KS_VPN_PLUGIN, "203.0.113.1", 1194, IPPROTO_UDP);
+  add_foreign_tunnel (scene);
+  add_home_lan (scene);
+  add_main (scene, "0.0.0.0/1", "", 9);
+  add_main (scene, "128.0.0.0/1", "", 9);
+  assert_routes (scene, AF_INET, 84,
+                 "unreachable 10.0.0.0/8 table 84 protocol 83 metric 201\n"
+                 "unreachable 172.16.0.0/12 table 84 protocol 83 metric 201\n"
+                 "unreachable 169.254.0.0/16 table 84 protocol 83 metric 201\n"
+                 "unreachable 192.168.0.0/16 table 84 protocol 83 metric 201\n"
+                 "throw 192.168.1.0/24 table 84 protocol 83 metric 202\n");
+  /* halves of the internet are no better way for a transport than the uplink's default */
+  assert_routes (scene, AF_INET, 86,
+                 "203.0.113.1 via 192.168.1.1 dev if2 onlink table 86 protocol 83 metric 100\n"
+                 "unreachable 203.0.113.1 table 86 protocol 83 metric 4294967295\n");
+}
+
+static void
+policy_keeps_an_armed_vpns_subnets_before_those_of_an_unarmed_one (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_profile (scene, "home", KS_VPN_PLUGIN, "203.0.113.1", 1194, IPPROTO_UDP);
+  add_tunnel (scene, "home", "tunh", 7, "10.8.0.2/16");
+  add_foreign_tunnel (scene);
+  add_main (scene, "10.8.5.0/24", "", 9);
+  assert_routes (scene, AF_INET, 84,
+                 "10.8.0.0/16 dev if7 table 84 protocol 83 metric 100\n"
+                 "blackhole 10.8.0.0/16 table 84 protocol 83 metric 200\n");
+}
+
+static void
+policy_leaves_a_lan_alone_that_an_unarmed_vpn_has_a_worse_route_to (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_profile (scene, "home", KS_VPN_PLUGIN, "203.0.113.1", 1194, IPPROTO_UDP);
+  add_foreign_tunnel (scene);
+  add_home_lan (scene);
+  add_main (scene, "192.168.1.0/24", "", 9)->metric = 700;
+  assert_routes (scene, AF_INET, 84, "");
+  g_array_index (scene->main_routes, KsRoute, 2).metric = 50;
+  assert_routes (scene, AF_INET, 84, "unreachable 192.168.1.0/24 table 84 protocol 83 metric 201\n");
+}
+
+static void
+policy_sends_transports_by_an_unarmed_vpn_only_without_another_uplink (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_profile (scene, "home", KS_VPN_PLUGIN, "203.0.113.1", 1194, IPPROTO_UDP);
+  add_foreign_tunnel (scene);
+  add_main (scene, "0.0.0.0/0", "", 9)->metric = 50;
+  assert_routes (scene, AF_INET, 86,
+                 "203.0.113.1 dev if9 table 86 protocol 83 metric 1000050\n"
+                 "unreachable 203.0.113.1 table 86 protocol 83 metric 4294967295\n");
+  /* multicast would leave by it */
+  assert_routes (scene, AF_INET, 84,
+                 "unreachable 239.255.0.0/16 table 84 protocol 83 metric 201\n"
+                 "unreachable 224.0.0.0/24 table 84 protocol 83 metric 201\n"
+                 "unreachable 255.255.255.255 table 84 protocol 83 metric 201\n");
+  add_home_lan (scene);
+  assert_routes (scene, AF_INET, 86,
+                 "203.0.113.1 via 192.168.1.1 dev if2 onlink table 86 protocol 83 metric 100\n"
+                 "203.0.113.1 dev if9 table 86 protocol 83 metric 1000050\n"
+                 "unreachable 203.0.113.1 table 86 protocol 83 metric 4294967295\n");
+  assert_routes (scene, AF_INET, 84, "");
+}
+
+static void
+policy_of_a_hundred_vpns_of_which_twenty_are_up (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) few = scene_new (), many = scene_new ();
+  g_autoptr (KsPolicy) of_few = NULL, of_many = NULL;
+  guint32 last = 0;
+  guint defaults = 0;
+  gint64 start;
+
+  for (guint i = 0; i < 100; i++) {
+    g_autofree char *key = g_strdup_printf ("vpn%u", i), *host = g_strdup_printf ("203.0.113.%u", 1 + i);
+    g_autofree char *address = g_strdup_printf ("10.%u.0.2", 1 + i);
+
+    add_profile (many, key, KS_VPN_PLUGIN, host, 1194, IPPROTO_UDP);
+    if (i < 20)
+      add_tunnel (many, key, key, 20 + i, address);
+    if (i < 2)
+      add_profile (few, key, KS_VPN_PLUGIN, host, 1194, IPPROTO_UDP);
+    if (i < 1)
+      add_tunnel (few, key, key, 20 + i, address);
+  }
+  add_home_lan (few);
+  add_home_lan (many);
+  of_few = ks_policy_compute (&few->input);
+  start = g_get_monotonic_time ();
+  of_many = ks_policy_compute (&many->input);
+  print_message ("100 profiles, 20 tunnels: %u rules, %u routes, %" G_GINT64_FORMAT " us\n", of_many->rules->len,
+                 of_many->routes->len, g_get_monotonic_time () - start);
+  assert_int_equal (of_many->rules->len, of_few->rules->len);
+  for (guint i = 0; i < of_many->routes->len; i++) {
+    const KsRoute *route = &g_array_index (of_many->routes, KsRoute, i);
+
+    if (route->table != 83 || route->family != AF_INET || route->dst.length > 0 || route->type != RTN_UNICAST)
+      continue;
+    assert_int_equal (route->nexthops[0].ifindex, 20 + defaults++);
+    assert_true (route->metric > last && route->metric < 200);
+    last = route->metric;
+  }
+  assert_int_equal (defaults, 20);
+}
+
 int
 main (void)
 {
@@ -1498,6 +1801,18 @@ main (void)
     cmocka_unit_test (policy_owns_its_jump_and_nobody_elses),
     cmocka_unit_test (policy_for_a_kernel_without_ipv6_has_no_ipv6),
     cmocka_unit_test (policy_lives_without_main_resolvers_and_answers),
+    cmocka_unit_test (policy_has_the_defaults_of_several_vpns_in_order_of_preference),
+    cmocka_unit_test (policy_gives_a_split_vpn_no_default_while_a_full_one_is_armed),
+    cmocka_unit_test (policy_asks_each_vpns_dns_servers_through_its_tunnel),
+    cmocka_unit_test (policy_leads_a_vpn_inside_another_to_its_server_by_the_others_tunnel),
+    cmocka_unit_test (policy_exempts_no_port_of_a_wireguard_inside_another),
+    cmocka_unit_test (policy_lets_a_session_begin_while_another_vpn_blocks),
+    cmocka_unit_test (policy_keeps_the_lan_rules_from_an_unarmed_vpns_tunnel),
+    cmocka_unit_test (policy_keeps_all_of_the_lan_from_an_unarmed_vpns_wide_route),
+    cmocka_unit_test (policy_keeps_an_armed_vpns_subnets_before_those_of_an_unarmed_one),
+    cmocka_unit_test (policy_leaves_a_lan_alone_that_an_unarmed_vpn_has_a_worse_route_to),
+    cmocka_unit_test (policy_sends_transports_by_an_unarmed_vpn_only_without_another_uplink),
+    cmocka_unit_test (policy_of_a_hundred_vpns_of_which_twenty_are_up),
   };
 
   return cmocka_run_group_tests_name ("ks-policy", tests, NULL, NULL);

@@ -10,6 +10,9 @@
  *                      send by an uplink is sent by one now; so is a packet
  *                      that LAN rules of both let out
  *   (c)  the end       is what the new policy asks for
+ *   (d)  unarmed VPNs  by whose tunnel a packet leaves only as a transport, once the new policy is in place
+ *   (e)  nesting       a transport that old state and new policy both send through another VPN's tunnel leaves by no
+ *                      uplink; and no transport is sent in a circle
  *
  * The model's lookup follows what was measured (Linux 6.18): a rule that
  * suppresses a default route does not suppress a blackhole, which ends the
@@ -34,7 +37,7 @@
 #define MAX_PASSES 4 /* as ks-reconcile.c */
 #define FAILURES 5 /* steps of each plan that are made to fail, one at a time */
 
-enum { UPLINK = 2, WIRELESS = 3, BRIDGE = 4, FIRST_TUNNEL = 11, LAST_TUNNEL = 20 };
+enum { UPLINK = 2, WIRELESS = 3, BRIDGE = 4, FIRST_TUNNEL = 11, LAST_TUNNEL = 20, FOREIGN_TUNNEL = 22 };
 
 /* --- the model of the kernel --- */
 
@@ -309,6 +312,8 @@ typedef struct {
   GArray *resolver_uids;
   gboolean no_guard;
   GArray *addresses; /* KsAddress */
+  GPtrArray *standby; /* of KsProfile */
+  GArray *tunnel_links; /* guint */
   KsDiffFlags flags;
 } Situation;
 
@@ -408,6 +413,9 @@ random_profile (GRand *random, guint which)
     profile->dns = (KsDns) g_rand_int_range (random, KS_DNS_UNSET, KS_DNS_LAN + 1);
   add_chosen (random, profile->prefixes, tunnel_prefixes, G_N_ELEMENTS (tunnel_prefixes), 15);
   add_chosen (random, profile->nameservers, nameservers, G_N_ELEMENTS (nameservers), 15);
+  if (chance (random, 40))
+    profile->placement = (KsPlacement) g_rand_int_range (random, KS_PLACEMENT_AUTO, KS_PLACEMENT_BESIDE + 1);
+  profile->never_default4 = profile->never_default6 = chance (random, 25);
   return profile;
 }
 
@@ -466,6 +474,7 @@ situation_new (GRand *random)
   Situation *self = g_new0 (Situation, 1);
   GArray *answers = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   guint32 resolver = 101;
+  guint foreign = FOREIGN_TUNNEL;
 
   self->config = ks_config_new ();
   self->config->lan = (KsLan) g_rand_int_range (random, KS_LAN_PRIVATE, KS_LAN_OFF + 1);
@@ -489,13 +498,22 @@ situation_new (GRand *random)
   }
   g_hash_table_insert (self->resolved, (gpointer) "vpn.example", answers);
   add_management (self, random);
+  self->config->placement = (KsPlacement) g_rand_int_range (random, KS_PLACEMENT_AUTO, KS_PLACEMENT_BESIDE + 1);
+  self->standby = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_profile_free);
+  self->tunnel_links = g_array_new (FALSE, FALSE, sizeof (guint));
+  for (guint i = FIRST_TUNNEL; i <= LAST_TUNNEL; i++)
+    g_array_append_val (self->tunnel_links, i);
+  g_array_append_val (self->tunnel_links, foreign);
 
   self->no_guard = chance (random, 20);
   if (chance (random, 25))
     return self; /* nothing is armed */
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++) {
-    if (!chance (random, 45))
+    if (!chance (random, 45)) {
+      if (chance (random, 20))
+        g_ptr_array_add (self->standby, random_profile (random, i));
       continue;
+    }
     g_ptr_array_add (self->armed, i < 4 ? random_profile (random, i) : random_section (random, i));
     if (chance (random, 60))
       g_ptr_array_add (self->tunnels, random_tunnel (random, i));
@@ -519,6 +537,8 @@ situation_free (Situation *self)
   ks_config_free (self->config);
   g_ptr_array_unref (self->armed);
   g_ptr_array_unref (self->tunnels);
+  g_ptr_array_unref (self->standby);
+  g_array_unref (self->tunnel_links);
   g_hash_table_unref (self->resolved);
   g_hash_table_unref (self->remembered);
   g_array_unref (self->resolvers);
@@ -536,6 +556,8 @@ policy_of (const Situation *self, const State *state)
     .config = self->config,
     .armed = self->armed,
     .tunnels = self->tunnels,
+    .standby = self->standby,
+    .tunnel_links = self->tunnel_links,
     .resolved = self->resolved,
     .remembered = self->remembered,
     .main_routes = state->routes,
@@ -593,6 +615,17 @@ random_main (GRand *random)
     main_route (routes, "0.0.0.0/0", RTPROT_STATIC, 40, FIRST_TUNNEL + 1, NULL);
   if (chance (random, 20))
     main_route (routes, "10.8.0.0/24", RTPROT_KERNEL, 50, FIRST_TUNNEL + 1, NULL);
+  if (chance (random, 40)) { /* a VPN's that is not armed */
+    static const char *const prefixes[] = { "10.20.0.0/16",   "10.0.0.0/8",    "192.168.0.0/16",
+                                            "192.168.1.0/24", "172.16.5.0/24", "203.0.113.0/24",
+                                            "0.0.0.0/1",      "fd00:9::/64",   "2001:db8:7::/48" };
+
+    for (guint i = 0; i < G_N_ELEMENTS (prefixes); i++)
+      if (chance (random, 30))
+        main_route (routes, prefixes[i], RTPROT_STATIC, chance (random, 80) ? 50 : 700, FOREIGN_TUNNEL, NULL);
+    if (chance (random, 60))
+      main_route (routes, "0.0.0.0/0", RTPROT_STATIC, 50, FOREIGN_TUNNEL, NULL);
+  }
   if (chance (random, 10)) {
     KsPrefix all = ks_test_prefix ("0.0.0.0/0");
     KsRoute both = ks_route_init (RT_TABLE_MAIN, RTPROT_STATIC, &all, 30);
@@ -657,10 +690,11 @@ static const Flow flows[] = {
 };
 
 static const char *const destinations[] = {
-  "198.51.100.1", "203.0.113.10", "203.0.113.20", "203.0.113.30",  "203.0.113.200",   "192.168.1.1",
-  "192.168.1.50", "192.168.7.7",  "10.8.0.1",     "10.8.0.5",      "10.9.9.9",        "172.16.5.5",
-  "172.17.0.2",   "169.254.3.3",  "9.9.9.9",      "224.0.0.251",   "239.255.255.250", "2001:db8:ffff::1",
-  "fd00:1::1",    "fd00:8::1",    "fd00:8::53",   "2001:db8:7::7", "2001:db8:5::10",  "2001:db8:5::30",
+  "198.51.100.1",    "203.0.113.10",     "203.0.113.20", "203.0.113.30", "203.0.113.200", "192.168.1.1",
+  "192.168.1.50",    "192.168.7.7",      "10.8.0.1",     "10.8.0.5",     "10.9.9.9",      "172.16.5.5",
+  "172.17.0.2",      "10.20.3.3",        "fd00:9::9",    "169.254.3.3",  "9.9.9.9",       "224.0.0.251",
+  "239.255.255.250", "2001:db8:ffff::1", "fd00:1::1",    "fd00:8::1",    "fd00:8::53",    "2001:db8:7::7",
+  "2001:db8:5::10",  "2001:db8:5::30",
 };
 
 /* The VPNs' own packets, as they leave the host. */
@@ -800,10 +834,20 @@ standing_of (const KsConfig *config, const State *state, const Packet *packet)
     if (rule->table == config->table)
       return ORDINARY;
     route = find_route (state, rule->table, packet);
-    if (route && (rule->table != RT_TABLE_MAIN || route->dst.length > rule->suppress_prefixlength))
+    if (route && route->type != RTN_THROW
+        && (rule->table != RT_TABLE_MAIN || route->dst.length > rule->suppress_prefixlength))
       return rule->table == RT_TABLE_MAIN ? LAN : ORDINARY;
   }
   return standing;
+}
+
+/* Whether the packet is for a server inside another VPN, or for one that no uplink leads to. */
+static gboolean
+is_to_no_uplink (const KsConfig *config, const State *state, const Packet *packet, Devices tunnels)
+{
+  const KsRoute *route = find_route (state, config->servers_table, packet);
+
+  return route && (devices_of (route, 0) & ~tunnels) == 0;
 }
 
 /* Whether the packet must not be cut off between two states: transports, also while nothing is armed, and the LAN. */
@@ -813,12 +857,43 @@ is_same_standing (Standing before, Standing after)
   return (before <= EXEMPT && after <= EXEMPT) || (before == LAN && after == LAN);
 }
 
+/* Whether the server's routes lead through a tunnel, and no port or mark would lead the packet beside it. */
+static gboolean
+is_nested (const KsConfig *config, const State *state, const Packet *packet, Devices tunnels)
+{
+  const KsRoute *route = find_route (state, config->servers_table, packet);
+
+  for (guint i = 0; i < state->rules->len; i++) {
+    const KsRule *rule = &g_array_index (state->rules, KsRule, i);
+
+    if (ks_owner_has_rule (config, rule) && rule->action == FR_ACT_TO_TBL && rule->table == config->uplink_table
+        && matches (rule, packet))
+      return FALSE;
+  }
+  return route && ks_prefix_equal (&route->dst, &packet->dst) && route->n_nexthops > 0
+         && !(devices_of (route, 0) & ~tunnels) && (look_up (state, packet) & ~tunnels) == 0;
+}
+
+/* Where the packet would go if it were for no server: a rule for servers may go first. */
+static Devices
+look_up_as_ordinary (const KsConfig *config, const State *state, const Packet *packet)
+{
+  g_autoptr (State) ordinary = state_copy (state);
+
+  for (guint i = ordinary->rules->len; i-- > 0;)
+    if (g_array_index (ordinary->rules, KsRule, i).table == config->servers_table)
+      g_array_remove_index (ordinary->rules, i);
+  return look_up (ordinary, packet);
+}
+
 /* Devices that are no tunnel and that @state lets the packet leave by: any uplink there may be, where table 85 says. */
 static Devices
 allowed_devices (const KsConfig *config, const State *state, const Packet *packet, Devices tunnels)
 {
   Standing standing = standing_of (config, state, packet);
 
+  if (standing == EXEMPT && is_nested (config, state, packet, tunnels))
+    return look_up_as_ordinary (config, state, packet) & ~tunnels;
   return standing == EXEMPT || standing == MULTICAST ? ~tunnels : look_up (state, packet) & ~tunnels;
 }
 
@@ -973,6 +1048,71 @@ find_violation (const Pair *pair, const State *state, int family, gboolean is_wh
       return g_strdup_printf ("lock-out: %s leaves by no uplink", text);
     }
   }
+  return NULL;
+}
+
+/* The profile that has the tunnel @interface; NULL for none. */
+static const KsProfile *
+profile_with_tunnel (const Situation *situation, const char *interface)
+{
+  for (guint i = 0; i < situation->armed->len; i++) {
+    const KsTunnel *tunnel = ks_tunnel_find (situation->tunnels, ks_profile_key (situation->armed->pdata[i]));
+
+    if (tunnel && g_strcmp0 (tunnel->interface, interface) == 0)
+      return situation->armed->pdata[i];
+  }
+  return NULL;
+}
+
+/* Whether the transport of @profile gets to an uplink, by however many tunnels, all ways. */
+static gboolean
+is_grounded (const Situation *situation, const KsPolicy *policy, const KsProfile *profile, guint depth)
+{
+  if (depth > G_N_ELEMENTS (keys))
+    return FALSE;
+  for (guint i = 0; i < profile->endpoints->len; i++) {
+    const KsEndpoint *endpoint = profile->endpoints->pdata[i];
+    KsPrefix address;
+
+    if (!ks_endpoint_get_address (endpoint, &address))
+      continue;
+    for (guint j = 0; j < policy->transports->len; j++) {
+      const KsTransport *transport = &g_array_index (policy->transports, KsTransport, j);
+      const KsProfile *outer;
+
+      if (!transport->outer[0] || !ks_prefix_equal (&transport->to, &address))
+        continue;
+      outer = profile_with_tunnel (situation, transport->outer);
+      if (!outer || outer == profile || !is_grounded (situation, policy, outer, depth + 1))
+        return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+/* What is wrong with the new policy itself, or NULL (transfer full). */
+static char *
+find_end_violation (const Pair *pair, const KsPolicy *policy)
+{
+  const Situation *situation = pair->new_situation;
+
+  for (guint i = 0; i < pair->packets->len; i++) {
+    const Packet *packet = &g_array_index (pair->packets, Packet, i);
+
+    /* root's raw sockets pass for the kernel's check of a gateway: the guard stops them */
+    if (packet->ip_protocol == IPPROTO_ESP)
+      continue;
+    if (look_up (pair->after, packet) & (1u << FOREIGN_TUNNEL)
+        && standing_of (situation->config, pair->after, packet) != EXEMPT) {
+      g_autofree char *text = describe (packet);
+
+      return g_strdup_printf ("leak: %s leaves by the tunnel of an unarmed VPN", text);
+    }
+  }
+  for (guint i = 0; i < situation->armed->len; i++)
+    if (!is_grounded (situation, policy, situation->armed->pdata[i], 0))
+      return g_strdup_printf ("lock-out: the transport of '%s' goes in a circle",
+                              ks_profile_key (situation->armed->pdata[i]));
   return NULL;
 }
 
@@ -1178,8 +1318,9 @@ try_pair (guint32 seed, const Options *options, Result *result)
     if (held && standing_of (new->config, held, packet) == EXEMPT)
       leaves_after[i] |= ~tunnels;
     packet->stays =
-      is_same_standing (standing_of (new->config, before, packet), standing_of (new->config, after, packet))
-      && (look_up (before, packet) & ~tunnels) && (look_up (after, packet) & ~tunnels);
+      !is_to_no_uplink (new->config, before, packet, tunnels) && !is_to_no_uplink (new->config, after, packet, tunnels)
+      && is_same_standing (standing_of (new->config, before, packet), standing_of (new->config, after, packet))
+      && (look_up (before, packet) & ~(tunnels | 1u << FOREIGN_TUNNEL)) && (look_up (after, packet) & ~tunnels);
   }
 
   /* (a) and (b), step by step */
@@ -1192,6 +1333,8 @@ try_pair (guint32 seed, const Options *options, Result *result)
     policy = policy_of (new, after);
     if (!is_policy (new, after, policy))
       violation = g_strdup ("the end is not what the policy asks for");
+    else if (policy->armed)
+      violation = find_end_violation (&pair, policy);
   }
   for (guint i = 0; i < options->failures && !violation; i++) {
     violation = run_failing (&pair, (guint) g_rand_int (random), options->careless, &result->states);

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The tunnels of VPNs that are not armed. They are uplinks: a transport may
+ * leave by them, and nothing else. The rules of the local network look up table
+ * main, where such a tunnel has routes to private subnets, too: 10.0.0.0/8 of a
+ * company, say. What is for these goes the way of everything else instead, by
+ * routes of table 84, which is looked up before:
+ *
+ *   PREFIX dev TUNNEL [via GATEWAY] metric 100+n   by each tunnel that may carry everything
+ *   unreachable PREFIX metric 201
+ *   throw SUBNET metric 202                        what main has inside PREFIX by another device: the local
+ *                                                  network's rules come to it
+ *
+ * A prefix that an armed VPN has a wider one of in table 84 needs none of this.
+ * Of metrics of their own: IPv6 takes two routes that lead nowhere, of one prefix
+ * and metric, for the same one. Not a blackhole: to the guard that is a subnet of an armed VPN, local network
+ * and all. The guard knows the unarmed tunnels by their kind.
+ */
+#include "policy/ks-policy-builder.h"
+#include "policy/ks-route-index.h"
+
+typedef struct {
+  KsPolicyBuilder *b;
+  GArray *own; /* KsPrefix: what table 84 has of the armed VPNs */
+  GHashTable *shields; /* set of KsPrefix */
+} Shielding;
+
+static guint32
+shield_metric (const Shielding *s)
+{
+  return s->b->config->blackhole_metric + 1;
+}
+
+static gboolean
+is_kept_from_main (const Shielding *s, const KsPrefix *prefix)
+{
+  return ks_prefix_array_covers (s->own, prefix);
+}
+
+/* Each device has its own fe80::/64. */
+static gboolean
+is_of_link (const KsPrefix *prefix)
+{
+  return prefix->family == AF_INET6 && ks_prefix_is_link_local (prefix);
+}
+
+static gboolean
+is_subnet (const Shielding *s, const KsRoute *route)
+{
+  return !ks_owner_has_bypass (s->b->config, route) && route->table == RT_TABLE_MAIN && route->type == RTN_UNICAST
+         && route->n_nexthops > 0 && route->dst.length > 0 && route->tos == 0 && !is_of_link (&route->dst)
+         && !ks_prefix_is_multicast (&route->dst);
+}
+
+/* Whether another device has a route of main to the same prefix that comes first. */
+static gboolean
+is_beaten (const Shielding *s, const KsRoute *route)
+{
+  const GArray *routes = s->b->in->main_routes;
+
+  for (guint i = 0; i < routes->len; i++) {
+    const KsRoute *other = &g_array_index (routes, KsRoute, i);
+
+    if (is_subnet (s, other) && other->metric < route->metric && ks_prefix_equal (&other->dst, &route->dst)
+        && !ks_policy_is_by_foreign_tunnel (s->b, other))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static void
+add_shield (Shielding *s, const KsPrefix *prefix)
+{
+  KsPrefix *copy;
+  KsRoute end;
+
+  if (is_kept_from_main (s, prefix) || g_hash_table_contains (s->shields, prefix))
+    return;
+  copy = g_memdup2 (prefix, sizeof *prefix);
+  g_hash_table_add (s->shields, copy);
+  end = ks_route_blackhole (s->b->config->tunnel_table, s->b->config->protocol, prefix, shield_metric (s));
+  end.type = RTN_UNREACHABLE;
+  g_array_append_val (s->b->policy->routes, end);
+  ks_policy_add_default_routes_to (s->b, s->b->config->tunnel_table, prefix);
+}
+
+/* As much of the route's prefix as the local network's rules are for. */
+static void
+shield_route (Shielding *s, const KsRoute *route)
+{
+  const GArray *lan = s->b->policy->lan_prefixes;
+
+  if (s->b->policy->lan == KS_LAN_ROUTES) {
+    add_shield (s, &route->dst);
+    return;
+  }
+  for (guint i = 0; i < lan->len; i++) {
+    const KsPrefix *prefix = &g_array_index (lan, KsPrefix, i);
+
+    if (ks_prefix_contains (prefix, &route->dst))
+      add_shield (s, &route->dst);
+    else if (ks_prefix_contains (&route->dst, prefix) && !is_of_link (prefix))
+      add_shield (s, prefix);
+  }
+}
+
+static gboolean
+is_inside_shield (const Shielding *s, const KsPrefix *prefix)
+{
+  GHashTableIter iter;
+  gpointer shield;
+
+  if (g_hash_table_contains (s->shields, prefix))
+    return FALSE;
+  g_hash_table_iter_init (&iter, s->shields);
+  while (g_hash_table_iter_next (&iter, &shield, NULL))
+    if (ks_prefix_contains (shield, prefix))
+      return TRUE;
+  return FALSE;
+}
+
+static void
+add_throws (Shielding *s)
+{
+  const GArray *routes = s->b->in->main_routes;
+
+  for (guint i = 0; i < routes->len; i++) {
+    const KsRoute *route = &g_array_index (routes, KsRoute, i);
+    KsRoute copy;
+
+    if (!is_subnet (s, route) || ks_policy_is_by_foreign_tunnel (s->b, route) || is_kept_from_main (s, &route->dst)
+        || !is_inside_shield (s, &route->dst))
+      continue;
+    copy = ks_route_init (s->b->config->tunnel_table, s->b->config->protocol, &route->dst, shield_metric (s) + 1);
+    copy.type = RTN_THROW;
+    g_array_append_val (s->b->policy->routes, copy);
+  }
+}
+
+/* Multicast of the local network looks up the uplinks' table, whose first default route may be by such a tunnel. */
+static void
+add_multicast_shields (Shielding *s)
+{
+  g_autoptr (KsRouteIndex) index = ks_route_index_new (s->b->policy->routes, s->b->config->uplink_table);
+  g_autoptr (GArray) added = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+
+  for (guint i = 0; ks_policy_multicast_groups[i]; i++) {
+    const GPtrArray *answers;
+    KsRoute end;
+    KsPrefix group;
+
+    ks_prefix_parse (ks_policy_multicast_groups[i], &group, NULL);
+    answers = ks_route_index_match (index, &group);
+    if (!answers || !ks_policy_is_by_foreign_tunnel (s->b, answers->pdata[0]))
+      continue;
+    end = ks_route_blackhole (s->b->config->tunnel_table, s->b->config->protocol, &group, shield_metric (s));
+    end.type = RTN_UNREACHABLE;
+    g_array_append_val (added, end);
+  }
+  /* not before: the index points into the policy's routes */
+  g_array_append_vals (s->b->policy->routes, added->data, added->len);
+}
+
+void
+ks_policy_add_shields (KsPolicyBuilder *b)
+{
+  g_autoptr (GArray) own = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  g_autoptr (GHashTable) shields = g_hash_table_new_full (ks_prefix_hash, ks_prefix_equal_func, g_free, NULL);
+  Shielding s = { .b = b, .own = own, .shields = shields };
+
+  if (b->policy->lan == KS_LAN_OFF || !b->in->tunnel_links || b->in->tunnel_links->len == 0 || !b->in->main_routes)
+    return;
+  for (guint i = 0; i < b->policy->routes->len; i++) {
+    const KsRoute *route = &g_array_index (b->policy->routes, KsRoute, i);
+
+    if (route->table == b->config->tunnel_table)
+      ks_prefix_array_add (own, &route->dst);
+  }
+  for (guint i = 0; i < b->in->main_routes->len; i++) {
+    const KsRoute *route = &g_array_index (b->in->main_routes, KsRoute, i);
+
+    if (is_subnet (&s, route) && ks_policy_is_by_foreign_tunnel (b, route) && !is_beaten (&s, route))
+      shield_route (&s, route);
+  }
+  if (g_hash_table_size (shields) > 0)
+    add_throws (&s);
+  add_multicast_shields (&s);
+}
