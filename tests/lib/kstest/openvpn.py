@@ -45,8 +45,8 @@ class Server:
     """openvpn --server; the tunnel is TUN in the namespace `internet`."""
 
     def __init__(self, lab, keys, proto="udp", port=1194, address=netns.SERVER, ipv6=False,
-                 push=(), tun="tun0", network=NETWORK, keepalive=(2, 8), hosts=()):
-        """HOSTS are (name, address) that a DNS server at the tunnel's end resolves."""
+                 push=(), tun="tun0", network=NETWORK, network6=NETWORK6, keepalive=(2, 8), hosts=(), options=()):
+        """HOSTS are (name, address) that a DNS server at the tunnel's end resolves; OPTIONS are further ones of openvpn."""
         self.lab = lab
         self.proto, self.port, self.address, self.network = proto, port, address, network
         family = "6" if ":" in address else "4"
@@ -58,9 +58,9 @@ class Server:
             "--key", keys.path("server.key"), "--dh", "none",
             # A client gets the address it had, also of a server that was restarted.
             "--ifconfig-pool-persist", os.path.join(lab.directory, f"pool-{tun}"), "1",
-            "--keepalive", *map(str, keepalive), "--verb", "3"]
+            "--keepalive", *map(str, keepalive), "--verb", "3", *options]
         if ipv6:
-            self.command += ["--server-ipv6", NETWORK6]
+            self.command += ["--server-ipv6", network6]
         for option in push:
             self.command += ["--push", option]
         self._process = None
