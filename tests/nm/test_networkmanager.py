@@ -185,11 +185,6 @@ def openvpn_over_ipv6_connects_while_blocked_and_is_lost_without_a_leak():
 
 
 @test
-def a_second_remote_is_reached_while_blocked_when_the_first_is_dead():
-    armed(Machine.kill, dead=("203.0.113.99",))
-
-
-@test
 def a_server_with_a_name_is_found_while_blocked_and_nobody_else_is():
     hosts = ((VPN_HOST, netns.SERVER),)
     armed(Machine.kill, remote=VPN_HOST, hosts=hosts)

@@ -241,12 +241,12 @@ class Machine(Host):
     program = "openvpn"
     inside = ("10.8.", "fd08::")
 
-    def __init__(self, killswitch, proto="udp", address=netns.SERVER, remote=None, hosts=(), dead=(),
-                 transports=None, extra="", **options):
+    def __init__(self, killswitch, proto="udp", address=netns.SERVER, remote=None, hosts=(), transports=None, extra="",
+                 **options):
         """ADDRESS is the server's, REMOTE what the profile has instead of it, if it has.
 
-        DEAD are addresses where no server answers; the profile has them first. EXTRA are further lines of its [vpn]
-        section, TRANSPORTS what the wires may carry if that is not what all this says. HOSTS are in every DNS.
+        EXTRA are further lines of its [vpn] section, TRANSPORTS what the wires may carry if that is not what all this
+        says. HOSTS are in every DNS.
         """
         super().__init__(killswitch, hosts=hosts, **options)
         self.prepare()
@@ -254,12 +254,8 @@ class Machine(Host):
         self.server = openvpn.Server(self.lab, self.keys, proto=proto, address=address, ipv6=True,
                                      keepalive=(1, 4), hosts=hosts,
                                      push=["dhcp-option DNS 10.8.0.1", "route 10.99.0.0 255.255.0.0"])
-        if dead:
-            # Without it OpenVPN tries a dead server for two minutes; with it, it gives up a slow one.
-            extra = "\n".join(["connect-timeout=3", extra])
-        self.start(openvpn.profile(self.keys, VPN, remote=", ".join([*dead, remote or address]), tcp=proto == "tcp",
-                                   extra=extra),
-                   transports or [(proto, each, self.server.port) for each in (address, *dead)])
+        self.start(openvpn.profile(self.keys, VPN, remote=remote or address, tcp=proto == "tcp", extra=extra),
+                   transports or [self.server.transport])
 
     def prepare(self):
         """For a subclass: what the network has besides, before anything starts."""
