@@ -8,6 +8,8 @@
  *   +0   anchor              nop
  *   +0   servers             ipproto P dport N uidrange U-U lookup 86                    (one for each P, N, U)
  *        WireGuard devices   ipproto udp sport N uidrange 0-0|fwmark M lookup 85         (while they exist)
+ *        sections            [to NETWORK] [fwmark M] uidrange U-U [ipproto P] [sport N] [dport N] lookup 85
+ *                            the same without `to`, lookup 86                                (to their servers)
  *   +5   bootstrap DNS       to RESOLVER ipproto udp dport 53 uidrange U-U lookup 85       (no tunnel is up)
  *   +7   DHCP renewal        ipproto udp sport 68 dport 67 uidrange 0-0 lookup 85   (IPv6: 546, 547)
  *   +8   management          from ADDRESS to PREFIX lookup 8300|8301|...   (ManagementFrom=)
@@ -24,6 +26,13 @@
  * its own server. They look up table 86 or 85, not main: for a plugin VPN
  * NetworkManager puts the tunnel's default route into main, and the transport
  * would be sent into its own tunnel.
+ *
+ * A [vpn NAME] section is exempted by all that it says at once, whether its
+ * device is there or not: nothing tells when its program wants to connect. Each
+ * network of a section has a rule of its own, to table 85, so what main has
+ * inside and around the network counts as it does without us. Routes of table 86
+ * would have to be computed from main, and every rule that looks that table up
+ * would reach the network. There are few such networks.
  *
  * IPsec: the kernel looks the way of what it has encrypted up as root's, whoever
  * sent the packet inside; ESP as protocol 50, ESP in UDP by its port. In
