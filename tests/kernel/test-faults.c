@@ -246,19 +246,21 @@ start_network_manager (void)
 
 /* --- the wire --- */
 
+/* The uplink is a bridge with a tap device in it: a tap by itself could be a VPN's tunnel. */
 static gboolean
 make_network (void)
 {
   struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI };
 
   wire = open ("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-  g_strlcpy (request.ifr_name, "uplink", sizeof request.ifr_name);
+  g_strlcpy (request.ifr_name, "uplink-port", sizeof request.ifr_name);
   if (wire < 0 || ioctl (wire, TUNSETIFF, &request) < 0) {
     print_message ("skipped: no tap device: %s\n", g_strerror (errno));
     return FALSE;
   }
-  netns_run ("ip link set uplink addrgenmode none");
-  netns_run ("ip link set uplink txqueuelen 10000 up");
+  netns_run ("ip link add uplink address 02:00:00:00:50:02 type bridge mcast_snooping 0 forward_delay 0");
+  netns_run ("ip link set uplink-port addrgenmode none master uplink txqueuelen 10000 up");
+  netns_run ("ip link set uplink addrgenmode none up");
   netns_run ("ip addr add 192.168.50.2/24 dev uplink");
   netns_run ("ip addr add fd50::2/64 dev uplink nodad");
   netns_run ("ip neigh add " ROUTER " lladdr 02:00:00:00:00:01 dev uplink nud permanent");
