@@ -18,8 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 # pylint: disable=wrong-import-position
 from kstest import netns, nm, openvpn, probes, runner, wire
-from kstest.machine import PROBES, Machine
-from kstest.netns import TARGET, TARGET6
+from kstest.machine import Machine
 from kstest.probes import Probe
 from kstest.runner import check, equal, test, wait_for
 
