@@ -144,7 +144,9 @@ link_dump_request (int family G_GNUC_UNUSED, guint32 table G_GNUC_UNUSED)
   return g_steal_pointer (&message);
 }
 
-/* A device that a driver of software makes has a kind (IFLA_INFO_KIND); a tunnel without one is at least no ethernet.
+/*
+ * A device that a driver of software makes has a kind (IFLA_INFO_KIND); a tunnel without one is at least no ethernet.
+ * What is stacked on other devices may well send by a network card.
  */
 static gboolean
 is_hardware (const struct ifinfomsg *message, const char *kind)
@@ -152,7 +154,7 @@ is_hardware (const struct ifinfomsg *message, const char *kind)
   if (message->ifi_type == ARPHRD_LOOPBACK)
     return TRUE;
   if (kind)
-    return FALSE;
+    return ks_interface_kind_is_stacked (kind);
   return message->ifi_type == ARPHRD_ETHER || message->ifi_type == ARPHRD_IEEE80211;
 }
 

@@ -41,7 +41,7 @@ typedef struct {
   char name[IFNAMSIZ];
   gboolean is_up; /* as the administrator or its program wants it (IFF_UP) */
   gboolean is_tunnel; /* of a kind that VPNs use, whoever made it */
-  gboolean is_hardware; /* a network card, or lo: certainly no tunnel */
+  gboolean is_hardware; /* a network card, a bridge or the like over some, or lo: certainly no tunnel */
 } KsLink;
 
 /* All network devices (KsLink; transfer full), in the order of their indices. KS_ERROR_KERNEL. */

@@ -253,9 +253,10 @@ static void
 warn_of_hardware (KsSituation *self, const KsProfile *profile, const KsLink *link)
 {
   g_autofree char *name = ks_error_printable (profile->id);
-  g_autofree char *text = g_strdup_printf ("[vpn %s] Interface: %s is a network card or the loopback device, not a "
-                                           "tunnel; it is ignored, because all traffic would leave through it",
-                                           name, link->name);
+  g_autofree char *text =
+    g_strdup_printf ("[vpn %s] Interface: %s is a network card, a bridge or the loopback device, not a "
+                     "tunnel; it is ignored, because all traffic would leave through it",
+                     name, link->name);
 
   if (!g_ptr_array_find_with_equal_func (self->warnings, text, g_str_equal, NULL))
     g_ptr_array_add (self->warnings, g_steal_pointer (&text));

@@ -28,3 +28,13 @@ ks_interface_kind_is_tunnel (const char *kind)
 {
   return g_strv_contains (ks_interface_tunnel_kinds, kind);
 }
+
+gboolean
+ks_interface_kind_is_stacked (const char *kind)
+{
+  static const char *const kinds[] = {
+    "bridge", "bond", "team", "hsr", "vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "vrf", NULL,
+  };
+
+  return g_strv_contains (kinds, kind);
+}

@@ -14,3 +14,5 @@ gboolean ks_interface_name_is_valid (const char *name);
 extern const char *const ks_interface_tunnel_kinds[];
 /* Whether @kind is one of them. */
 gboolean ks_interface_kind_is_tunnel (const char *kind);
+/* Whether a device of @kind sends by other devices that are part of it, such as a bridge and its ports. */
+gboolean ks_interface_kind_is_stacked (const char *kind);

@@ -1021,6 +1021,7 @@ links_are_listed_with_what_they_are (void **state G_GNUC_UNUSED)
   NETNS_ENTER_OR_SKIP ();
   make_network ();
   netns_run ("ip tuntap add mode tap name tap0");
+  netns_run ("ip link add br0 type bridge");
   make_tunnel ("tun0", "10.8.0.2/24", NULL);
   kernel = ks_kernel_new (NULL);
   links = ks_kernel_dump_links (kernel, NULL);
@@ -1029,7 +1030,7 @@ links_are_listed_with_what_they_are (void **state G_GNUC_UNUSED)
   assert_true (find_link (links, "tun0")->is_up);
   assert_false (find_link (links, "tap0")->is_up);
   assert_false (find_link (links, "tun0")->is_hardware || find_link (links, "tap0")->is_hardware);
-  assert_true (find_link (links, "lo")->is_hardware);
+  assert_true (find_link (links, "lo")->is_hardware && find_link (links, "br0")->is_hardware);
   for (guint i = 1; i < links->len; i++)
     assert_true (g_array_index (links, KsLink, i - 1).ifindex < g_array_index (links, KsLink, i).ifindex);
 }
