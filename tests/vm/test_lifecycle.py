@@ -39,8 +39,8 @@ def the_package_enables_and_starts_its_units():
         machine.run(["systemctl", "is-enabled", unit])
     for unit in ("nm-killswitch-sync.path", "nm-killswitch-heal.socket"):
         machine.run(["systemctl", "is-active", unit])
-    # both families' rules and routes (groups 7, 8, 11, 19), and nftables (group 7)
-    for family, mask in (("0", "00040 4c0".replace(" ", "")), ("12", "00000040")):
+    # both families' rules, routes and addresses (groups 8, 19, 7, 11, 5, 9) and links (group 1), and nftables (group 7)
+    for family, mask in (("0", "000405d1"), ("12", "00000040")):
         held = machine.run(f"awk '$2 == {family} {{ print $4 }}' /proc/net/netlink").stdout.split()
         check(mask in held, f"nobody listens to netlink {family}, groups {mask}: {held}")
     equal(machine.run("pgrep -x nm-killswitch", check=False).stdout, "", "programs of ours")
