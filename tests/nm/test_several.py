@@ -100,6 +100,9 @@ class Several(Machine):
 
     def up_all(self, *vpns):
         for vpn in vpns:
+            # openvpn of the last time may not have ended yet, and fails the next one by its device
+            wait_for(lambda vpn=vpn: self.process(vpn) is None and not self.host.has_device(DEVICES[vpn]), 10,
+                     f"nothing is left of {vpn}")
             self.nm.up(vpn)
 
     def process(self, vpn):

@@ -189,14 +189,7 @@ addr-gen-mode=eui64
 """)
 
     def up(self, name, wait=20):
-        """Activate the profile. A plugin's service that ends just then, since its last connection has, is met once only."""
-        arguments = ("--wait", str(wait), "connection", "up", name)
-        try:
-            self.nmcli(*arguments, timeout=wait + 5)
-        except AssertionError as error:
-            if "service stopped unexpectedly" not in str(error):
-                raise
-            self.nmcli(*arguments, timeout=wait + 5)
+        self.nmcli("--wait", str(wait), "connection", "up", name, timeout=wait + 5)
 
     def down(self, name, wait=20):
         self.nmcli("--wait", str(wait), "connection", "down", name, timeout=wait + 5)
