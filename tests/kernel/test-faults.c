@@ -2,8 +2,9 @@
 /*
  * The real programs, built with fault injection, with every call that crosses
  * to the kernel failing, or the process killed there, one at a time: while
- * arming, as a tunnel comes and goes, switching VPNs, changing settings,
- * disarming, releasing. All the while somebody floods the uplink.
+ * arming, as a tunnel comes and goes, switching VPNs, moving one VPN inside
+ * another, with [vpn NAME] sections, changing settings, disarming, releasing.
+ * All the while somebody floods the uplink.
  *
  *   +-----------------------------+          +---------------------------+
  *   | host (this namespace)       |          | the wire: this test's own |
@@ -47,6 +48,7 @@
 #define ROUTER6 "fd50::1"
 #define NEIGHBOUR "192.168.50.77"
 #define SERVER "203.0.113.10"
+#define SECOND_SERVER "203.0.113.11"
 #define PUBLIC "198.51.100.1"
 #define PUBLIC6 "2001:db8:1::1"
 #define PORT 51820
@@ -74,6 +76,7 @@ static pid_t flooder;
 static pid_t network_manager;
 static gboolean has_nft;
 static gboolean guard_is_on;
+static gboolean second_sends; /* the second VPN's own packets are part of the flood */
 
 /* --- files --- */
 
@@ -86,11 +89,11 @@ write_file (const char *path, const char *text)
     fail_msg ("%s", error->message);
 }
 
-/* The profile of tunN: a WireGuard to @host that @connection says more of. */
+/* The profile of tunN: a WireGuard to @host; @connection is added to its section of that name, @more at the end. */
 static void
-write_profile_to (guint number, const char *host, const char *connection)
+write_whole_profile (guint number, const char *host, const char *connection, const char *more)
 {
-  g_autofree char *text = ks_test_wireguard (number == 0 ? KS_TEST_UUID_1 : KS_TEST_UUID_2, connection, "");
+  g_autofree char *text = ks_test_wireguard (number == 0 ? KS_TEST_UUID_1 : KS_TEST_UUID_2, connection, more);
   g_autofree char *path = g_strdup_printf (PROFILES "/vpn%u.nmconnection", number);
   g_autoptr (GString) named = g_string_new (text);
   g_autofree char *name = g_strdup_printf ("tun%u", number);
@@ -101,6 +104,12 @@ write_profile_to (guint number, const char *host, const char *connection)
   g_string_replace (named, "203.0.113.10:51820", server, 0);
   g_string_replace (named, "listen-port=51820", port, 0);
   write_file (path, named->str);
+}
+
+static void
+write_profile_to (guint number, const char *host, const char *connection)
+{
+  write_whole_profile (number, host, connection, "");
 }
 
 static void
@@ -430,10 +439,24 @@ send_probe (int fd, const Probe *probe)
     sendto (fd, "flood", 5, MSG_NOSIGNAL, to, length);
 }
 
+/* A VPN's own packet: from its port, as root. */
+static void
+send_from_port (const Probe *probe)
+{
+  struct sockaddr_in from = { .sin_family = AF_INET, .sin_port = htons (probe->sport) };
+  int fd = socket (AF_INET, probe->type | SOCK_CLOEXEC, 0);
+
+  if (bind (fd, (struct sockaddr *) &from, sizeof from) < 0)
+    g_error ("port %u: %s", probe->sport, g_strerror (errno));
+  send_probe (fd, probe);
+  close (fd);
+}
+
 /* Sends each probe over and over, as root and as somebody else, until it is killed. */
 static void G_GNUC_NORETURN
 flood (gboolean with_bound)
 {
+  const Probe second = { SECOND_SERVER, PORT + 1, PORT + 1, SOCK_DGRAM, FALSE };
   int fds[G_N_ELEMENTS (probes)];
   int bound;
 
@@ -456,6 +479,8 @@ flood (gboolean with_bound)
     }
     if (with_bound)
       send_probe (bound, &bound_probe);
+    if (second_sends && getuid () == 0)
+      send_from_port (&second);
     g_usleep (300);
   }
 }
@@ -482,17 +507,12 @@ stop_flood (void)
   flooder = 0;
 }
 
-/* The VPN's own packet: from its port, as root. */
 static void
 send_transport (void)
 {
   const Probe probe = { SERVER, PORT, PORT, SOCK_DGRAM, FALSE };
-  struct sockaddr_in from = { .sin_family = AF_INET, .sin_port = htons (PORT) };
-  int fd = socket (AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-  assert_int_equal (bind (fd, (struct sockaddr *) &from, sizeof from), 0);
-  send_probe (fd, &probe);
-  close (fd);
+  send_from_port (&probe);
 }
 
 /* --- the programs --- */
@@ -753,6 +773,30 @@ switch_back (void)
   set_active (1, FALSE);
 }
 
+/* Both VPNs armed, and up. */
+static void
+let_second_be (const char *placement)
+{
+  g_autofree char *user = g_strdup_printf ("[user]\nnm-killswitch.transport=%s\n", placement);
+
+  write_profile (0, ARMED);
+  write_whole_profile (1, SECOND_SERVER, ARMED, user);
+  set_active (0, TRUE);
+  set_active (1, TRUE);
+}
+
+static void
+let_second_be_inside (void)
+{
+  let_second_be ("inside");
+}
+
+static void
+let_second_be_beside (void)
+{
+  let_second_be ("beside");
+}
+
 static void
 write_config (const char *more)
 {
@@ -782,6 +826,26 @@ let_management_in (void)
 
 static void
 let_nobody_in (void)
+{
+  write_config ("");
+}
+
+#define SECTION "[vpn other]\nInterface=tun1\nProtocol=udp\nPort=1234\n"
+
+static void
+write_section (void)
+{
+  write_config (SECTION);
+}
+
+static void
+write_session_section (void)
+{
+  write_config (SECTION "Mode=session\n");
+}
+
+static void
+write_no_section (void)
 {
   write_config ("");
 }
@@ -825,6 +889,30 @@ static const Transition management = {
 static const Transition names = {
   { "a server known by name", let_a_name_be_asked_for, "sync" },
   { "no server known by name", let_no_name_be_asked_for, "sync" },
+  TRUE,
+  TRUE,
+};
+static const Transition placement = {
+  { "second VPN moves inside the first", let_second_be_inside, "sync" },
+  { "second VPN moves beside the first", let_second_be_beside, "sync" },
+  TRUE,
+  TRUE,
+};
+static const Transition arming_by_section = {
+  { "arming by a section", write_section, "sync" },
+  { "disarming", write_no_section, "sync" },
+  FALSE,
+  FALSE,
+};
+static const Transition section = {
+  { "a section beside a profile", write_section, "sync" },
+  { "no section", write_no_section, "sync" },
+  TRUE,
+  TRUE,
+};
+static const Transition session = {
+  { "a session section is enabled", write_session_section, "enable other" },
+  { "a session section is disabled", write_session_section, "disable other" },
   TRUE,
   TRUE,
 };
@@ -993,6 +1081,7 @@ start (gboolean with_guard)
 static void
 finish (void)
 {
+  second_sends = FALSE;
   stop_flood ();
   if (network_manager > 0) {
     kill (network_manager, SIGKILL);
@@ -1104,6 +1193,66 @@ every_fault_with_management_from_outside (void **state G_GNUC_UNUSED)
   go (&management.there);
   armed = kernel_state ();
   assert_non_null (strstr (armed, "priority 8308 from 192.168.50.2 to 198.51.100.0/24 lookup 8300"));
+}
+
+/* Between any two steps both VPNs are armed. */
+static void
+every_fault_while_a_vpn_moves_inside_another (void **state G_GNUC_UNUSED)
+{
+  for (int with_guard = 0; with_guard < 2; with_guard++) {
+    START_OR_SKIP (with_guard != 0);
+    go (&placement.back);
+    try_every_fault (&placement);
+    finish ();
+  }
+}
+
+/* How many packets came out in 50 ms, the first of which is like @what. */
+static guint
+count_on_wire (const char *what)
+{
+  Seen seen;
+
+  g_free (read_wire ().first_leak);
+  g_usleep (50000);
+  seen = read_wire ();
+  if (seen.leaks > 0 && !strstr (seen.first_leak, what))
+    fail_msg ("leaked: %s", seen.first_leak);
+  g_free (seen.first_leak);
+  return seen.leaks;
+}
+
+/* The second VPN sends to its server all the time: once it is inside the first, nothing of that is seen on the uplink.
+ */
+static void
+every_fault_while_a_vpn_stays_inside_another (void **state G_GNUC_UNUSED)
+{
+  for (int with_guard = 0; with_guard < 2; with_guard++) {
+    second_sends = TRUE;
+    START_OR_SKIP (with_guard != 0);
+    go (&placement.back);
+    assert_true (count_on_wire (SECOND_SERVER) > 0);
+    go (&placement.there);
+    assert_int_equal (count_on_wire (""), 0);
+    try_every_fault (&lan);
+    finish ();
+  }
+}
+
+static void
+every_fault_with_a_section (void **state G_GNUC_UNUSED)
+{
+  for (int with_guard = 0; with_guard < 2; with_guard++) {
+    START_OR_SKIP (with_guard != 0);
+    try_every_fault (&arming_by_section);
+    if (with_guard) {
+      go (&arming.there);
+      try_every_fault (&section);
+      go (&session.back);
+      try_every_fault (&session);
+    }
+    finish ();
+  }
 }
 
 /* A kernel without connection tracking: the rest of the guard is there, and nothing that relies on it. */
@@ -1403,6 +1552,9 @@ main (void)
     cmocka_unit_test_teardown (every_fault_while_armed_by_the_rules_alone, teardown),
     cmocka_unit_test_teardown (every_fault_while_armed_with_the_guard, teardown),
     cmocka_unit_test_teardown (every_fault_with_management_from_outside, teardown),
+    cmocka_unit_test_teardown (every_fault_while_a_vpn_moves_inside_another, teardown),
+    cmocka_unit_test_teardown (every_fault_while_a_vpn_stays_inside_another, teardown),
+    cmocka_unit_test_teardown (every_fault_with_a_section, teardown),
     cmocka_unit_test_teardown (management_without_connection_tracking_is_an_error_and_opens_nothing, teardown),
     cmocka_unit_test_teardown (names_without_a_guard_that_counts_them_are_an_error_and_not_asked_for, teardown),
     cmocka_unit_test_teardown (tunnel_that_is_replaced_during_a_run_is_taken_as_it_is_now, teardown),
