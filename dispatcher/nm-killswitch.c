@@ -321,5 +321,5 @@ main (int argc, char **argv)
   for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
     if (strcmp (argv[1], commands[i].name) == 0)
       return commands[i].run (argc - 1, argv + 1);
-  return usage_error ("'%s' is no command", argv[1]);
+  return usage_error ("unknown command '%s'", argv[1]);
 }

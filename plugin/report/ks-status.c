@@ -272,7 +272,7 @@ ks_status_format (const KsStatus *self)
     format_exemptions (policy->transports, "", out);
     format_exemptions (policy->bootstrap, "DNS while down: ", out);
     if (policy->transports->len == 0)
-      g_string_append (out, "  none is known: the VPN cannot be brought up\n");
+      g_string_append (out, "  no server address known yet: the VPN cannot connect\n");
     format_names (policy, out);
     format_lan (policy, out);
     format_management (policy, out);

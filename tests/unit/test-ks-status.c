@@ -281,7 +281,7 @@ status_says_when_no_transport_is_known (void **state G_GNUC_UNUSED)
   ks_test_host_write (f->host, "etc/wg",
                       "[connection]\nid=x\ntype=wireguard\nuuid=" KS_TEST_UUID_1 "\ninterface-name=wg0\n" STRICT);
   look (f);
-  assert_text_has (f, "none is known: the VPN cannot be brought up\n");
+  assert_text_has (f, "no server address known yet: the VPN cannot connect\n");
 }
 
 static void
