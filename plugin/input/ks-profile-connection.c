@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "input/ks-profile-connection.h"
 
-#include <NetworkManager.h>
-
 #include "base/ks-error.h"
 #include "base/ks-user.h"
+#include "input/ks-profile-libnm.h"
 #include "value/ks-interface.h"
 #include "vpn/ks-vpn.h"
+
+/* Set before anything here is called. */
+static const KsLibnm *libnm;
 
 static void
 add_prefix (GArray *prefixes, int family, const char *address, guint length)
@@ -26,23 +28,24 @@ read_ip_config (KsProfile *profile, NMSettingIPConfig *config, int family)
   if (!config)
     return;
   if (family == AF_INET)
-    profile->never_default4 = nm_setting_ip_config_get_never_default (config);
+    profile->never_default4 = libnm->nm_setting_ip_config_get_never_default (config);
   else
-    profile->never_default6 = nm_setting_ip_config_get_never_default (config);
-  for (guint i = 0; i < nm_setting_ip_config_get_num_addresses (config); i++) {
-    NMIPAddress *address = nm_setting_ip_config_get_address (config, i);
+    profile->never_default6 = libnm->nm_setting_ip_config_get_never_default (config);
+  for (guint i = 0; i < libnm->nm_setting_ip_config_get_num_addresses (config); i++) {
+    NMIPAddress *address = libnm->nm_setting_ip_config_get_address (config, i);
 
-    add_prefix (profile->prefixes, family, nm_ip_address_get_address (address), nm_ip_address_get_prefix (address));
+    add_prefix (profile->prefixes, family, libnm->nm_ip_address_get_address (address),
+                libnm->nm_ip_address_get_prefix (address));
   }
-  for (guint i = 0; i < nm_setting_ip_config_get_num_routes (config); i++) {
-    NMIPRoute *route = nm_setting_ip_config_get_route (config, i);
+  for (guint i = 0; i < libnm->nm_setting_ip_config_get_num_routes (config); i++) {
+    NMIPRoute *route = libnm->nm_setting_ip_config_get_route (config, i);
 
-    add_prefix (profile->prefixes, family, nm_ip_route_get_dest (route), nm_ip_route_get_prefix (route));
+    add_prefix (profile->prefixes, family, libnm->nm_ip_route_get_dest (route), libnm->nm_ip_route_get_prefix (route));
   }
-  for (guint i = 0; i < nm_setting_ip_config_get_num_dns (config); i++) {
+  for (guint i = 0; i < libnm->nm_setting_ip_config_get_num_dns (config); i++) {
     KsPrefix server;
 
-    if (ks_prefix_parse (nm_setting_ip_config_get_dns (config, i), &server, NULL))
+    if (ks_prefix_parse (libnm->nm_setting_ip_config_get_dns (config, i), &server, NULL))
       ks_prefix_array_add (profile->nameservers, &server);
   }
 }
@@ -79,7 +82,7 @@ are_default (const GArray *allowed, int family, gboolean *in_pieces)
 static void
 read_peer (KsProfile *profile, NMWireGuardPeer *peer, gboolean routed, GArray *allowed, GPtrArray *errors)
 {
-  const char *endpoint = nm_wireguard_peer_get_endpoint (peer);
+  const char *endpoint = libnm->nm_wireguard_peer_get_endpoint (peer);
 
   if (endpoint) {
     g_autoptr (GError) error = NULL;
@@ -88,12 +91,12 @@ read_peer (KsProfile *profile, NMWireGuardPeer *peer, gboolean routed, GArray *a
     if (parsed)
       g_ptr_array_add (profile->endpoints, parsed);
     else
-      ks_error_add (errors, "%s: [wireguard-peer.%s] %s", profile->path, nm_wireguard_peer_get_public_key (peer),
+      ks_error_add (errors, "%s: [wireguard-peer.%s] %s", profile->path, libnm->nm_wireguard_peer_get_public_key (peer),
                     error->message);
   }
-  for (guint i = 0; i < nm_wireguard_peer_get_allowed_ips_len (peer); i++) {
+  for (guint i = 0; i < libnm->nm_wireguard_peer_get_allowed_ips_len (peer); i++) {
     gboolean is_valid = FALSE;
-    const char *text = nm_wireguard_peer_get_allowed_ip (peer, i, &is_valid);
+    const char *text = libnm->nm_wireguard_peer_get_allowed_ip (peer, i, &is_valid);
     KsPrefix prefix;
 
     if (!is_valid || !ks_prefix_parse (text, &prefix, NULL))
@@ -113,11 +116,11 @@ read_wireguard (KsProfile *profile, NMSettingWireGuard *setting, GPtrArray *erro
 
   if (!setting)
     return;
-  routed = nm_setting_wireguard_get_peer_routes (setting);
-  profile->listen_port = nm_setting_wireguard_get_listen_port (setting);
-  profile->fwmark = nm_setting_wireguard_get_fwmark (setting);
-  for (guint i = 0; i < nm_setting_wireguard_get_peers_len (setting); i++)
-    read_peer (profile, nm_setting_wireguard_get_peer (setting, i), routed, allowed, errors);
+  routed = libnm->nm_setting_wireguard_get_peer_routes (setting);
+  profile->listen_port = libnm->nm_setting_wireguard_get_listen_port (setting);
+  profile->fwmark = libnm->nm_setting_wireguard_get_fwmark (setting);
+  for (guint i = 0; i < libnm->nm_setting_wireguard_get_peers_len (setting); i++)
+    read_peer (profile, libnm->nm_setting_wireguard_get_peer (setting, i), routed, allowed, errors);
   if (!are_default (allowed, AF_INET, &profile->in_pieces))
     profile->never_default4 = TRUE;
   if (!are_default (allowed, AF_INET6, &profile->in_pieces))
@@ -127,13 +130,13 @@ read_wireguard (KsProfile *profile, NMSettingWireGuard *setting, GPtrArray *erro
 static const char *
 lookup_vpn_data (gconstpointer setting, const char *key)
 {
-  return nm_setting_vpn_get_data_item ((NMSettingVpn *) (gpointer) setting, key);
+  return libnm->nm_setting_vpn_get_data_item ((NMSettingVpn *) (gpointer) setting, key);
 }
 
 static const char *
 lookup_vpn_secret (gconstpointer setting, const char *key)
 {
-  return nm_setting_vpn_get_secret ((NMSettingVpn *) (gpointer) setting, key);
+  return libnm->nm_setting_vpn_get_secret ((NMSettingVpn *) (gpointer) setting, key);
 }
 
 static void
@@ -155,7 +158,7 @@ read_vpn (KsProfile *profile, NMSettingVpn *setting, GPtrArray *errors)
   if (!setting)
     return;
   malformed = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
-  profile->service = g_strdup (nm_setting_vpn_get_service_type (setting));
+  profile->service = g_strdup (libnm->nm_setting_vpn_get_service_type (setting));
   g_ptr_array_unref (profile->endpoints);
   profile->endpoints = ks_vpn_endpoints (profile->service, &settings, malformed);
   for (guint i = 0; i < malformed->len; i++)
@@ -185,12 +188,12 @@ ip_tunnel_protocol (NMIPTunnelMode mode)
 static void
 read_ip_tunnel (KsProfile *profile, NMSettingIPTunnel *setting)
 {
-  const char *remote = setting ? nm_setting_ip_tunnel_get_remote (setting) : NULL;
+  const char *remote = setting ? libnm->nm_setting_ip_tunnel_get_remote (setting) : NULL;
   KsPrefix address;
 
   if (remote && ks_prefix_parse (remote, &address, NULL))
     g_ptr_array_add (profile->endpoints,
-                     ks_endpoint_new (remote, 0, ip_tunnel_protocol (nm_setting_ip_tunnel_get_mode (setting))));
+                     ks_endpoint_new (remote, 0, ip_tunnel_protocol (libnm->nm_setting_ip_tunnel_get_mode (setting))));
 }
 
 typedef struct {
@@ -210,8 +213,8 @@ on_keyfile_warning (GKeyFile *file, NMConnection *connection G_GNUC_UNUSED, NMKe
 
   if (type != NM_KEYFILE_HANDLER_TYPE_WARN)
     return FALSE;
-  nm_keyfile_handler_data_get_context (data, &group, &key, NULL, NULL);
-  nm_keyfile_handler_data_warn_get (data, &message, &severity);
+  libnm->nm_keyfile_handler_data_get_context (data, &group, &key, NULL, NULL);
+  libnm->nm_keyfile_handler_data_warn_get (data, &message, &severity);
   if (severity < NM_KEYFILE_WARN_SEVERITY_WARN)
     return TRUE;
   if (group && key)
@@ -224,21 +227,23 @@ on_keyfile_warning (GKeyFile *file, NMConnection *connection G_GNUC_UNUSED, NMKe
 static void
 read_connection (KsProfile *profile, NMConnection *connection, GPtrArray *errors)
 {
-  const char *interface = nm_connection_get_interface_name (connection);
+  const char *interface = libnm->nm_connection_get_interface_name (connection);
 
   g_free (profile->id);
-  profile->id = g_strdup (nm_connection_get_id (connection));
+  profile->id = g_strdup (libnm->nm_connection_get_id (connection));
   g_free (profile->interface);
   profile->interface = interface && ks_interface_name_is_valid (interface) ? g_strdup (interface) : NULL;
-  read_ip_config (profile, nm_connection_get_setting_ip4_config (connection), AF_INET);
-  read_ip_config (profile, nm_connection_get_setting_ip6_config (connection), AF_INET6);
+  read_ip_config (profile, libnm->nm_connection_get_setting_ip4_config (connection), AF_INET);
+  read_ip_config (profile, libnm->nm_connection_get_setting_ip6_config (connection), AF_INET6);
   if (profile->vpn_type == KS_VPN_WIREGUARD)
-    read_wireguard (profile, (NMSettingWireGuard *) nm_connection_get_setting (connection, NM_TYPE_SETTING_WIREGUARD),
-                    errors);
+    read_wireguard (
+      profile,
+      (NMSettingWireGuard *) libnm->nm_connection_get_setting (connection, libnm->nm_setting_wireguard_get_type ()),
+      errors);
   else if (profile->vpn_type == KS_VPN_PLUGIN)
-    read_vpn (profile, nm_connection_get_setting_vpn (connection), errors);
+    read_vpn (profile, libnm->nm_connection_get_setting_vpn (connection), errors);
   else if (profile->vpn_type == KS_VPN_IP_TUNNEL)
-    read_ip_tunnel (profile, nm_connection_get_setting_ip_tunnel (connection));
+    read_ip_tunnel (profile, libnm->nm_connection_get_setting_ip_tunnel (connection));
 }
 
 /* What this file reads, and what libnm needs to make a connection of it. */
@@ -271,24 +276,33 @@ ks_profile_read_connection (KsProfile *profile, GKeyFile *file, GPtrArray *error
 {
   g_autofree char *directory = g_path_get_dirname (profile->path);
   g_autoptr (GError) error = NULL;
-  g_autoptr (NMConnection) connection = NULL;
+  NMConnection *connection;
   Warning warning = { .errors = errors, .path = profile->path };
 
+  libnm = ks_profile_libnm (&error);
+  if (!libnm) {
+    ks_error_add (errors, "%s: %s", profile->path, error->message);
+    return;
+  }
   remove_unused (file);
-  connection = nm_keyfile_read (file, directory, NM_KEYFILE_HANDLER_FLAGS_NONE, on_keyfile_warning, &warning, &error);
+  connection =
+    libnm->nm_keyfile_read (file, directory, NM_KEYFILE_HANDLER_FLAGS_NONE, on_keyfile_warning, &warning, &error);
   if (!connection) {
     ks_error_add (errors, "%s: %s", profile->path, error->message);
     return;
   }
   /* NetworkManager makes these up for a file without */
-  if (!nm_connection_get_id (connection))
-    g_object_set (nm_connection_get_setting_connection (connection), NM_SETTING_CONNECTION_ID, profile->id, NULL);
-  if (!nm_connection_get_uuid (connection)) {
+  if (!libnm->nm_connection_get_id (connection))
+    libnm->g_object_set (libnm->nm_connection_get_setting_connection (connection), NM_SETTING_CONNECTION_ID,
+                         profile->id, NULL);
+  if (!libnm->nm_connection_get_uuid (connection)) {
     g_autofree char *uuid = g_uuid_string_random ();
 
-    g_object_set (nm_connection_get_setting_connection (connection), NM_SETTING_CONNECTION_UUID, uuid, NULL);
+    libnm->g_object_set (libnm->nm_connection_get_setting_connection (connection), NM_SETTING_CONNECTION_UUID, uuid,
+                         NULL);
   }
-  if (!nm_connection_normalize (connection, NULL, NULL, &error))
+  if (!libnm->nm_connection_normalize (connection, NULL, NULL, &error))
     ks_error_add (errors, "%s: %s", profile->path, error->message);
   read_connection (profile, connection, errors);
+  libnm->g_object_unref (connection);
 }

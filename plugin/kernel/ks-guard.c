@@ -23,17 +23,14 @@
 #include "kernel/ks-guard.h"
 
 #include <glib/gstdio.h>
-#include <nftables/libnftables.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/ks-error.h"
 #include "kernel/ks-fault.h"
+#include "kernel/ks-guard-libnftables.h"
 #include "kernel/ks-guard-readback.h"
 #include "kernel/ks-guard-watch.h"
-
-typedef struct nft_ctx NftContext;
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (NftContext, nft_ctx_free)
 
 #define REMOVAL "table inet " KS_GUARD_TABLE "\ndelete table inet " KS_GUARD_TABLE "\n"
 
@@ -139,42 +136,47 @@ set_nft_error (GError **error, const char *text)
 }
 
 /* A context that prints nothing. */
-static NftContext *
-open_context (void)
+static struct nft_ctx *
+open_context (const KsLibnftables *library)
 {
-  g_autoptr (NftContext) context = NULL;
+  struct nft_ctx *context = ks_fault_point () == 0 ? library->nft_ctx_new (NFT_CTX_DEFAULT) : NULL;
 
-  if (ks_fault_point () != 0)
-    return NULL;
-  context = nft_ctx_new (NFT_CTX_DEFAULT);
-  if (!context || ks_fault_point () != 0 || nft_ctx_buffer_error (context) != 0 || ks_fault_point () != 0
-      || nft_ctx_buffer_output (context) != 0)
-    return NULL;
-  return g_steal_pointer (&context);
+  if (context && ks_fault_point () == 0 && library->nft_ctx_buffer_error (context) == 0 && ks_fault_point () == 0
+      && library->nft_ctx_buffer_output (context) == 0)
+    return context;
+  if (context)
+    library->nft_ctx_free (context);
+  return NULL;
 }
 
 /* Runs @text as one transaction: all of it, or nothing. */
 static gboolean
 run (const char *text, guint *changes, GError **error)
 {
-  g_autoptr (NftContext) context = open_context ();
+  const KsLibnftables *library = ks_guard_libnftables (error);
+  struct nft_ctx *context;
   int fault;
+  gboolean ok = FALSE;
 
+  if (!library) {
+    g_prefix_error (error, "the guard cannot be changed: ");
+    return FALSE;
+  }
+  context = open_context (library);
   if (!context) {
     g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "cannot start libnftables");
     return FALSE;
   }
   fault = ks_fault_point ();
-  if (fault) {
+  if (fault)
     set_nft_error (error, g_strerror (fault));
-    return FALSE;
-  }
-  if (ks_fault_refuses (text) || nft_run_cmd_from_buffer (context, text) != 0) {
-    set_nft_error (error, nft_ctx_get_error_buffer (context));
-    return FALSE;
-  }
-  (*changes)++;
-  return TRUE;
+  else if (ks_fault_refuses (text) || library->nft_run_cmd_from_buffer (context, text) != 0)
+    set_nft_error (error, library->nft_ctx_get_error_buffer (context));
+  else
+    ok = TRUE;
+  library->nft_ctx_free (context);
+  *changes += ok;
+  return ok;
 }
 
 /* --- the three verbs --- */

@@ -409,6 +409,36 @@ boot_blocks_although_the_journal_hangs (void **state G_GNUC_UNUSED)
   }
 }
 
+/* --- libraries that are loaded when they are needed --- */
+
+#define LIBRARIES "/run/libraries"
+
+/* The dynamic linker finds an empty file in place of the library. */
+static void
+boot_blocks_without_a_library (void **state G_GNUC_UNUSED)
+{
+  static const struct {
+    const char *soname;
+    gboolean has_guard;
+  } cases[] = { { "libnm.so.0", TRUE }, { "libnftables.so.1", FALSE } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *path = g_build_filename (LIBRARIES, cases[i].soname, NULL);
+    g_autofree char *output = NULL;
+
+    BOOT_OR_SKIP ();
+    write_file (path, "");
+    output = netns_output ("sh -c 'LD_LIBRARY_PATH=" LIBRARIES " " BOOT " 2>&1; echo status $?'");
+    assert_non_null (strstr (output, "status 1"));
+    assert_non_null (strstr (output, cases[i].soname));
+    assert_true (has_rules ());
+    assert_int_equal (has_guard (), cases[i].has_guard);
+    /* the same program, with the library */
+    assert_int_equal (netns_try (BOOT), 0);
+    assert_true (has_guard ());
+  }
+}
+
 int
 main (void)
 {
@@ -423,6 +453,7 @@ main (void)
     cmocka_unit_test (boot_takes_nothing_away_before_it_reads_what_is_remembered),
     cmocka_unit_test (release_takes_everything_away_before_it_reads_what_is_remembered),
     cmocka_unit_test (boot_blocks_although_the_journal_hangs),
+    cmocka_unit_test (boot_blocks_without_a_library),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);

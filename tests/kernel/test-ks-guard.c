@@ -16,19 +16,18 @@
  * socket that no hook sees, has come out: no waiting, no guessing.
  */
 #include <arpa/inet.h>
-#include <dlfcn.h>
 #include <glib/gstdio.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
 #include <netpacket/packet.h>
-#include <nftables/libnftables.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/ks-error.h"
+#include "kernel/ks-guard-libnftables.h"
 #include "kernel/ks-guard.h"
 #include "ks-test-policy.h"
 #include "ks-test.h"
@@ -242,21 +241,29 @@ inspect (const KsPolicy *policy, KsGuardCounters *counters)
 static int intrusions;
 static const char *intrusion;
 
-/* Takes the place of libnftables' function in this program. */
-int
-nft_run_cmd_from_buffer (struct nft_ctx *context, const char *text)
-{
-  static int (*original) (struct nft_ctx *, const char *);
-  int result;
+static __typeof__ (nft_run_cmd_from_buffer) *run_cmd_from_buffer;
 
-  if (!original)
-    original = (int (*) (struct nft_ctx *, const char *)) dlsym (RTLD_NEXT, "nft_run_cmd_from_buffer");
-  result = original (context, text);
+/* Takes the place of libnftables' function. */
+static int
+run_and_intrude (struct nft_ctx *context, const char *text)
+{
+  int result = run_cmd_from_buffer (context, text);
+
   if (intrusions > 0) {
     intrusions--;
     assert_true (command ("%s", intrusion));
   }
   return result;
+}
+
+static void
+watch_transactions (void)
+{
+  KsLibnftables *library = ks_guard_libnftables (NULL);
+
+  assert_non_null (library);
+  run_cmd_from_buffer = library->nft_run_cmd_from_buffer;
+  library->nft_run_cmd_from_buffer = run_and_intrude;
 }
 
 /* --- frames --- */
@@ -1525,5 +1532,6 @@ main (int argc, char **argv)
 
     return (int) ks_guard_inspect (policy, FALSE, argv[1], NULL, NULL);
   }
+  watch_transactions ();
   return cmocka_run_group_tests (tests, set_up_group, tear_down_group);
 }

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "input/ks-profile-libnm.h"
+
+#include "base/ks-library.h"
+
+#define SYMBOL(function) KS_LIBRARY_SYMBOL (KsLibnm, function),
+
+const KsLibnm *
+ks_profile_libnm (GError **error)
+{
+  static const KsLibrarySymbol symbols[] = { KS_LIBNM_FUNCTIONS (SYMBOL) };
+  static KsLibnm table;
+  static gboolean is_loaded;
+
+  if (!is_loaded)
+    is_loaded = ks_library_load ("libnm.so.0", symbols, G_N_ELEMENTS (symbols), &table, error);
+  return is_loaded ? &table : NULL;
+}
