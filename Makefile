@@ -237,6 +237,10 @@ attacks-vm:
 	KS_ATTACKS=$(ATTACKS) $(PYTHON) tests/run-suite tests/vm/test_attacks.py
 check-vm:
 	tests/run-all vm
+# To look around in what those tests run in.
+.PHONY: vm
+vm: deb
+	$(PYTHON) tests/vm/shell.py
 
 # MUTATE='lock numbers' chooses faults by words of their names.
 .PHONY: mutate
@@ -290,6 +294,7 @@ help:
 	@echo 'check-attacks  the cases a kill switch has to withstand (root)'
 	@echo 'attacks        the same cases with other kill switches for comparison; writes docs/attacks.md (root)'
 	@echo 'check-vm       a whole Debian in a virtual machine (root)'
+	@echo 'vm             a shell in that machine, with the package installed and the uplink watched (root)'
 	@echo 'mutate         plant faults in the code, one at a time, and check that the tests notice (root); MUTATE=... chooses'
 	@echo 'bench-repair   how fast what others destroy is back (root, systemd-nspawn)'
 	@echo 'fuzz           look for new findings, FUZZ_SECONDS for each parser'
