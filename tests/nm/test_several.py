@@ -21,6 +21,7 @@ from kstest import netns, nm, openvpn, probes, runner, wire
 from kstest.machine import Machine
 from kstest.probes import Probe
 from kstest.runner import check, equal, test, wait_for
+from kstest.subject import Subject
 
 HOME, AWAY, COMPANY, TWIN = "home", "away", "company", "twin"
 VPNS = (HOME, AWAY, COMPANY, TWIN)
@@ -37,9 +38,7 @@ class Several(Machine):
 
     def __init__(self, killswitch):  # pylint: disable=super-init-not-called
         stage = nm.stage() if killswitch else None
-        self.killswitch = killswitch
         self.lab = netns.Lab()
-        self.host = self.lab.host
         self.lab.internet.ip(f"""
             address add {ADDRESSES[AWAY]}/24 dev eth0
             address add {ADDRESSES[COMPANY]}/24 dev eth0
@@ -57,8 +56,10 @@ class Several(Machine):
             COMPANY: openvpn.Server(self.lab, self.keys, port=1196, address=ADDRESSES[COMPANY], tun="tun2",
                                     network="10.7.0.0", hosts=[("intranet.test", INSIDE_COMPANY)],
                                     push=["route 10.99.0.0 255.255.0.0", f"dhcp-option DNS {COMPANY_DNS}"], **options)}
-        self.wires = [wire.Wire(self.lab.router, self.lab.lan.port, self.lab.lan.prefixes,
-                                [server.transport for server in self.servers.values()])]
+        Subject.__init__(self, self.lab.host, [wire.Wire(self.lab.router, self.lab.lan.port, self.lab.lan.prefixes,
+                                                         [server.transport for server in self.servers.values()])],
+                         self.lab.lans)
+        self.killswitch = killswitch
         self.nm = nm.NetworkManager(self.host)
         if killswitch:
             self.nm.install(stage)
@@ -69,8 +70,6 @@ class Several(Machine):
         self.nm.start()
         self.nm.wait_state("lan1", "activated")
         self.untouched = self.host.routing()
-        self._unjudged = []
-        runner.on_failure(self._leaked)
 
     def set_profile(self, vpn, zone=None, transport=None):
         """(Re)write the profile: nmcli cannot set user data."""

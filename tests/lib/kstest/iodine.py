@@ -2,8 +2,9 @@
 
 import uuid
 
-from .machine import PROBES, VPN, Host
+from .machine import VPN, Host
 from .runner import wait_for
+from .subject import PROBES
 
 SERVER = "203.0.113.12"     # an address of its own: at the others something answers on port 53
 DOMAIN = "t.example"

@@ -62,6 +62,17 @@ def _setns(fd, kind):
         raise OSError(error, os.strerror(error))
 
 
+@contextlib.contextmanager
+def entered(path):
+    """This thread's sockets and /proc/sys/net are those of the network namespace at PATH meanwhile."""
+    with open("/proc/thread-self/ns/net", "rb") as before, open(path, "rb") as inside:
+        _setns(inside.fileno(), _CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            _setns(before.fileno(), _CLONE_NEWNET)
+
+
 def die_with_parent():
     """For preexec_fn: the kernel kills this process when its parent ends."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -183,6 +194,10 @@ class Namespace:
     def ip_json(self, *arguments):
         return json.loads(self.run("ip", "-json", *arguments).stdout or "[]")
 
+    def run_python(self, name, *arguments, **options):
+        """Run a module of this package to its end; OPTIONS are those of run()."""
+        return self.run(*python_module(name, *arguments), **options)
+
     def start(self, name, *command, env=None):
         """Start a long-running program."""
         return Process(self, name, command, env)
@@ -191,16 +206,9 @@ class Namespace:
         """Start a module of this package as a long-running program."""
         return self.start(name, *python_module(name, *arguments))
 
-    @contextlib.contextmanager
     def entered(self):
         """This thread's sockets and /proc/sys/net are those of the namespace meanwhile."""
-        with open("/proc/thread-self/ns/net", "rb") as before, \
-                open(f"/proc/{self.pid}/ns/net", "rb") as inside:
-            _setns(inside.fileno(), _CLONE_NEWNET)
-            try:
-                yield
-            finally:
-                _setns(before.fileno(), _CLONE_NEWNET)
+        return entered(f"/proc/{self.pid}/ns/net")
 
     def sysctl(self, **settings):
         """Set net.* keys; two underscores stand for the dot: ipv4__ip_forward=1."""

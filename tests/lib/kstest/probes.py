@@ -68,10 +68,9 @@ class Result:
 
 def send(namespace, probes, uid=0, timeout=0.6):
     """Send all PROBES from NAMESPACE as UID; their results, in the same order."""
-    from . import netns  # not at the top: inside the namespace this file needs none of it
     request = json.dumps({"timeout": timeout, "uid": uid,
                           "probes": [dataclasses.asdict(probe) for probe in probes]})
-    output = namespace.run(*netns.python_module("probes"), input=request, timeout=timeout + 20)
+    output = namespace.run_python("probes", input=request, timeout=timeout + 20)
     return [Result(probe, **result) for probe, result in zip(probes, json.loads(output.stdout))]
 
 
@@ -88,7 +87,7 @@ class Flood:
         self.sent = {}
 
     def __enter__(self):
-        from .runner import wait_for  # not at the top, as in send()
+        from .runner import wait_for  # not at the top: inside the namespace this file needs none of it
         self._process = self._namespace.python("probes", self._request)
         # The log goes on where an earlier flood's ended.
         wait_for(lambda: self._process.text().rstrip().endswith("ready"), 5, "the flood starts", 0.005)

@@ -87,7 +87,7 @@ def make_wireguard(machine, name="my-vpn", number=0, listen_port=None, endpoint=
     vpn = WireGuard(name=name, device=f"wg{number}", server_device=f"wgs{number}", port=port, net=66 + number,
                     transports=[Transport(server, port) for server in servers],
                     server_key=server_key, client_peer=client_peer)
-    _serve_wireguard(machine, vpn)
+    serve_wireguard(machine, vpn)
     keyfile = _KEYFILE.format(
         name=name, uuid=f"66666666-6666-4666-8666-{number:012d}", device=vpn.device,
         autoconnect="true" if autoconnect else "false", private=client_key, peer=server_peer,
@@ -99,7 +99,7 @@ def make_wireguard(machine, name="my-vpn", number=0, listen_port=None, endpoint=
     return vpn
 
 
-def _serve_wireguard(machine, vpn):
+def serve_wireguard(machine, vpn):
     provide(machine, vpn.server_device, f"""set -e
         ip link delete {vpn.server_device} 2>/dev/null || true
         ip link add {vpn.server_device} type wireguard

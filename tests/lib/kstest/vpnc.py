@@ -8,9 +8,10 @@ import os
 import signal
 import uuid
 
-from .machine import PROBES, VPN, Host
+from .machine import VPN, Host
 from .netns import SERVER
 from .runner import wait_for
+from .subject import PROBES
 
 _GROUP, _GROUP_PASSWORD, _USER, _PASSWORD = "group", "worth-nothing", "somebody", "nor-is-this"
 

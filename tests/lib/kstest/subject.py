@@ -1,0 +1,146 @@
+"""What every subject of the sheet (sheet.py) has, in namespaces or in a virtual machine: the wires, the probes, what must hold.
+
+A subject is a host, the VPN it has, and the wires it is watched by. With the
+kill switch installed or without, it is the same host otherwise, so that every
+claim about the kill switch has a control that shows the probe works.
+"""
+
+from collections import Counter
+
+from . import probes, runner, wire
+from .netns import TARGET, TARGET6
+from .probes import Probe
+from .runner import check, equal
+from .sheet import abuse_probes
+
+PROBES = [Probe(kind, address, port)
+          for address in (TARGET, TARGET6)
+          for kind, port in (("udp", 7), ("udp", 53), ("tcp", 80), ("icmp", 0))]
+
+
+class Subject:
+    """A host, and the wires it is watched by.
+
+    How its VPN is served, brought up and lost is said by subclasses.
+    """
+
+    device = "tun0"         # of the tunnel
+    inside = ()             # how the tunnel's addresses begin
+    sports = ()             # the source ports of the transport, if they are known
+    carried = PROBES        # the probes that the tunnel has to carry; the others must be blocked while it is up
+    patience = 0.6          # seconds for the answers to probes
+
+    def __init__(self, host, wires, lans):
+        """HOST is a netns.Namespace, or has the same methods to run programs by; LANS have routers that answer probes."""
+        self.host, self.wires, self.lans = host, wires, lans
+        self.killswitch = False
+        self.transports = []    # (protocol name, server, port) that the wires may carry
+        self._unjudged = []
+        runner.on_failure(self._leaked)
+
+    # The wires
+
+    def mark(self):
+        mark = [each.mark() for each in self.wires]
+        self._unjudged = [each for each in self._unjudged if each[0] == runner.running()] + [(runner.running(), mark)]
+        return mark
+
+    def since(self, mark, settle=0.1):
+        """The records since MARK, of all wires."""
+        records = [record for each, since in zip(self.wires, mark) for record in each.since(since, settle)]
+        if not any(record.kind in wire.LEAKS for record in records):
+            self._forget(mark)
+        return records
+
+    def _forget(self, mark):
+        self._unjudged = [each for each in self._unjudged if each[1] is not mark]
+
+    def leaks(self, mark, settle=0.1):
+        return [record for record in self.since(mark, settle) if record.kind in wire.LEAKS]
+
+    def _leaked(self, _directory):
+        """For on_failure(): what leaked since a mark that the failed test has not come to look at, or has only counted."""
+        if not self.killswitch:
+            return None
+        leaks = [leak for test, mark in self._unjudged if test == runner.running() for leak in self.leaks(mark)]
+        return f"{len(leaks)} packets leaked: {'; '.join(map(str, leaks[:5]))}" if leaks else None
+
+    def counts(self, mark):
+        return Counter(record.kind for record in self.since(mark))
+
+    def assert_no_leak(self, mark):
+        leaks = self.leaks(mark)
+        check(not leaks, f"{len(leaks)} packets leaked: {'; '.join(map(str, leaks[:5]))}")
+
+    # Probes
+
+    def probe(self, uid=probes.NOBODY, chosen=PROBES):
+        return probes.send(self.host, chosen, uid, self.patience)
+
+    def abuse(self):
+        """Send what abuse_probes() has, as nobody; returns {probe: whether the wire carried it}."""
+        self.host.sysctl(ipv4__ip_unprivileged_port_start=0)    # so that nobody can have any source port
+        sent = abuse_probes(self.transports, (TARGET, TARGET6), self.lans[0].device, self.sports)
+        marks = [each.mark() for each in self.wires]
+        probes.send(self.host, sent, probes.NOBODY, self.patience)
+        packets = [record.packet for each, mark in zip(self.wires, marks) for record in each.since(mark)]
+        seen = {(packet.proto, packet.dst, packet.sport) for packet in packets}
+        return {probe: (wire.TCP if probe.kind == "tcp" else wire.UDP, probe.to, probe.sport) in seen
+                for probe in sent}
+
+    def flood(self):
+        return probes.Flood(self.host, (TARGET, TARGET6))
+
+    # What the tests claim
+
+    def check_lan_works(self):
+        for result in probes.send(self.host, [Probe(kind, address) for lan in self.lans if lan.plugged
+                                              for address in (lan.router, lan.router6)
+                                              for kind in ("udp", "tcp", "icmp")], timeout=self.patience):
+            check(result.answered, f"the LAN must work: {result}")
+
+    def check_tunnel_carries(self):
+        """Every probe is answered by a server that saw the tunnel's address, and nothing leaks."""
+        mark = self.mark()
+        for uid in (probes.NOBODY, 0):
+            results = self.probe(uid, self.carried)
+            if not all(result.answered for result in results):
+                # Under a flood a datagram may be lost; twice in a row it is not by chance.
+                results = self.probe(uid, self.carried)
+            for result in results:
+                check(result.answered, f"the tunnel must carry: {result}")
+                check(result.seen_as is None or result.seen_as.startswith(self.inside),
+                      f"went past the tunnel: {result}")
+        if self.killswitch:
+            self.assert_no_leak(mark)
+        else:
+            # To what came for a program that was killed the kernel answers with an ICMP error.
+            servers = [server for _, server, _ in self.transports]
+            equal([str(leak) for leak in self.leaks(mark) if leak.packet.dst not in servers], [], "probes that leaked")
+        check(self.counts(mark)["transport"] >= 2 * len(self.carried), "the transport carries the probes")
+
+    def check_leaks(self):
+        """Without the kill switch and the tunnel every probe is seen on the wire."""
+        mark = self.mark()
+        for result in self.probe():
+            check(result.answered, f"without the tunnel the wire must carry: {result}")
+        leaked = len(self.leaks(mark))
+        self._forget(mark)
+        check(leaked >= len(PROBES), f"all probes are seen to leak, not {leaked} packets")
+
+    def check_blocked(self):
+        """No probe is answered or seen, of an ordinary user or of root; the LAN works."""
+        mark = self.mark()
+        for uid in (probes.NOBODY, 0):
+            for result in self.probe(uid):
+                check(not result.answered, f"must be blocked: {result}")
+        self.assert_no_leak(mark)
+        self.check_lan_works()
+
+    def check_others_blocked(self):
+        """While the tunnel is up: the probes that it cannot carry are blocked, of an ordinary user and of root."""
+        others = [probe for probe in PROBES if probe not in self.carried]
+        mark = self.mark()
+        for result in [result for uid in (probes.NOBODY, 0) for result in self.probe(uid, others)]:
+            check(not result.answered, f"must be blocked: {result}")
+        self.assert_no_leak(mark)
