@@ -92,7 +92,7 @@ $(PROGRAMS): $(BUILD)/%: $(BUILD)/dispatcher/%.o $(PLUGIN)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %selftest.a,$^) $(PLUGIN) $(PACKAGE_LIBS)
 
 # What has a path in it is made again when a path changes, and only then.
-PATHS        = $(foreach name,BINDIR SYSCONFDIR LOCALSTATEDIR RUNSTATEDIR LIBEXECDIR,$(name)=$($(name)))
+PATHS        = $(foreach name,BINDIR DOCDIR SYSCONFDIR LOCALSTATEDIR RUNSTATEDIR LIBEXECDIR,$(name)=$($(name)))
 $(BUILD)/paths: FORCE
 	@mkdir -p $(@D)
 	@echo '$(PATHS)' | cmp -s - $@ || echo '$(PATHS)' >$@
@@ -105,7 +105,8 @@ OTHER_PLACES = $(filter-out /var/lib/nm-killswitch /run/nm-killswitch,\
 UNIT_EDITS   = $(foreach name,BINDIR SYSCONFDIR RUNSTATEDIR,-e 's,@$(name)@,$($(name)),g') \
                $(if $(OTHER_PLACES),-e '/^RuntimeDirectoryPreserve=/a ExecStartPre=+/bin/mkdir -p $(OTHER_PLACES)' \
                                     -e '/^RuntimeDirectoryPreserve=/a ReadWritePaths=$(OTHER_PLACES)')
-MANUAL_EDITS = -e 's,/etc/nm-killswitch\.conf,$(SYSCONFDIR)/nm-killswitch.conf,g' \
+MANUAL_EDITS = -e 's,/usr/share/doc/nm-killswitch,$(DOCDIR),g' \
+               -e 's,/etc/nm-killswitch\.conf,$(SYSCONFDIR)/nm-killswitch.conf,g' \
                -e 's,/var/lib/nm-killswitch,$(LOCALSTATEDIR)/lib/nm-killswitch,g' \
                -e 's,/run/nm-killswitch,$(RUNSTATEDIR)/nm-killswitch,g'
 
@@ -145,6 +146,7 @@ install: all
 		$(INSTALL) -D -m 0644 "$$zone" "$(DESTDIR)$(FIREWALLDDIR)/zones/$${zone##*/}" || exit 1; done
 	$(INSTALL) -D -m 0644 $(BUILD)/man/nm-killswitch.8 $(DESTDIR)$(MANDIR)/man8/nm-killswitch.8
 	$(INSTALL) -D -m 0644 $(BUILD)/man/nm-killswitch.conf.5 $(DESTDIR)$(MANDIR)/man5/nm-killswitch.conf.5
+	$(INSTALL) -D -m 0644 docs/status-json.md $(DESTDIR)$(DOCDIR)/status-json.md
 
 .PHONY: uninstall
 uninstall:
@@ -158,7 +160,8 @@ uninstall:
 		$(DESTDIR)$(NMLIBDIR)/conf.d/10-nm-killswitch.conf \
 		$(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(UNITS))) \
 		$(addprefix $(DESTDIR)$(FIREWALLDDIR)/zones/,$(notdir $(wildcard nm-conf/zones/*.xml))) \
-		$(DESTDIR)$(MANDIR)/man8/nm-killswitch.8 $(DESTDIR)$(MANDIR)/man5/nm-killswitch.conf.5
+		$(DESTDIR)$(MANDIR)/man8/nm-killswitch.8 $(DESTDIR)$(MANDIR)/man5/nm-killswitch.conf.5 \
+		$(DESTDIR)$(DOCDIR)/status-json.md
 
 # --- tests ---
 

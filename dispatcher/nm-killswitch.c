@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -40,7 +41,7 @@ static int run_selftest (int argc, char **argv);
 static int run_help (int argc, char **argv);
 
 static const Command commands[] = {
-  { "status", "[--json]", "show what is armed, by which tunnel, and what is exempted", run_status },
+  { "status", "[--json] [--watch] | --quiet", "show what is blocked, by what, and what to do", run_status },
   { "check", "", "ask the kernel where packets would go; fails if any would get out", run_check },
   { "sync", "[--boot|--follow]", "bring rules and routes to what profiles and configuration ask for", run_sync },
   { "heal", "", "put back what somebody else changed: for the systemd unit", run_heal },
@@ -88,28 +89,112 @@ print_errors (const KsReport *report)
     fprintf (stderr, "nm-killswitch: %s\n", ((const GError *) report->errors->pdata[i])->message);
 }
 
+/* What `status` is asked for. */
+typedef struct {
+  gboolean json, watch, quiet;
+} StatusOptions;
+
+static gboolean
+parse_status_options (int argc, char **argv, StatusOptions *options)
+{
+  for (int i = 1; i < argc; i++) {
+    if (strcmp (argv[i], "--json") == 0)
+      options->json = TRUE;
+    else if (strcmp (argv[i], "--watch") == 0)
+      options->watch = TRUE;
+    else if (strcmp (argv[i], "--quiet") == 0)
+      options->quiet = TRUE;
+    else
+      return FALSE;
+  }
+  return !(options->quiet && (options->json || options->watch));
+}
+
+/* For `status --quiet`; nm-killswitch(8) documents them. */
+static int
+exit_status_of (const char *word)
+{
+  static const struct {
+    const char *word;
+    int status;
+  } states[] = { { "protected", EXIT_OK }, { "blocking", 3 }, { "off", 4 }, { "released", 4 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (states); i++)
+    if (strcmp (word, states[i].word) == 0)
+      return states[i].status;
+  return 5; /* held, incomplete, unknown */
+}
+
+/* The status now, in @text unless quiet (transfer full); returns the exit status. */
+static int
+take_status (const StatusOptions *options, char **text)
+{
+  g_autoptr (KsReport) report = NULL;
+  g_autoptr (KsSnapshot) snapshot = NULL;
+  g_autoptr (KsPublic) public = NULL;
+  g_autoptr (KsSummary) former = NULL;
+  KsStyle style = ks_style_of_stdout ();
+  g_auto (KsStatus) status = { 0 };
+  gboolean has_failed;
+
+  if (geteuid () == 0) {
+    report = ks_reconcile_preview (&ks_paths_default, &snapshot);
+    former = ks_summary_read (&ks_paths_default, NULL);
+    ks_status_init (&status, report, snapshot);
+    status.former = former;
+    has_failed = report->errors->len > 0;
+  } else {
+    public = ks_public_read (&ks_paths_default);
+    ks_status_init_public (&status, public);
+    has_failed = strcmp (public->summary->state, "unknown") == 0;
+  }
+  status.now = g_get_real_time () / G_USEC_PER_SEC;
+  status.boottime = ks_summary_now ();
+  if (!options->quiet)
+    *text = options->json ? ks_status_format_json (&status) : ks_status_format (&status, &style);
+  if (report && !options->watch)
+    print_errors (report);
+  if (options->quiet)
+    return exit_status_of (ks_status_word (&status));
+  return has_failed ? EXIT_ERROR : EXIT_OK;
+}
+
+/* Until somebody ends it. On a terminal the screen is drawn anew; otherwise what is new is added. */
+static void
+watch_status (const StatusOptions *options)
+{
+  g_autofree char *last = NULL;
+
+  for (;;) {
+    char *text = NULL;
+
+    take_status (options, &text);
+    if (g_strcmp0 (text, last) != 0) {
+      fputs (isatty (STDOUT_FILENO) && !options->json ? "\033[H\033[2J" : last && !options->json ? "\n" : "", stdout);
+      fputs (text, stdout);
+      fflush (stdout);
+    }
+    g_free (last);
+    last = text;
+    g_usleep (G_USEC_PER_SEC);
+  }
+}
+
 static int
 run_status (int argc, char **argv)
 {
-  static const char *const options[] = { "--json", NULL };
-  g_autoptr (KsReport) report = NULL;
-  g_autoptr (KsSnapshot) snapshot = NULL;
+  StatusOptions options = { 0 };
   g_autofree char *text = NULL;
-  g_auto (KsStatus) status = { 0 };
-  int option;
+  int status;
 
-  if (!parse_option (argc, argv, options, &option))
-    return usage_error ("status takes --json and nothing else");
-  report = ks_reconcile_preview (&ks_paths_default, &snapshot);
-  ks_status_init (&status, report, snapshot);
-  if (option == 0)
-    text = ks_status_format_json (&status);
-  else if (report->situation)
-    text = ks_status_format (&status);
+  if (!parse_status_options (argc, argv, &options))
+    return usage_error ("status takes --json, --watch or --quiet");
+  if (options.watch)
+    watch_status (&options);
+  status = take_status (&options, &text);
   if (text)
     fputs (text, stdout);
-  print_errors (report);
-  return report->errors->len > 0 ? EXIT_ERROR : EXIT_OK;
+  return status;
 }
 
 static int
@@ -308,6 +393,7 @@ run_help (int argc G_GNUC_UNUSED, char **argv G_GNUC_UNUSED)
 int
 main (int argc, char **argv)
 {
+  umask (022); /* what everybody may read stays readable, whatever sudo passes on */
   ks_user_use_files ();
   ks_log_init ("nm-killswitch");
   if (argc < 2)

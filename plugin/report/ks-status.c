@@ -4,7 +4,11 @@
 #include <string.h>
 
 #include "base/ks-error.h"
-#include "report/ks-json.h"
+
+/* Of profiles, and of transports: one screen. */
+#define MAX_LINES 12
+/* What a shell takes as it is. */
+#define PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-"
 
 void
 ks_status_init (KsStatus *self, const KsReport *report, const KsSnapshot *snapshot)
@@ -17,6 +21,12 @@ ks_status_init (KsStatus *self, const KsReport *report, const KsSnapshot *snapsh
                                   ks_situation_diff_flags (situation));
   else
     self->plan = g_array_new (FALSE, FALSE, sizeof (KsStep));
+}
+
+void
+ks_status_init_public (KsStatus *self, const KsPublic *public)
+{
+  *self = (KsStatus){ .public = public, .plan = g_array_new (FALSE, FALSE, sizeof (KsStep)) };
 }
 
 void
@@ -71,7 +81,7 @@ is_guard_wrong (const KsStatus *self)
 static gboolean
 is_armed (const KsStatus *self)
 {
-  return self->report->policy && self->report->policy->armed;
+  return self->report && self->report->policy && self->report->policy->armed;
 }
 
 static guint
@@ -83,6 +93,8 @@ count_tunnels (const KsStatus *self)
 const char *
 ks_status_word (const KsStatus *self)
 {
+  if (self->public)
+    return self->public->summary->state;
   if (!self->report->situation || !self->snapshot)
     return "unknown";
   if (self->report->situation->is_released)
@@ -94,83 +106,152 @@ ks_status_word (const KsStatus *self)
   return count_tunnels (self) > 0 ? "protected" : "blocking";
 }
 
+KsSummary *
+ks_status_summarise (const KsStatus *self)
+{
+  const char *word = ks_status_word (self);
+  KsSummary *summary;
+
+  if (self->public) {
+    g_autofree char *text = ks_summary_format (self->public->summary);
+
+    return ks_summary_parse (text, NULL);
+  }
+  if (!self->report->situation)
+    return NULL;
+  summary = ks_summary_new (self->report, word);
+  if (self->former && g_str_equal (self->former->state, word))
+    summary->since = self->former->since;
+  return summary;
+}
+
+/* --- the headline --- */
+
+/* What the state means for what leaves the host, in one sentence. */
+static const char *
+meaning (const char *word)
+{
+  static const struct {
+    const char *word, *meaning;
+  } states[] = {
+    { "protected", "Only the VPN, the local network and the VPN's own transport get out." },
+    { "blocking", "No VPN is up: only the local network and the VPN's own transport get out." },
+    { "held", "What was blocked stays blocked: a profile cannot be read." },
+    { "off", "No profile asks for it: nothing is blocked." },
+    { "released", "Nothing is blocked until `nm-killswitch resume` or a reboot." },
+    { "incomplete", "The kernel does not hold what it should: something may get out." },
+    { "unknown", "It cannot be told what is blocked." },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (states); i++)
+    if (g_str_equal (word, states[i].word))
+      return states[i].meaning;
+  return "";
+}
+
+static KsColour
+colour_of (const char *word)
+{
+  if (g_str_equal (word, "protected"))
+    return KS_COLOUR_GOOD;
+  return g_str_equal (word, "incomplete") || g_str_equal (word, "unknown") ? KS_COLOUR_BAD : KS_COLOUR_WAIT;
+}
+
 static void
-format_headline (const KsStatus *self, GString *out)
+format_since (const KsStatus *self, const KsSummary *summary, GString *out)
+{
+  gint64 seconds;
+  g_autofree char *time = NULL, *duration = NULL;
+
+  if (!summary || summary->since < 0 || self->now <= 0)
+    return;
+  seconds = MAX (self->boottime - summary->since, 0);
+  time = ks_style_format_time (self->now - seconds, self->now);
+  duration = ks_style_format_duration (seconds);
+  g_string_append_printf (out, " since %s (%s)", time, duration);
+}
+
+static void
+format_headline (const KsStatus *self, const KsSummary *summary, const KsStyle *style, GString *out)
 {
   const char *word = ks_status_word (self);
 
-  g_string_append_printf (out, "Kill switch: %s", word);
-  if (g_str_equal (word, "released"))
-    g_string_append (out, " (nothing is blocked until `nm-killswitch resume` or a reboot)");
-  else if (g_str_equal (word, "protected"))
-    g_string_append (out, " (only the VPN, the local network and the VPN's own transport get out)");
-  else if (g_str_equal (word, "blocking"))
-    g_string_append (out, " (no VPN is up: only the local network and the VPN's own transport get out)");
-  else if (g_str_equal (word, "held"))
-    g_string_append (out, " (what was blocked stays blocked: a profile cannot be read, see the warnings)");
-  else if (g_str_equal (word, "off"))
-    g_string_append (out, " (no profile asks for it)");
-  else if (g_str_equal (word, "incomplete"))
-    g_string_append_printf (
-      out, " (not as they should be: %s%s%s; run `nm-killswitch sync`)", self->plan->len > 0 ? "rules or routes" : "",
-      self->plan->len > 0 && is_guard_wrong (self) ? ", " : "", is_guard_wrong (self) ? "the guard" : "");
+  g_string_append (out, "Kill switch: ");
+  ks_style_append (style, out, colour_of (word), word);
+  format_since (self, summary, out);
+  g_string_append_printf (out, "\n  %s\n", meaning (word));
+  if (self->plan->len > 0)
+    g_string_append (out, "  Rules or routes are not as they should be.\n");
+}
+
+static void
+format_heading (const KsStyle *style, const char *heading, GString *out)
+{
+  ks_style_append (style, out, KS_COLOUR_HEADING, heading);
   g_string_append_c (out, '\n');
 }
 
-/* The tunnel that carries the transport of @profile; NULL for none. */
-static const KsTunnel *
-find_outer (const KsReport *report, const KsProfile *profile)
+/* --- by what --- */
+
+/* The name of the profile whose tunnel is @interface; NULL for none. */
+static const char *
+find_owner (const KsSummary *summary, const char *interface)
 {
-  const char *key = report->policy ? g_hash_table_lookup (report->policy->outers, ks_profile_key (profile)) : NULL;
+  for (guint i = 0; i < summary->profiles->len; i++) {
+    const KsSummaryProfile *profile = summary->profiles->pdata[i];
 
-  return key ? ks_tunnel_find (report->situation->tunnels, key) : NULL;
-}
-
-static void
-format_outer (const KsReport *report, const KsProfile *profile, GString *out)
-{
-  const KsTunnel *outer = find_outer (report, profile);
-
-  for (guint i = 0; outer && i < report->situation->armed->len; i++) {
-    const KsProfile *other = report->situation->armed->pdata[i];
-
-    if (g_strcmp0 (ks_profile_key (other), outer->key) == 0) {
-      g_autofree char *id = ks_error_printable (other->id);
-
-      g_string_append_printf (out, ", inside %s (%s)", id, outer->interface);
-    }
+    if (g_strcmp0 (profile->tunnel, interface) == 0)
+      return profile->id;
   }
+  return NULL;
 }
 
 static void
-format_profile (const KsReport *report, const KsProfile *profile, GString *out)
+format_profile (const KsSummary *summary, const KsSummaryProfile *profile, const KsProfile *section, GString *out)
 {
-  const KsSituation *situation = report->situation;
   g_autofree char *id = ks_error_printable (profile->id);
-  g_autofree char *reason = ks_profile_format_reason (profile);
-  g_autofree char *printable = ks_error_printable (reason);
-  guint count = 0;
+  g_autofree char *type = ks_error_printable (profile->type);
+  g_autofree char *reason = ks_error_printable (profile->reason);
+  const char *owner = profile->inside ? find_owner (summary, profile->inside) : NULL;
 
-  g_string_append_printf (out, "  %-20s %-10s %-8s by %s; ", id, profile->type ? profile->type : "?",
-                          ks_mode_format (profile->mode), printable);
-  for (guint i = 0; i < situation->tunnels->len; i++) {
-    const KsTunnel *tunnel = situation->tunnels->pdata[i];
-
-    if (strcmp (tunnel->key, ks_profile_key (profile)) == 0)
-      g_string_append_printf (out, "%s%s", count++ ? ", " : "up on ", tunnel->interface);
-  }
-  if (count == 0 && profile->vpn_type == KS_VPN_SECTION)
-    g_string_append_printf (out, "down (no device %s is up)", profile->interface ? profile->interface : "");
-  else if (count == 0)
+  g_string_append_printf (out, "  %-20s %-10s %-8s by %s; ", id, type, profile->mode, reason);
+  if (profile->tunnel)
+    g_string_append_printf (out, "up on %s", profile->tunnel);
+  else if (section && section->vpn_type == KS_VPN_SECTION)
+    g_string_append_printf (out, "down (no device %s is up)", section->interface ? section->interface : "");
+  else
     g_string_append (out, "down");
-  format_outer (report, profile, out);
+  if (owner) {
+    g_autofree char *name = ks_error_printable (owner);
+
+    g_string_append_printf (out, ", inside %s (%s)", name, profile->inside);
+  }
+  if (!profile->has_server)
+    g_string_append (out, ", server unknown");
   g_string_append_c (out, '\n');
 }
 
 static void
-format_exemptions (const GArray *transports, const char *what, GString *out)
+format_profiles (const KsStatus *self, const KsSummary *summary, const KsStyle *style, GString *out)
 {
-  for (guint i = 0; i < transports->len; i++) {
+  guint shown = MIN (summary->profiles->len, MAX_LINES);
+
+  if (summary->profiles->len == 0)
+    return;
+  format_heading (style, "Armed profiles:", out);
+  for (guint i = 0; i < shown; i++)
+    format_profile (summary, summary->profiles->pdata[i],
+                    self->report ? self->report->situation->armed->pdata[i] : NULL, out);
+  if (shown < summary->profiles->len)
+    g_string_append_printf (out, "  and %u more: see `nm-killswitch list`\n", summary->profiles->len - shown);
+}
+
+/* --- what may leave --- */
+
+static void
+format_transports (const GArray *transports, const char *what, guint *lines, GString *out)
+{
+  for (guint i = 0; i < transports->len && *lines < MAX_LINES; i++, (*lines)++) {
     g_autofree char *text = ks_transport_format (&g_array_index (transports, KsTransport, i));
 
     g_string_append_printf (out, "  %s%s\n", what, text);
@@ -179,11 +260,11 @@ format_exemptions (const GArray *transports, const char *what, GString *out)
 
 /* Which DNS queries leave beside a tunnel, while there is none. */
 static void
-format_names (const KsPolicy *policy, GString *out)
+format_names (const KsPolicy *policy, const char *indent, GString *out)
 {
   if (policy->bootstrap->len == 0)
     return;
-  g_string_append (out, "Names that may be asked for:");
+  g_string_append_printf (out, "%sNames that may be asked for:", indent);
   if (policy->any_name)
     g_string_append (out, " any, by root and from behind this host (there is no guard to compare them)");
   for (guint i = 0; !policy->any_name && i < policy->names->len; i++)
@@ -192,25 +273,13 @@ format_names (const KsPolicy *policy, GString *out)
 }
 
 static void
-format_guard (const KsReport *report, GString *out)
-{
-  const KsGuardCounters *counters = &report->counters;
-  guint64 packets = counters->output.packets + counters->forward.packets + counters->input.packets;
-
-  g_string_append_printf (out, "Guard: %s", guard_text (report));
-  if (report->guard != KS_GUARD_ABSENT && report->guard != KS_GUARD_UNSUPPORTED && report->guard != KS_GUARD_UNKNOWN)
-    g_string_append_printf (out, ", %" G_GUINT64_FORMAT " packets stopped", packets);
-  g_string_append_c (out, '\n');
-}
-
-static void
 format_lan (const KsPolicy *policy, GString *out)
 {
+  g_string_append (out, "  Local network:");
   if (policy->lan == KS_LAN_ROUTES) {
-    g_string_append (out, "Local network: every route but the default one\n");
+    g_string_append (out, " every route but the default one\n");
     return;
   }
-  g_string_append (out, "Local network:");
   for (guint i = 0; i < policy->lan_prefixes->len; i++) {
     g_autofree char *prefix = ks_prefix_format (&g_array_index (policy->lan_prefixes, KsPrefix, i));
 
@@ -219,22 +288,13 @@ format_lan (const KsPolicy *policy, GString *out)
   g_string_append (out, policy->lan == KS_LAN_OFF ? " off\n" : "\n");
 }
 
-static void
-format_warnings (const KsSituation *situation, GString *out)
-{
-  if (situation->warnings->len > 0)
-    g_string_append (out, "Warnings:\n");
-  for (guint i = 0; i < situation->warnings->len; i++)
-    g_string_append_printf (out, "  %s\n", (const char *) situation->warnings->pdata[i]);
-}
-
 /* Who may open connections from outside the LAN; nothing when nobody is configured to. */
 static void
 format_management (const KsPolicy *policy, GString *out)
 {
   if (policy->management_prefixes->len == 0)
     return;
-  g_string_append (out, "Management:");
+  g_string_append (out, "  Management:");
   if (policy->management->len == 0)
     g_string_append (out, " no uplink has an address and a route for");
   else
@@ -252,177 +312,153 @@ format_management (const KsPolicy *policy, GString *out)
   g_string_append_c (out, '\n');
 }
 
-char *
-ks_status_format (const KsStatus *self)
+static void
+format_allowed (const KsPolicy *policy, const KsStyle *style, GString *out)
 {
-  const KsSituation *situation = self->report->situation;
-  const KsPolicy *policy = self->report->policy;
-  GString *out = g_string_new (NULL);
+  guint lines = 0, all = policy->transports->len + policy->bootstrap->len;
 
-  format_headline (self, out);
-  if (situation && situation->armed->len > 0) {
-    g_string_append (out, "Armed profiles:\n");
-    for (guint i = 0; i < situation->armed->len; i++)
-      format_profile (self->report, situation->armed->pdata[i], out);
-  }
-  if (situation && ks_situation_lacks_network (situation))
+  format_heading (style, "Allowed outside the VPN:", out);
+  format_transports (policy->transports, "", &lines, out);
+  format_transports (policy->bootstrap, "DNS while down: ", &lines, out);
+  if (lines < all)
+    g_string_append_printf (out, "  and %u more: see `nm-killswitch status --json`\n", all - lines);
+  if (policy->transports->len == 0)
+    g_string_append (out, "  no server address known yet: the VPN cannot connect\n");
+  format_names (policy, "  ", out);
+  format_lan (policy, out);
+  format_management (policy, out);
+  g_string_append_printf (out, "  DNS: %s\n",
+                          policy->dns == KS_DNS_TUNNEL ? "through the tunnel only" : "local resolvers allowed");
+}
+
+/* To somebody who is not root: the modes, and nothing of addresses. */
+static void
+format_allowed_publicly (const KsSummary *summary, const KsStyle *style, GString *out)
+{
+  format_heading (style, "Allowed outside the VPN:", out);
+  g_string_append_printf (out, "  The VPN's own transport\n  Local network: %s\n  DNS: %s\n", summary->lan,
+                          g_strcmp0 (summary->dns, "lan") == 0 ? "local resolvers allowed" : "through the tunnel only");
+}
+
+/* --- what was stopped --- */
+
+static void
+format_guard (const KsReport *report, GString *out)
+{
+  const KsGuardCounters *counters = &report->counters;
+  guint64 packets = counters->output.packets + counters->forward.packets + counters->input.packets;
+
+  g_string_append_printf (out, "Guard: %s", guard_text (report));
+  if (report->guard != KS_GUARD_ABSENT && report->guard != KS_GUARD_UNSUPPORTED && report->guard != KS_GUARD_UNKNOWN)
+    g_string_append_printf (out, ", %" G_GUINT64_FORMAT " packets stopped", packets);
+  if (packets > 0)
+    g_string_append_printf (out,
+                            " (%" G_GUINT64_FORMAT " from this host, %" G_GUINT64_FORMAT
+                            " forwarded, %" G_GUINT64_FORMAT " to the tunnel's address from outside)",
+                            counters->output.packets, counters->forward.packets, counters->input.packets);
+  g_string_append_c (out, '\n');
+}
+
+/* --- what is wrong, or may be --- */
+
+static void
+format_list (const GPtrArray *texts, const KsStyle *style, const char *heading, GString *out)
+{
+  if (texts->len > 0)
+    format_heading (style, heading, out);
+  for (guint i = 0; i < texts->len; i++)
+    g_string_append_printf (out, "  %s\n", (const char *) texts->pdata[i]);
+}
+
+static void
+format_notes (const KsStatus *self, const KsSummary *summary, GString *out)
+{
+  if (summary && !summary->networkmanager)
     g_string_append (out, "NetworkManager does not answer: the last known state is kept\n");
-  if (policy && policy->armed) {
-    g_string_append (out, "Exempted transports:\n");
-    format_exemptions (policy->transports, "", out);
-    format_exemptions (policy->bootstrap, "DNS while down: ", out);
-    if (policy->transports->len == 0)
-      g_string_append (out, "  no server address known yet: the VPN cannot connect\n");
-    format_names (policy, out);
-    format_lan (policy, out);
-    format_management (policy, out);
-    g_string_append_printf (out, "DNS: %s\n",
-                            policy->dns == KS_DNS_TUNNEL ? "through the tunnel only" : "local resolvers allowed");
-    format_guard (self->report, out);
+  if (summary && ks_summary_is_armed (summary))
     g_string_append (out,
                      "NetworkManager may call the uplink's connectivity \"limited\": its own check is blocked too\n");
+  if (self->report)
+    return;
+  g_string_append (out,
+                   "Not shown, since only root may see it: the addresses and names that are allowed, the guard and "
+                   "what it has stopped");
+  if (summary && summary->warnings + summary->errors > 0)
+    g_string_append_printf (out, ", %u warning%s and %u error%s of the last run", summary->warnings,
+                            summary->warnings == 1 ? "" : "s", summary->errors, summary->errors == 1 ? "" : "s");
+  g_string_append_c (out, '\n');
+}
+
+/* --- what to do --- */
+
+/* The command that connects the first armed profile of NetworkManager's; NULL when there is none (transfer full). */
+static char *
+connect_command (const KsSummary *summary)
+{
+  for (guint i = 0; i < summary->profiles->len; i++) {
+    const KsSummaryProfile *profile = summary->profiles->pdata[i];
+    g_autofree char *printable = ks_error_printable (profile->id);
+
+    if (!profile->uuid)
+      continue;
+    if (g_str_equal (printable, profile->id) && profile->id[strspn (profile->id, PLAIN)] == '\0' && *profile->id
+        && *profile->id != '-')
+      return g_strdup_printf ("nmcli connection up %s", profile->id);
+    return g_strdup_printf ("nmcli connection up uuid %s", profile->uuid);
   }
-  if (situation)
-    format_warnings (situation, out);
-  return g_string_free (out, FALSE);
+  return NULL;
 }
 
 static void
-json_profiles (KsJson *json, const KsReport *report)
+format_advice (const KsStatus *self, const KsSummary *summary, const KsStyle *style, GString *out)
 {
-  const KsSituation *situation = report->situation;
+  const char *word = ks_status_word (self), *sudo = self->report ? "" : "sudo ";
+  g_autofree char *connect = summary ? connect_command (summary) : NULL;
 
-  ks_json_open (json, "armed", '[');
-  for (guint i = 0; i < situation->armed->len; i++) {
-    const KsProfile *profile = situation->armed->pdata[i];
-    const KsTunnel *tunnel = ks_tunnel_find (situation->tunnels, ks_profile_key (profile));
-    g_autofree char *reason = ks_profile_format_reason (profile);
-    const KsTunnel *outer = find_outer (report, profile);
-
-    ks_json_open (json, NULL, '{');
-    ks_json_string (json, "id", profile->id);
-    ks_json_string (json, "uuid", profile->vpn_type == KS_VPN_SECTION ? NULL : profile->uuid);
-    ks_json_string (json, "path", profile->path);
-    ks_json_string (json, "type", profile->type);
-    ks_json_string (json, "mode", ks_mode_format (profile->mode));
-    ks_json_string (json, "reason", reason);
-    ks_json_string (json, "tunnel", tunnel ? tunnel->interface : NULL);
-    ks_json_string (json, "inside", outer ? outer->interface : NULL);
-    ks_json_close (json, '}');
-  }
-  ks_json_close (json, ']');
-}
-
-static void
-json_transports (KsJson *json, const char *key, const GArray *transports)
-{
-  ks_json_open (json, key, '[');
-  for (guint i = 0; i < transports->len; i++) {
-    g_autofree char *text = ks_transport_format (&g_array_index (transports, KsTransport, i));
-
-    ks_json_string (json, NULL, text);
-  }
-  ks_json_close (json, ']');
-}
-
-static void
-json_messages (KsJson *json, const KsReport *report)
-{
-  ks_json_open (json, "errors", '[');
-  for (guint i = 0; i < report->errors->len; i++)
-    ks_json_string (json, NULL, ((const GError *) report->errors->pdata[i])->message);
-  ks_json_close (json, ']');
-  ks_json_open (json, "warnings", '[');
-  for (guint i = 0; report->situation && i < report->situation->warnings->len; i++)
-    ks_json_string (json, NULL, report->situation->warnings->pdata[i]);
-  ks_json_close (json, ']');
-}
-
-static void
-json_counter (KsJson *json, const char *key, const KsGuardCounter *counter)
-{
-  ks_json_open (json, key, '{');
-  ks_json_number (json, "packets", counter->packets);
-  ks_json_number (json, "bytes", counter->bytes);
-  ks_json_close (json, '}');
-}
-
-static void
-json_guard (KsJson *json, const KsReport *report)
-{
-  static const char *const words[] = { "unknown",  "absent",     "in place",   "outdated",
-                                       "tampered", "unverified", "unsupported" };
-
-  ks_json_open (json, "guard", '{');
-  ks_json_boolean (json, "wanted", report->policy->guard);
-  ks_json_string (json, "state", words[report->guard]);
-  ks_json_open (json, "stopped", '{');
-  json_counter (json, "output", &report->counters.output);
-  json_counter (json, "forward", &report->counters.forward);
-  json_counter (json, "input", &report->counters.input);
-  ks_json_close (json, '}');
-  ks_json_close (json, '}');
-}
-
-static void
-json_prefixes (KsJson *json, const char *key, const GArray *prefixes)
-{
-  ks_json_open (json, key, '[');
-  for (guint i = 0; i < prefixes->len; i++) {
-    g_autofree char *prefix = ks_prefix_format (&g_array_index (prefixes, KsPrefix, i));
-
-    ks_json_string (json, NULL, prefix);
-  }
-  ks_json_close (json, ']');
-}
-
-static void
-json_policy (KsJson *json, const KsPolicy *policy)
-{
-  ks_json_string (json, "lan", ks_lan_format (policy->lan));
-  json_prefixes (json, "lan_prefixes", policy->lan_prefixes);
-  ks_json_open (json, "management", '{');
-  json_prefixes (json, "from", policy->management_prefixes);
-  ks_json_open (json, "addresses", '[');
-  for (guint i = 0; i < policy->management->len; i++) {
-    g_autofree char *address = ks_prefix_format_address (&g_array_index (policy->management, KsManagement, i).address);
-
-    ks_json_string (json, NULL, address);
-  }
-  ks_json_close (json, ']');
-  ks_json_close (json, '}');
-  ks_json_string (json, "dns", ks_dns_format (policy->dns));
-  json_transports (json, "transports", policy->transports);
-  json_transports (json, "bootstrap", policy->bootstrap);
-  ks_json_open (json, "may_be_asked_for", '[');
-  for (guint i = 0; i < policy->names->len; i++)
-    ks_json_string (json, NULL, policy->names->pdata[i]);
-  ks_json_close (json, ']');
-  ks_json_boolean (json, "any_name", policy->any_name);
+  format_heading (style, "What to do:", out);
+  if (g_str_equal (word, "protected"))
+    g_string_append (out, "  Nothing. If the VPN is lost, all else stays blocked until it is back.\n");
+  else if (g_str_equal (word, "blocking") && connect)
+    g_string_append_printf (out, "  Connect the VPN: %s\n", connect);
+  else if (g_str_equal (word, "blocking"))
+    g_string_append (out, "  Connect the VPN.\n");
+  else if (g_str_equal (word, "incomplete"))
+    g_string_append_printf (out, "  Repair it: %snm-killswitch sync\n", sudo);
+  else if (g_str_equal (word, "released"))
+    g_string_append_printf (out, "  Block again: %snm-killswitch resume\n", sudo);
+  else if (g_str_equal (word, "off"))
+    g_string_append (out, "  Arm a VPN: nm-killswitch enable PROFILE (`nm-killswitch list` shows them)\n");
+  else if (g_str_equal (word, "held"))
+    g_string_append (out, "  Mend or remove the file that the warnings name.\n");
+  else
+    g_string_append_printf (out, "  See the errors%s\n", self->report ? "." : ": sudo nm-killswitch status");
+  if (g_str_equal (word, "blocking") || g_str_equal (word, "held") || g_str_equal (word, "incomplete"))
+    g_string_append_printf (out, "  Or let everything out: %snm-killswitch release\n", sudo);
 }
 
 char *
-ks_status_format_json (const KsStatus *self)
+ks_status_format (const KsStatus *self, const KsStyle *style)
 {
-  const KsSituation *situation = self->report->situation;
-  KsJson json = { .text = g_string_new (NULL) };
+  const KsReport *report = self->report;
+  g_autoptr (KsSummary) summary = ks_status_summarise (self);
+  g_autoptr (GString) out = g_string_new (NULL);
 
-  ks_json_open (&json, NULL, '{');
-  ks_json_string (&json, "version", KS_VERSION);
-  ks_json_string (&json, "state", ks_status_word (self));
-  ks_json_number (&json, "differences", self->plan->len);
-  if (situation) {
-    ks_json_boolean (&json, "networkmanager", situation->network != NULL);
-    json_profiles (&json, self->report);
-  }
+  format_headline (self, summary, style, out);
+  if (summary)
+    format_profiles (self, summary, style, out);
   if (is_armed (self)) {
-    json_policy (&json, self->report->policy);
-    json_guard (&json, self->report);
+    format_allowed (report->policy, style, out);
+    format_guard (report, out);
+  } else if (!report && summary && summary->lan) {
+    format_allowed_publicly (summary, style, out);
   }
-  json_messages (&json, self->report);
-  ks_json_close (&json, '}');
-  g_string_append_c (json.text, '\n');
-  return g_string_free (json.text, FALSE);
+  format_notes (self, summary, out);
+  if (self->public)
+    format_list (self->public->problems, style, "Problems:", out);
+  else if (report->situation)
+    format_list (report->situation->warnings, style, "Warnings:", out);
+  format_advice (self, summary, style, out);
+  return ks_style_wrap (style, out->str);
 }
 
 gboolean
@@ -434,13 +470,14 @@ ks_status_is_tight (const KsStatus *self)
 char *
 ks_status_format_check (const KsStatus *self)
 {
+  static const KsStyle plain = { 0 };
   const KsProof *proof = self->report->proof;
   GString *out = g_string_new (NULL);
 
   g_string_append_printf (out, "%u of %u probes get out\n", proof->escapes, proof->probes->len);
   format_guard (self->report, out);
   if (is_armed (self))
-    format_names (self->report->policy, out);
+    format_names (self->report->policy, "", out);
   if (self->plan->len > 0)
     g_string_append (out, "Rules or routes are not as they should be; `nm-killswitch sync` would\n");
   for (guint i = 0; i < self->plan->len && i < KS_REPORT_MAX_STEPS; i++) {
@@ -452,6 +489,6 @@ ks_status_format_check (const KsStatus *self)
     g_string_append_printf (out, "  and %u more\n", self->plan->len - KS_REPORT_MAX_STEPS);
   if (ks_status_is_tight (self))
     g_string_append (out, "Nothing escapes\n");
-  format_warnings (self->report->situation, out);
+  format_list (self->report->situation->warnings, &plain, "Warnings:", out);
   return g_string_free (out, FALSE);
 }

@@ -9,6 +9,7 @@
 #include "kernel/ks-connections.h"
 #include "kernel/ks-guard-readback.h"
 #include "run/ks-cut-off.h"
+#include "run/ks-summary.h"
 #include "state/ks-marker.h"
 
 /* A device may vanish, or main change, between the dump and a step: then look again. */
@@ -40,9 +41,11 @@ apply_guard (KsReport *report, const KsPaths *paths, gboolean hold)
   KsGuardState found;
   guint transactions = 0;
 
+  report->is_guard_refused = FALSE;
   if (!ks_guard_apply (report->policy, hold, state, &found, &transactions, &error)) {
     /* what is exempted because the guard narrows it is not exempted then; one that is only not recorded is there */
     report->situation->no_guard = !g_error_matches (error, KS_ERROR, KS_ERROR_IO);
+    report->is_guard_refused = report->situation->no_guard && !g_error_matches (error, KS_ERROR, KS_ERROR_UNSUPPORTED);
     ks_report_take_error (report, &error);
   }
   report->changes += transactions;
@@ -51,15 +54,6 @@ apply_guard (KsReport *report, const KsPaths *paths, gboolean hold)
     report->repairs += transactions;
   if (transactions > 0)
     g_ptr_array_add (report->done, g_strdup (is_wanted ? "install the guard" : "remove the guard"));
-}
-
-/* Whether the kernel has nftables and could not do what the guard wants of it. */
-static gboolean
-is_guard_refused (const KsReport *report)
-{
-  const GError *last = report->errors->len > 0 ? report->errors->pdata[report->errors->len - 1] : NULL;
-
-  return report->situation->no_guard && !g_error_matches (last, KS_ERROR, KS_ERROR_UNSUPPORTED);
 }
 
 /* Sets @without, and tries a guard that lacks what it stands for. */
@@ -89,9 +83,9 @@ arm_guard (KsReport *report, const KsPaths *paths, const KsSnapshot *snapshot)
   KsSituation *situation = report->situation;
 
   apply_guard (report, paths, holds_guard (report));
-  if (is_guard_refused (report) && report->policy->management->len > 0)
+  if (report->is_guard_refused && report->policy->management->len > 0)
     retry_guard (report, paths, snapshot, &situation->no_management, "ManagementFrom has no effect");
-  if (is_guard_refused (report) && report->policy->bootstrap->len > 0)
+  if (report->is_guard_refused && report->policy->bootstrap->len > 0)
     retry_guard (report, paths, snapshot, &situation->no_names, "no server's name can be asked for");
 }
 
@@ -541,6 +535,9 @@ reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
   if (!snapshot) {
     ks_report_take_error (report, &error);
     guard_alone (report, look->paths);
+    report->is_incomplete = TRUE;
+    if (!report->adds_only)
+      ks_summary_update (look->paths, report);
     return;
   }
   settle_unclear (report, kernel, snapshot, found_nothing);
@@ -556,10 +553,12 @@ reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
   if (!report->adds_only)
     replace_former (report, look->paths, kernel, is_applied);
   prove (report, look->paths, kernel, look->is_second);
+  report->is_incomplete = !is_applied || report->is_guard_refused || is_refuted (report);
   if (report->adds_only)
     return;
   save (report, look->paths);
   update_names_marker (report->situation, look->paths);
+  ks_summary_update (look->paths, report);
 }
 
 static gboolean

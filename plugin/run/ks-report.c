@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "run/ks-report.h"
 
+#include "run/ks-summary.h"
+
 KsReport *
 ks_report_new (void)
 {
@@ -23,6 +25,8 @@ ks_report_free (KsReport *self)
   g_ptr_array_unref (self->done);
   g_ptr_array_unref (self->cut_off);
   g_array_unref (self->followed);
+  g_clear_pointer (&self->summary, ks_summary_free);
+  g_clear_pointer (&self->former, ks_summary_free);
   g_free (self);
 }
 
@@ -53,6 +57,11 @@ ks_report_join (KsReport *earlier, KsReport *later)
     g_ptr_array_insert (later->done, (int) i, g_strdup (earlier->done->pdata[i]));
   for (guint i = 0; i < earlier->cut_off->len; i++)
     g_ptr_array_insert (later->cut_off, (int) i, g_strdup (earlier->cut_off->pdata[i]));
+  if (later->summary && earlier->summary) {
+    /* what was left before both is what has changed */
+    g_clear_pointer (&later->former, ks_summary_free);
+    later->former = g_steal_pointer (&earlier->former);
+  }
   ks_report_free (earlier);
   return later;
 }

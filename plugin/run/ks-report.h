@@ -10,6 +10,8 @@
 /* Of a list of steps: as many as a person reads. */
 #define KS_REPORT_MAX_STEPS 12
 
+typedef struct _KsSummary KsSummary; /* ks-summary.h */
+
 typedef struct {
   KsSituation *situation;
   KsPolicy *policy;
@@ -23,6 +25,10 @@ typedef struct {
   GPtrArray *cut_off; /* of char*: warnings about whom this run has cut off (ks-cut-off.h); none when it did not arm */
   gboolean adds_only; /* there was no lock: nothing was taken away, and nothing remembered */
   gboolean is_saved; /* what the next run has to know is on disk */
+  gboolean is_guard_refused; /* the kernel has nf_tables and did not take the guard */
+  gboolean is_incomplete; /* what the run has left in the kernel is not what it should be */
+  KsSummary *summary; /* nullable: what this run left, for everybody to see */
+  KsSummary *former; /* nullable: what was left before; unknown */
   GPtrArray *errors; /* of GError, in order; the situation's come first */
 } KsReport;
 

@@ -206,7 +206,7 @@ log_needs_no_standard_error (void **state G_GNUC_UNUSED)
 static void
 commands_show_why_they_fail_on_a_pipe_with_a_journal (void **state G_GNUC_UNUSED)
 {
-  static const char *const words[] = { "sync", "release", "resume", "status", "check", "heal" };
+  static const char *const words[] = { "sync", "release", "resume", "check", "heal" };
   int journal;
 
   NEED_OWN_RUN ();

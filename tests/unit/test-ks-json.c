@@ -2,7 +2,9 @@
 #include "ks-test-json.h"
 #include "ks-test.h"
 
-#include "report/ks-json.h"
+#include "base/ks-error.h"
+#include "base/ks-json-read.h"
+#include "base/ks-json.h"
 
 static void
 json_checker_knows_good_from_bad (void **state G_GNUC_UNUSED)
@@ -73,6 +75,103 @@ json_of_any_byte_is_valid (void **state G_GNUC_UNUSED)
   }
 }
 
+static char *
+read_and_print (const char *text)
+{
+  g_autoptr (GVariant) value = ks_json_read (text, NULL);
+
+  return value ? g_variant_print (value, FALSE) : NULL;
+}
+
+static void
+json_reads_every_kind_of_value (void **state G_GNUC_UNUSED)
+{
+  static const struct {
+    const char *text, *value;
+  } cases[] = {
+    { " { \"b\" : [ true ,false,null,1] }\n", "{'b': <[<true>, <false>, <()>, <int64 1>]>}" },
+    { "-9223372036854775808", "-9223372036854775808" },
+    { "0", "0" },
+    { "[]", "[]" },
+    { "{}", "{}" },
+    { "\"q\\\" \\\\ \\/ \\b\\f\\n\\r\\t\"", "'q\" \\\\ / \\b\\f\\n\\r\\t'" },
+    { "\"\\u00fc\\ud83d\\udd12\"", "'\303\274\360\237\224\222'" },
+    { "{\"a\":1,\"a\":2}", "{'a': <int64 1>}" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *got = read_and_print (cases[i].text);
+
+    assert_non_null (got);
+    assert_string_equal (got, cases[i].value);
+  }
+}
+
+static void
+json_reader_takes_nothing_malformed (void **state G_GNUC_UNUSED)
+{
+  static const char *const texts[] = {
+    "",
+    " ",
+    "{",
+    "}",
+    "[",
+    "[1",
+    "[1,",
+    "[1,]",
+    "{\"a\"}",
+    "{\"a\":}",
+    "{\"a\":1,}",
+    "{a:1}",
+    "'a'",
+    "\"a",
+    "\"\n\"",
+    "\"\\x\"",
+    "\"\\u12\"",
+    "\"\\ud800\"",
+    "\"\\udc00\"",
+    "\"\\ud800\\u0041\"",
+    "\"\\u0000\"",
+    "\"\xff\"",
+    "tru",
+    "truex",
+    "01",
+    "-01",
+    "+1",
+    "-",
+    "1.5",
+    "1e3",
+    "9223372036854775808",
+    "1 2",
+    "{} x",
+    "[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]",
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
+    g_autoptr (GError) error = NULL;
+
+    if (ks_json_read (texts[i], &error))
+      fail_msg ("taken: %s", texts[i]);
+    assert_true (g_error_matches (error, KS_ERROR, KS_ERROR_INVALID));
+  }
+}
+
+static void
+json_reads_what_it_writes (void **state G_GNUC_UNUSED)
+{
+  for (int c = 1; c < 128; c++) {
+    const char value[] = { 'x', (char) c, 'y', '\0' };
+    g_autoptr (GString) text = g_string_new (NULL);
+    g_autoptr (GVariant) read = NULL;
+    KsJson json = { .text = text };
+
+    ks_json_string (&json, NULL, value);
+    read = ks_json_read (text->str, NULL);
+    assert_non_null (read);
+    assert_string_equal (g_variant_get_string (read, NULL), value);
+  }
+}
+
 int
 main (void)
 {
@@ -81,6 +180,9 @@ main (void)
     cmocka_unit_test (json_writes_every_kind_of_value),
     cmocka_unit_test (json_escapes_quotes_and_control_characters),
     cmocka_unit_test (json_of_any_byte_is_valid),
+    cmocka_unit_test (json_reads_every_kind_of_value),
+    cmocka_unit_test (json_reader_takes_nothing_malformed),
+    cmocka_unit_test (json_reads_what_it_writes),
   };
 
   return cmocka_run_group_tests_name ("ks-json", tests, NULL, NULL);

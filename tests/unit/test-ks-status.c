@@ -4,7 +4,10 @@
 #include "ks-test.h"
 
 #include "base/ks-error.h"
+#include "base/ks-json-read.h"
 #include "report/ks-status.h"
+
+static const KsStyle plain;
 
 #define STRICT "zone=killswitch\n"
 
@@ -92,7 +95,7 @@ assert_json_has (const Fixture *self, const char *part)
 static void
 assert_text_has (const Fixture *self, const char *part)
 {
-  g_autofree char *text = ks_status_format (&self->status);
+  g_autofree char *text = ks_status_format (&self->status, &plain);
 
   if (!strstr (text, part))
     fail_msg ("'%s' is not in: %s", part, text);
@@ -106,7 +109,7 @@ status_is_off_when_no_profile_asks_for_it (void **state G_GNUC_UNUSED)
   look (f);
   assert_string_equal (ks_status_word (&f->status), "off");
   assert_json_has (f, "\"state\":\"off\"");
-  assert_text_has (f, "Kill switch: off (no profile asks for it)\n");
+  assert_text_has (f, "Kill switch: off\n  No profile asks for it: nothing is blocked.\n");
 }
 
 static void
@@ -123,8 +126,8 @@ status_is_blocking_while_no_tunnel_is_up (void **state G_GNUC_UNUSED)
   assert_json_has (f, "\"networkmanager\":false");
   assert_text_has (f, "  home                 wireguard  strict   by connection.zone; down\n");
   assert_text_has (f, "  udp to 203.0.113.10 port 51820, uid 0\n");
-  assert_text_has (f, "Local network: 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 fc00::/7 fe80::/10\n");
-  assert_text_has (f, "DNS: through the tunnel only\n");
+  assert_text_has (f, "  Local network: 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 fc00::/7 fe80::/10\n");
+  assert_text_has (f, "  DNS: through the tunnel only\n");
 }
 
 static void
@@ -159,7 +162,7 @@ status_is_incomplete_when_the_kernel_lacks_something (void **state G_GNUC_UNUSED
   take_status (f);
   assert_string_equal (ks_status_word (&f->status), "incomplete");
   assert_json_has (f, "\"differences\":1");
-  assert_text_has (f, "incomplete (not as they should be: rules or routes; ");
+  assert_text_has (f, "  Rules or routes are not as they should be.\n");
 }
 
 static void
@@ -172,7 +175,7 @@ status_is_incomplete_without_its_guard (void **state G_GNUC_UNUSED)
   f->report.guard = KS_GUARD_ABSENT;
   assert_string_equal (ks_status_word (&f->status), "incomplete");
   assert_text_has (f, "Guard: missing");
-  assert_text_has (f, "incomplete (not as they should be: the guard; ");
+  assert_text_has (f, "Kill switch: incomplete\n");
   f->report.guard = KS_GUARD_UNSUPPORTED;
   assert_string_equal (ks_status_word (&f->status), "blocking");
   assert_text_has (f, "Guard: not possible: this kernel has no nf_tables");
@@ -240,7 +243,7 @@ status_of_hostile_names_is_valid_and_quiet (void **state G_GNUC_UNUSED)
     write_wireguard (f, ids[i]);
     look (f);
     assert_json_has (f, "\"armed\":[{\"id\":\"");
-    text = ks_status_format (&f->status);
+    text = ks_status_format (&f->status, &plain);
     assert_true (g_utf8_validate (text, -1, NULL));
     assert_null (strchr (text, '\033'));
     assert_null (strstr (text, "\342\200\256")); /* a right-to-left override */
@@ -266,7 +269,7 @@ status_that_is_off_says_which_zone_is_misspelt (void **state G_GNUC_UNUSED)
                       "[connection]\nid=my-vpn\ntype=wireguard\nuuid=" KS_TEST_UUID_1
                       "\ninterface-name=wg0\nzone=kill-switch\n");
   look (f);
-  assert_text_has (f, "Kill switch: off (no profile asks for it)\n"
+  assert_text_has (f, "Kill switch: off\n  No profile asks for it: nothing is blocked.\n"
                       "Warnings:\n"
                       "  zone 'kill-switch' of 'my-vpn' does not arm the kill switch; did you mean 'killswitch'? "
                       "Run: nmcli connection modify my-vpn connection.zone killswitch\n");
@@ -281,7 +284,7 @@ status_says_when_no_transport_is_known (void **state G_GNUC_UNUSED)
   ks_test_host_write (f->host, "etc/wg",
                       "[connection]\nid=x\ntype=wireguard\nuuid=" KS_TEST_UUID_1 "\ninterface-name=wg0\n" STRICT);
   look (f);
-  assert_text_has (f, "no server address known yet: the VPN cannot connect\n");
+  assert_text_has (f, "  no server address known yet: the VPN cannot connect\n");
 }
 
 static void
@@ -296,11 +299,11 @@ status_says_which_names_may_be_asked_for (void **state G_GNUC_UNUSED)
   g_array_append_val (f->report.policy->bootstrap, query);
   g_ptr_array_add (f->report.policy->names, g_strdup ("vpn.example.org"));
   g_ptr_array_add (f->report.policy->names, g_strdup ("a.example"));
-  assert_text_has (f, "\nNames that may be asked for: vpn.example.org a.example\n");
+  assert_text_has (f, "\n  Names that may be asked for: vpn.example.org a.example\n");
   assert_json_has (f, "\"may_be_asked_for\":[\"vpn.example.org\",\"a.example\"],\"any_name\":false");
   f->report.policy->any_name = TRUE;
   assert_text_has (
-    f, "\nNames that may be asked for: any, by root and from behind this host (there is no guard to compare them)\n");
+    f, "\n  Names that may be asked for: any, by root and from behind this host (there is no guard to compare them)\n");
   assert_json_has (f, "\"any_name\":true");
 }
 
@@ -313,12 +316,343 @@ status_shows_a_section_its_mode_and_why_it_is_down (void **state G_GNUC_UNUSED)
   ks_test_host_write (fixture->host, "config",
                       "[vpn staex]\nInterface=no-such-dev*\nProtocol=udp\nPort=1234\nTo=203.0.113.0/24\n");
   look (fixture);
-  text = ks_status_format (&fixture->status);
+  text = ks_status_format (&fixture->status, &plain);
   assert_non_null (strstr (text, "  staex                section    strict   by [vpn staex]; down (no device "
                                  "no-such-dev* is up)\n"));
   assert_non_null (strstr (text, "  udp from port 1234 to 203.0.113.0/24, uid 0\n"));
   json = ks_status_format_json (&fixture->status);
   assert_non_null (strstr (json, "\"[vpn staex]\""));
+}
+
+/* --- without root --- */
+
+/* What a user without root is shown of @f's host, whose kernel holds what it should, with @links. */
+static KsPublic *
+public_of (Fixture *f, const GArray *links)
+{
+  KsPublic *public = g_new0 (KsPublic, 1);
+  g_autoptr (KsConfig) config = ks_config_new ();
+  g_autoptr (KsSummary) summary = ks_status_summarise (&f->status);
+  g_autofree char *text = ks_summary_format (summary);
+
+  public->problems = g_ptr_array_new_with_free_func (g_free);
+  public->summary = ks_public_judge (ks_summary_parse (text, NULL), config, &f->snapshot, links, public->problems);
+  return public;
+}
+
+/* Links of which one is @name. */
+static GArray *
+links_with (const char *name)
+{
+  GArray *links = g_array_new (FALSE, TRUE, sizeof (KsLink));
+  KsLink link = { .ifindex = 7, .is_up = TRUE };
+
+  g_strlcpy (link.name, name, sizeof link.name);
+  g_array_append_val (links, link);
+  return links;
+}
+
+/* Protected by wg0, whose index is 7. */
+static void
+protect (Fixture *f)
+{
+  KsTunnel *tunnel = ks_tunnel_new (KS_TEST_UUID_1, "wg0");
+
+  write_wireguard (f, "home");
+  tunnel->ifindex = 7;
+  tunnel->has_ipv4 = TRUE;
+  ks_test_no_bus ();
+  f->report.situation = ks_situation_read (&f->host->paths, NULL, KS_READ_NO_NETWORK);
+  g_ptr_array_add (f->report.situation->tunnels, tunnel);
+  f->report.policy = ks_situation_policy (f->report.situation, &f->snapshot);
+  f->report.guard = KS_GUARD_IN_PLACE;
+  g_array_append_vals (f->snapshot.rules, f->report.policy->rules->data, f->report.policy->rules->len);
+  g_array_append_vals (f->snapshot.routes, f->report.policy->routes->data, f->report.policy->routes->len);
+  take_status (f);
+}
+
+static void
+without_root_the_state_is_shown_and_what_was_left_out (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (GArray) links = links_with ("wg0");
+  g_autoptr (KsPublic) public = NULL;
+  g_auto (KsStatus) status = { 0 };
+  g_autofree char *text = NULL, *json = NULL;
+
+  protect (f);
+  public = public_of (f, links);
+  assert_int_equal (public->problems->len, 0);
+  ks_status_init_public (&status, public);
+  text = ks_status_format (&status, &plain);
+  json = ks_status_format_json (&status);
+  assert_string_equal (ks_status_word (&status), "protected");
+  assert_non_null (strstr (text, "  home                 wireguard  strict   by connection.zone; up on wg0\n"));
+  assert_non_null (strstr (text, "Not shown, since only root may see it: "));
+  assert_non_null (strstr (json, "\"complete\":false,\"state\":\"protected\""));
+  assert_null (strstr (text, "203.0.113.10"));
+  assert_null (strstr (json, "203.0.113.10"));
+  assert_null (strstr (json, "\"guard\""));
+}
+
+static void
+without_root_a_tunnel_that_was_just_lost_is_not_shown (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (GArray) links = links_with ("eth0");
+  g_autoptr (KsPublic) public = NULL;
+
+  protect (f);
+  public = public_of (f, links);
+  assert_string_equal (public->summary->state, "blocking");
+  assert_null (((const KsSummaryProfile *) public->summary->profiles->pdata[0])->tunnel);
+}
+
+static void
+without_root_what_the_kernel_lacks_is_seen (void **state G_GNUC_UNUSED)
+{
+  static const char *const lacking[] = { "the blackhole", "the terminal rule", "the rule before it" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (lacking); i++) {
+    g_autoptr (Fixture) f = fixture_new ();
+    g_autoptr (GArray) links = links_with ("wg0");
+    g_autoptr (KsPublic) public = NULL;
+    guint removed = 0;
+
+    protect (f);
+    for (guint j = f->snapshot.routes->len; i == 0 && j-- > 0;) {
+      const KsRoute *route = &g_array_index (f->snapshot.routes, KsRoute, j);
+
+      if (route->family == AF_INET6 && route->table == 83 && route->type == RTN_BLACKHOLE && route->dst.length == 0) {
+        g_array_remove_index (f->snapshot.routes, j);
+        removed++;
+      }
+    }
+    for (guint j = f->snapshot.rules->len; i > 0 && j-- > 0;)
+      if (g_array_index (f->snapshot.rules, KsRule, j).priority == (i == 1 ? 8390u : 8380u)
+          && g_array_index (f->snapshot.rules, KsRule, j).family == AF_INET6) {
+        g_array_remove_index (f->snapshot.rules, j);
+        removed++;
+      }
+    assert_int_equal (removed, 1);
+    public = public_of (f, links);
+    if (strcmp (public->summary->state, "incomplete") != 0 || public->problems->len != 1)
+      fail_msg ("without %s it is %s", lacking[i], public->summary->state);
+  }
+}
+
+static void
+without_root_and_without_a_file_the_kernel_alone_tells (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (GArray) links = links_with ("wg0");
+  g_autoptr (GPtrArray) problems = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (KsConfig) config = ks_config_new ();
+  g_autoptr (KsSummary) off = NULL, unknown = NULL;
+
+  off = ks_public_judge (NULL, config, &f->snapshot, links, problems);
+  assert_string_equal (off->state, "off");
+  assert_int_equal (problems->len, 0);
+  protect (f);
+  unknown = ks_public_judge (NULL, config, &f->snapshot, links, problems);
+  assert_string_equal (unknown->state, "unknown");
+  assert_int_equal (problems->len, 1);
+}
+
+static void
+without_root_rules_that_nothing_asks_for_are_seen (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (GArray) links = links_with ("wg0");
+  g_autoptr (GPtrArray) problems = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (KsConfig) config = ks_config_new ();
+  KsSummary *left = ks_summary_parse ("{\"file_version\":1,\"state\":\"off\",\"armed\":[]}", NULL);
+  g_autoptr (KsSummary) judged = NULL;
+
+  protect (f);
+  judged = ks_public_judge (left, config, &f->snapshot, links, problems);
+  assert_string_equal (judged->state, "incomplete");
+  assert_int_equal (problems->len, 1);
+}
+
+/* --- one screen --- */
+
+static void
+status_tells_since_when (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (KsSummary) former = NULL;
+
+  write_wireguard (f, "home");
+  look (f);
+  former = ks_summary_parse ("{\"file_version\":1,\"state\":\"blocking\",\"since_boottime\":100,\"armed\":[]}", NULL);
+  f->status.former = former;
+  f->status.now = 1764324000; /* 2025-11-28 10:00 UTC */
+  f->status.boottime = 100 + 7500;
+  assert_text_has (f, " (2 h 5 min)\n");
+  assert_json_has (f, "\"since\":\"2025-11-28T07:55:00Z\"");
+  g_free (former->state);
+  former->state = g_strdup ("protected"); /* another state's time is not this one's */
+  assert_json_has (f, "\"since\":null");
+}
+
+/* The longest line of @text, in characters. */
+static guint
+longest_line (const char *text)
+{
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+  guint longest = 0;
+
+  for (char **line = lines; *line; line++)
+    longest = MAX (longest, (guint) g_utf8_strlen (*line, -1));
+  return longest;
+}
+
+static void
+status_fits_a_screen_and_has_colours_only_there (void **state G_GNUC_UNUSED)
+{
+  const KsStyle screen = { .columns = 80 }, coloured = { .has_colour = TRUE, .columns = 80 };
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autofree char *text = NULL, *colours = NULL;
+
+  for (guint i = 0; i < 40; i++) {
+    g_autofree char *name = g_strdup_printf ("etc/vpn%u", i);
+    g_autofree char *profile = g_strdup_printf ("[connection]\nid=a-vpn-with-a-long-name-%u\n"
+                                                "uuid=11111111-1111-4111-8111-1111111111%02u\ntype=vpn\n" STRICT
+                                                "[vpn]\nservice-type=org.freedesktop.NetworkManager.openvpn\n"
+                                                "remote=203.0.113.%u\n",
+                                                i, i, i + 1);
+
+    ks_test_host_write (f->host, name, profile);
+  }
+  look (f);
+  text = ks_status_format (&f->status, &screen);
+  assert_in_range (longest_line (text), 40, 80);
+  assert_non_null (strstr (text, "  and 28 more: see `nm-killswitch list`\n"));
+  assert_null (strchr (text, '\033'));
+  colours = ks_status_format (&f->status, &coloured);
+  assert_non_null (strstr (colours, "Kill switch: \033[1;33mblocking\033[0m\n"));
+}
+
+static void
+status_says_what_to_do (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new (), odd = fixture_new (), off = fixture_new ();
+
+  write_wireguard (f, "home");
+  look (f);
+  assert_text_has (f, "  Connect the VPN: nmcli connection up home\n");
+  write_wireguard (odd, "$(reboot)");
+  look (odd);
+  assert_text_has (odd, "  Connect the VPN: nmcli connection up uuid " KS_TEST_UUID_1 "\n");
+  look (off);
+  assert_text_has (off, "  Arm a VPN: nm-killswitch enable PROFILE ");
+}
+
+/* --- the schema --- */
+
+static void
+collect_members (GVariant *value, const char *prefix, GHashTable *members)
+{
+  if (g_variant_is_of_type (value, G_VARIANT_TYPE_VARDICT)) {
+    GVariantIter iter;
+    const char *key;
+    GVariant *member;
+
+    g_variant_iter_init (&iter, value);
+    while (g_variant_iter_next (&iter, "{&sv}", &key, &member)) {
+      g_autofree char *path = *prefix ? g_strdup_printf ("%s.%s", prefix, key) : g_strdup (key);
+
+      collect_members (member, path, members);
+      g_hash_table_add (members, g_steal_pointer (&path));
+      g_variant_unref (member);
+    }
+  } else if (g_variant_is_of_type (value, G_VARIANT_TYPE ("av"))) {
+    g_autofree char *path = g_strdup_printf ("%s[]", prefix);
+
+    for (gsize i = 0; i < g_variant_n_children (value); i++) {
+      g_autoptr (GVariant) boxed = g_variant_get_child_value (value, i);
+      g_autoptr (GVariant) element = g_variant_get_variant (boxed);
+
+      collect_members (element, path, members);
+    }
+  }
+}
+
+static GHashTable *
+members_of (const KsStatus *status)
+{
+  GHashTable *members = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autofree char *text = ks_status_format_json (status);
+  g_autoptr (GVariant) value = ks_json_read (text, NULL);
+
+  assert_non_null (value);
+  collect_members (value, "", members);
+  return members;
+}
+
+/* The members that the page documents, with what it says of when they are there (transfer full). */
+static GHashTable *
+documented (void)
+{
+  GHashTable *members = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  g_autofree char *text = NULL;
+  g_auto (GStrv) lines = NULL;
+
+  assert_true (g_file_get_contents (KS_TESTS "/../docs/status-json.md", &text, NULL, NULL));
+  lines = g_strsplit (text, "\n", -1);
+  for (char **line = lines; *line; line++) {
+    g_auto (GStrv) cells = g_strsplit (*line, " | ", 4);
+
+    if (g_str_has_prefix (*line, "| `") && g_strv_length (cells) == 4) {
+      g_autofree char *name = g_strdup (cells[0] + strlen ("| `"));
+
+      name[strcspn (name, "`")] = '\0';
+      g_hash_table_insert (members, g_steal_pointer (&name), g_strdup (cells[2]));
+    }
+  }
+  return members;
+}
+
+/* What is in @members and not in @others fails. */
+static void
+assert_all_in (GHashTable *members, GHashTable *others, const char *what)
+{
+  GHashTableIter iter;
+  gpointer name;
+
+  g_hash_table_iter_init (&iter, members);
+  while (g_hash_table_iter_next (&iter, &name, NULL))
+    if (!g_hash_table_contains (others, name))
+      fail_msg ("%s: %s", what, (const char *) name);
+}
+
+static void
+status_json_is_what_its_page_says (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (GArray) links = links_with ("wg0");
+  g_autoptr (KsPublic) public = NULL;
+  g_auto (KsStatus) status = { 0 };
+  g_autoptr (GHashTable) page = documented (), root = NULL, others = NULL;
+  g_autofree char *json = NULL;
+  GHashTableIter iter;
+  gpointer name, when;
+
+  protect (f);
+  root = members_of (&f->status);
+  assert_all_in (root, page, "a member that docs/status-json.md does not describe");
+  assert_all_in (page, root, "a member that docs/status-json.md describes and root is not shown");
+  public = public_of (f, links);
+  ks_status_init_public (&status, public);
+  others = members_of (&status);
+  assert_all_in (others, page, "a member for other users that docs/status-json.md does not describe");
+  g_hash_table_iter_init (&iter, page);
+  while (g_hash_table_iter_next (&iter, &name, &when))
+    if (g_hash_table_contains (others, name) == g_str_has_prefix (when, "root"))
+      fail_msg ("%s is for '%s', says docs/status-json.md", (const char *) name, (const char *) when);
+  json = ks_status_format_json (&f->status);
+  assert_true (g_str_has_prefix (json, "{\"schema\":1,"));
 }
 
 int
@@ -339,6 +673,15 @@ main (void)
     cmocka_unit_test (status_says_when_no_transport_is_known),
     cmocka_unit_test (status_says_which_names_may_be_asked_for),
     cmocka_unit_test (status_shows_a_section_its_mode_and_why_it_is_down),
+    cmocka_unit_test (without_root_the_state_is_shown_and_what_was_left_out),
+    cmocka_unit_test (without_root_a_tunnel_that_was_just_lost_is_not_shown),
+    cmocka_unit_test (without_root_what_the_kernel_lacks_is_seen),
+    cmocka_unit_test (without_root_and_without_a_file_the_kernel_alone_tells),
+    cmocka_unit_test (without_root_rules_that_nothing_asks_for_are_seen),
+    cmocka_unit_test (status_tells_since_when),
+    cmocka_unit_test (status_fits_a_screen_and_has_colours_only_there),
+    cmocka_unit_test (status_says_what_to_do),
+    cmocka_unit_test (status_json_is_what_its_page_says),
   };
 
   return cmocka_run_group_tests_name ("ks-status", tests, NULL, NULL);

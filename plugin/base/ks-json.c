@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "report/ks-json.h"
+#include "base/ks-json.h"
 
 /* A string of RFC 8259: valid UTF-8, quotes, backslashes and control characters escaped. */
 static void
