@@ -261,6 +261,7 @@ run_sync (int argc, char **argv)
     report = ks_follow (&ks_paths_default);
   else
     report = ks_reconcile (&ks_paths_default, NULL, option == 0 ? KS_RECONCILE_BOOT : KS_RECONCILE_DEFAULT);
+  ks_heal_nudge (&ks_paths_default, report);
   return finish (report, option == 0 ? "boot" : "sync");
 }
 

@@ -7,30 +7,75 @@
 #include <net/if.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "kernel/ks-guard.h"
+#include "kernel/ks-netlink.h"
 #include "kernel/ks-route-message.h"
+#include "kernel/ks-rule-message.h"
 #include "policy/ks-owner.h"
 
 #define BUFFER_SIZE (64 * 1024)
 /* Messages of every nf_tables object name their table in an attribute of this number (NFTA_*_TABLE). */
 #define ANY_NFTA_TABLE 1
 
-static gboolean
-is_route_relevant (struct nlmsghdr *header, const KsConfig *config)
+KsLosses *
+ks_losses_new (void)
+{
+  KsLosses *self = g_new0 (KsLosses, 1);
+
+  self->rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
+  self->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+  return self;
+}
+
+void
+ks_losses_free (KsLosses *self)
+{
+  g_array_unref (self->rules);
+  g_array_unref (self->routes);
+  g_free (self);
+}
+
+void
+ks_losses_clear (KsLosses *self)
+{
+  g_array_set_size (self->rules, 0);
+  g_array_set_size (self->routes, 0);
+  self->is_vague = FALSE;
+}
+
+static KsNotice
+judge_route (struct nlmsghdr *header, const KsConfig *config)
 {
   const struct rtmsg *route;
   const struct nlattr *attribute;
   guint32 table;
 
   if (!nlmsg_valid_hdr (header, sizeof *route))
-    return TRUE;
+    return KS_NOTICE_URGENT;
   route = nlmsg_data (header);
   attribute = nlmsg_find_attr (header, sizeof *route, RTA_TABLE);
   table = attribute && nla_len (attribute) == sizeof table ? nla_get_u32 (attribute) : route->rtm_table;
-  return table == RT_TABLE_MAIN || ks_owner_has_table (config, table);
+  if (ks_owner_has_table (config, table))
+    return KS_NOTICE_URGENT;
+  return table == RT_TABLE_MAIN ? KS_NOTICE_RELEVANT : KS_NOTICE_OTHER;
+}
+
+/* A foreign rule behind ours decides nothing: the last of ours is for all, and `unreachable`. */
+static KsNotice
+judge_rule (struct nlmsghdr *header, const KsConfig *config)
+{
+  KsRule rule;
+
+  if (!ks_rule_message_parse (header, &rule) || ks_owner_has_rule (config, &rule))
+    return KS_NOTICE_URGENT;
+  if (rule.priority >= config->priority + KS_PRIORITY_WINDOW)
+    return KS_NOTICE_OTHER;
+  return header->nlmsg_type == RTM_NEWRULE ? KS_NOTICE_URGENT : KS_NOTICE_RELEVANT;
 }
 
 static gboolean
@@ -101,39 +146,69 @@ is_address_relevant (struct nlmsghdr *header, const KsConfig *config)
   return if_indextoname (address->ifa_index, name) && is_of_section (config, name);
 }
 
-static gboolean
-is_relevant (struct nlmsghdr *header, const KsConfig *config)
+static KsNotice
+judge (struct nlmsghdr *header, const KsConfig *config)
 {
+  if (header->nlmsg_pid && header->nlmsg_pid == ks_netlink_last_port ())
+    return KS_NOTICE_OTHER; /* our own change; the dump that ended the run came after it */
   if (header->nlmsg_type >> 8 == NFNL_SUBSYS_NFTABLES)
-    return is_nftables_relevant (header);
+    return is_nftables_relevant (header) ? KS_NOTICE_URGENT : KS_NOTICE_OTHER;
   switch (header->nlmsg_type) {
   case RTM_NEWROUTE:
   case RTM_DELROUTE:
-    return is_route_relevant (header, config);
+    return judge_route (header, config);
+  case RTM_NEWRULE:
+  case RTM_DELRULE:
+    return judge_rule (header, config);
   case RTM_NEWLINK:
   case RTM_DELLINK:
-    return is_link_relevant (header, config);
+    return is_link_relevant (header, config) ? KS_NOTICE_RELEVANT : KS_NOTICE_OTHER;
   case RTM_NEWADDR:
   case RTM_DELADDR:
-    return is_address_relevant (header, config);
+    return is_address_relevant (header, config) ? KS_NOTICE_RELEVANT : KS_NOTICE_OTHER;
   default:
-    return TRUE; /* rules; whatever else there may be */
+    return KS_NOTICE_URGENT; /* whatever there may be */
   }
 }
 
-/* A route of ours by a tunnel that went, for who wants to know whether it has to come back. */
+/* Of a route by a device only one by a tunnel, which somebody may have to put back: the others follow table main. */
+static gboolean
+is_loss (const KsConfig *config, const KsRoute *route)
+{
+  return ks_owner_has_route (config, route)
+         && (route->type != RTN_UNICAST || route->table == config->table || route->table == config->tunnel_table);
+}
+
+/* @header is about what is ours, or in front of it. */
 static void
-take_deleted (struct nlmsghdr *header, const KsConfig *config, GArray *deleted)
+take_loss (struct nlmsghdr *header, const KsConfig *config, KsLosses *losses)
 {
   KsRoute route;
+  KsRule rule;
 
-  if (header->nlmsg_type == RTM_DELROUTE && ks_route_message_parse (header, &route)
-      && ks_owner_has_route (config, &route) && (route.table == config->table || route.table == config->tunnel_table))
-    g_array_append_val (deleted, route);
+  switch (header->nlmsg_type) {
+  case RTM_DELROUTE:
+    if (!ks_route_message_parse (header, &route))
+      losses->is_vague = TRUE;
+    else if (is_loss (config, &route))
+      g_array_append_val (losses->routes, route);
+    break;
+  case RTM_DELRULE:
+    if (!ks_rule_message_parse (header, &rule))
+      losses->is_vague = TRUE;
+    else if (ks_owner_has_rule (config, &rule))
+      g_array_append_val (losses->rules, rule);
+    break;
+  case RTM_NEWROUTE:
+    /* the kernel tells what replaces a route, and not what that was */
+    if (header->nlmsg_flags & NLM_F_REPLACE)
+      losses->is_vague = TRUE;
+    break;
+  }
 }
 
 static KsNotice
-drain_one (int socket, char *buffer, const KsConfig *config, GArray *deleted)
+drain_one (int socket, char *buffer, const KsConfig *config, KsLosses *losses)
 {
   KsNotice notice = KS_NOTICE_NONE;
 
@@ -141,7 +216,9 @@ drain_one (int socket, char *buffer, const KsConfig *config, GArray *deleted)
     ssize_t length = recv (socket, buffer, BUFFER_SIZE, MSG_DONTWAIT);
 
     if (length < 0 && errno == ENOBUFS) {
-      notice = KS_NOTICE_RELEVANT; /* something was lost */
+      notice = KS_NOTICE_URGENT; /* something was lost */
+      if (losses)
+        losses->is_vague = TRUE;
       continue;
     }
     if (length < 0 && errno == EINTR)
@@ -151,22 +228,45 @@ drain_one (int socket, char *buffer, const KsConfig *config, GArray *deleted)
     notice = MAX (notice, KS_NOTICE_OTHER);
     for (struct nlmsghdr *header = (struct nlmsghdr *) (gpointer) buffer; NLMSG_OK (header, (size_t) length);
          header = NLMSG_NEXT (header, length)) {
-      if (is_relevant (header, config))
-        notice = KS_NOTICE_RELEVANT;
-      if (deleted)
-        take_deleted (header, config, deleted);
+      KsNotice one = judge (header, config);
+
+      notice = MAX (notice, one);
+      if (losses && one == KS_NOTICE_URGENT)
+        take_loss (header, config, losses);
     }
   }
 }
 
+/* Not a socket: systemd has taken O_NONBLOCK away, and is at the other end itself. */
+static KsNotice
+drain_fifo (int fifo, char *buffer)
+{
+  struct pollfd waiting = { .fd = fifo, .events = POLLIN };
+  KsNotice notice = KS_NOTICE_NONE;
+
+  while (poll (&waiting, 1, 0) == 1 && (waiting.revents & POLLIN) && read (fifo, buffer, BUFFER_SIZE) > 0)
+    notice = KS_NOTICE_RELEVANT;
+  return notice;
+}
+
+static gboolean
+is_socket (int fd)
+{
+  int type;
+  socklen_t size = sizeof type;
+
+  return getsockopt (fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
+}
+
 KsNotice
-ks_monitor_drain (const int *sockets, guint count, const KsConfig *config, GArray *deleted)
+ks_monitor_drain (const int *sockets, guint count, const KsConfig *config, KsLosses *losses)
 {
   g_autofree char *buffer = g_malloc (BUFFER_SIZE);
   KsNotice notice = KS_NOTICE_NONE;
 
   for (guint i = 0; i < count; i++) {
-    KsNotice one = drain_one (sockets[i], buffer, config, deleted); /* not inside MAX(), which evaluates it twice */
+    KsNotice one =
+      is_socket (sockets[i]) ? drain_one (sockets[i], buffer, config, losses) : drain_fifo (sockets[i], buffer);
 
     notice = MAX (notice, one);
   }

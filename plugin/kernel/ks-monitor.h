@@ -9,13 +9,28 @@
 
 typedef enum {
   KS_NOTICE_NONE, /* nothing was waiting */
-  KS_NOTICE_OTHER, /* only changes of no concern: other tables, other people's nftables, other devices */
-  KS_NOTICE_RELEVANT, /* a rule, a route of ours or of main, our guard, a section's device; or some were lost */
+  KS_NOTICE_OTHER, /* only what is of no concern: other tables and devices, foreign nftables, rules after ours */
+  KS_NOTICE_RELEVANT, /* what ours follow: a route of main, a section's device, a foreign rule that went; or a nudge */
+  KS_NOTICE_URGENT, /* what ours are or decides before them: our rules, routes and guard, a rule in front; or a loss */
 } KsNotice;
 
+/* What others did to ours. */
+typedef struct {
+  GArray *rules; /* of KsRule: deleted */
+  GArray *routes; /* of KsRoute: deleted; of the routes by a device only the tunnels' */
+  gboolean is_vague; /* there may be more: messages were lost, or somebody wrote into our tables */
+} KsLosses;
+
+KsLosses *ks_losses_new (void);
+void ks_losses_free (KsLosses *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsLosses, ks_losses_free)
+/* Empties it. */
+void ks_losses_clear (KsLosses *self);
+
 /*
- * Reads everything that waits on the @count netlink sockets, without blocking,
- * and says what it was about. The routes of the tunnels that were deleted are
- * appended to @deleted (KsRoute), which may be NULL.
+ * Reads everything that waits on the @count @sockets, without blocking, and
+ * says what it was about. One that is no socket but a FIFO is a nudge. What this
+ * process has changed by netlink itself is of no concern. What others took away
+ * from us is added to @losses, which may be NULL.
  */
-KsNotice ks_monitor_drain (const int *sockets, guint count, const KsConfig *config, GArray *deleted);
+KsNotice ks_monitor_drain (const int *sockets, guint count, const KsConfig *config, KsLosses *losses);

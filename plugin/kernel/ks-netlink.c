@@ -101,10 +101,22 @@ open_socket (int protocol, const char *name, GError **error)
   return g_steal_pointer (&socket);
 }
 
+static guint32 last_port;
+
 KsNlSocket *
 ks_netlink_open (GError **error)
 {
-  return open_socket (NETLINK_ROUTE, "routing", error);
+  KsNlSocket *socket = open_socket (NETLINK_ROUTE, "routing", error);
+
+  if (socket)
+    last_port = nl_socket_get_local_port (socket);
+  return socket;
+}
+
+guint32
+ks_netlink_last_port (void)
+{
+  return last_port;
 }
 
 KsNlSocket *

@@ -19,6 +19,9 @@ typedef gboolean (*KsNetlinkFunc) (struct nlmsghdr *header, gpointer user_data);
 
 /* Opens a socket with strict checking of dump requests. KS_ERROR_KERNEL. */
 KsNlSocket *ks_netlink_open (GError **error);
+/* The port of the routing socket that was opened last: changes made by it are announced with this number. 0: none was.
+ */
+guint32 ks_netlink_last_port (void);
 /* Opens a socket for questions about sockets (NETLINK_SOCK_DIAG). KS_ERROR_KERNEL. */
 KsNlSocket *ks_netlink_open_diag (GError **error);
 /* Sends @message and waits for its acknowledgement. Returns 0, or the errno value the kernel answered. */

@@ -261,7 +261,8 @@ ks_rule_message_parse (struct nlmsghdr *header, KsRule *out)
   int remaining;
   KsRule rule;
 
-  if (header->nlmsg_type != RTM_NEWRULE || !nlmsg_valid_hdr (header, sizeof *rule_header))
+  if ((header->nlmsg_type != RTM_NEWRULE && header->nlmsg_type != RTM_DELRULE)
+      || !nlmsg_valid_hdr (header, sizeof *rule_header))
     return FALSE;
   rule_header = nlmsg_data (header);
   if (rule_header->family != AF_INET && rule_header->family != AF_INET6)

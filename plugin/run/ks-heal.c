@@ -8,12 +8,20 @@
  */
 #include "run/ks-heal.h"
 
+#include <fcntl.h>
+#include <linux/fib_rules.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/ks-lock.h"
 #include "input/ks-config-read.h"
+#include "kernel/ks-monitor-filter.h"
 #include "kernel/ks-monitor.h"
+#include "run/ks-effort.h"
 
 #define HISTORY_NAME "healed"
+#define INTEREST_NAME "interest" /* what the filters let pass */
+#define NUDGE_NAME "nudge" /* the FIFO of nm-killswitch-heal.socket */
 #define WINDOW_SECONDS 30 /* repairs older than this are forgotten */
 #define PATIENCE 5 /* repairs within the window that cost nothing */
 #define FIRST_WAIT_MS 200
@@ -24,6 +32,11 @@
  * take 20, most of them for the lock; nm-killswitch-heal.service ends after 60.
  */
 #define BUDGET_SECONDS 20
+#define LOCK_TIMEOUT_MS 5000
+/* How often, while it waits for time to pass, it looks for what is urgent. */
+#define GLANCE_MS 20
+/* The longest that what is urgent waits after a round that had nothing to repair. */
+#define MAX_BREATH_MS 200
 
 /* Leaves what is within the window up to @now, of that the latest. */
 static void
@@ -81,20 +94,121 @@ wait_ms (guint repairs)
   return excess > 5 ? MAX_WAIT_MS : MIN (FIRST_WAIT_MS << (excess - 1), MAX_WAIT_MS);
 }
 
-/* Of the routes by a device, those that went just now and are back as they were. */
-static guint
-count_restored (const GArray *followed, const GArray *deleted)
+static gboolean
+is_lost (const KsStep *step, const KsLosses *losses)
 {
-  guint count = 0;
-
-  for (guint i = 0; i < followed->len; i++) {
-    gboolean restored = FALSE;
-
-    for (guint j = 0; j < deleted->len && !restored; j++)
-      restored = ks_route_equal (&g_array_index (followed, KsRoute, i), &g_array_index (deleted, KsRoute, j));
-    count += restored;
+  if (step->kind == KS_STEP_ADD_RULE) {
+    for (guint i = 0; i < losses->rules->len; i++)
+      if (ks_rule_equal (&step->rule, &g_array_index (losses->rules, KsRule, i)))
+        return TRUE;
+    return FALSE;
   }
-  return count;
+  for (guint i = 0; i < losses->routes->len; i++)
+    if (ks_route_equal (&step->route, &g_array_index (losses->routes, KsRoute, i)))
+      return TRUE;
+  return FALSE;
+}
+
+/*
+ * Corrects what the report calls repairs by what was seen to be taken away: a
+ * route by a device that is back as it was is one; a rule or a blackhole that
+ * was not there before is none, but what the situation has come to ask for (a
+ * new tunnel, of which NetworkManager tells a moment later). A jump over
+ * somebody else's rule is one. If not all was seen, what should have been there counts.
+ */
+static void
+correct_repairs (KsReport *report, const KsLosses *losses)
+{
+  gboolean is_certain = !losses->is_vague && report->repairs > 0;
+
+  for (guint i = 0; i < report->added->len; i++) {
+    const KsStep *step = &g_array_index (report->added, KsStep, i);
+    gboolean is_jump = step->kind == KS_STEP_ADD_RULE && step->rule.action == FR_ACT_GOTO;
+
+    if (!ks_report_is_lasting (step))
+      report->repairs += is_lost (step, losses);
+    else if (is_certain && report->repairs > 0 && !is_jump && !is_lost (step, losses))
+      report->repairs--;
+  }
+}
+
+/* --- what wakes it --- */
+
+/* What @report's situation depends on; FALSE if that cannot be told. */
+static gboolean
+find_interest (const KsReport *report, const KsConfig *config, KsInterest *interest)
+{
+  if (report->errors->len > 0 || !report->situation || !report->policy || report->situation->is_unclear
+      || report->adds_only)
+    return FALSE;
+  *interest = KS_INTEREST_NONE;
+  if (config->sections->len > 0 || config->is_unreadable)
+    *interest |= KS_INTEREST_DEVICES;
+  if (report->policy->armed)
+    *interest |= KS_INTEREST_OWN | KS_INTEREST_MAIN;
+  else if (report->policy->routes->len > 0)
+    *interest |= KS_INTEREST_MAIN; /* ks-bypass.h */
+  return TRUE;
+}
+
+static void
+write_interest (const KsPaths *paths, gboolean is_filtered, KsInterest interest)
+{
+  g_autofree char *path = ks_paths_runtime (paths, INTEREST_NAME);
+  g_autofree char *text = is_filtered ? g_strdup_printf ("%d\n", (int) interest) : g_strdup ("all\n");
+
+  if (!g_file_set_contents_full (path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL))
+    unlink (path); /* then every run nudges */
+}
+
+/*
+ * Has the kernel drop what cannot matter as long as the situation is @report's.
+ * What changes the situation is told of: arming adds a rule, disarming deletes
+ * one, and what the kernel does not see (sections) is in the configuration,
+ * after whose changes ks_heal_nudge() compares. That, and the reading of the
+ * configuration here, are each under the lock or after it, so one sees the other.
+ *
+ * Returns that configuration, by which messages are to be judged from now on (transfer full).
+ */
+static KsConfig *
+choose_filter (const int *sockets, guint count, const KsReport *report, const KsPaths *paths)
+{
+  int lock = ks_lock_take (paths, LOCK_TIMEOUT_MS, NULL);
+  g_autoptr (GPtrArray) errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
+  g_autoptr (KsConfig) config = ks_config_read (paths->config, errors);
+  KsInterest interest = KS_INTEREST_NONE;
+  gboolean is_filtered;
+
+  is_filtered = lock >= 0 && find_interest (report, config, &interest)
+                && ks_monitor_filter_attach (sockets, count, report->situation->config, interest);
+  write_interest (paths, is_filtered, interest);
+  ks_lock_release (lock);
+  return g_steal_pointer (&config);
+}
+
+void
+ks_heal_nudge (const KsPaths *paths, const KsReport *report)
+{
+  g_autofree char *record = ks_paths_runtime (paths, INTEREST_NAME);
+  g_autofree char *before = ks_paths_read_line (record);
+  g_autofree char *fifo = ks_paths_runtime (paths, NUDGE_NAME);
+  g_autofree char *now = NULL;
+  KsInterest interest;
+  int fd;
+
+  if (g_strcmp0 (before, "all") == 0)
+    return;
+  if (report->situation && find_interest (report, report->situation->config, &interest))
+    now = g_strdup_printf ("%d", (int) interest);
+  if (before && g_strcmp0 (before, now) == 0)
+    return;
+  /* nobody listens (no systemd, the unit is stopped): then there is no filter either */
+  fd = open (fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0)
+    return;
+  if (write (fd, "!", 1) < 0)
+    g_debug ("nm-killswitch: the FIFO is full, so it is read from soon");
+  close (fd);
 }
 
 /* Takes note of a repair now. */
@@ -121,6 +235,37 @@ back_off (GArray *history)
   return ms > 0;
 }
 
+typedef struct {
+  const int *sockets;
+  guint count;
+  const KsConfig *config; /* as it was when the filters were chosen */
+  KsLosses *losses;
+  KsEffort *effort;
+} Watch;
+
+static KsNotice
+look (Watch *watch)
+{
+  return ks_monitor_drain (watch->sockets, watch->count, watch->config, watch->losses);
+}
+
+/*
+ * Until what was used is paid for, or something urgent comes. What is read
+ * meanwhile has been seen: returns the most important of it and @notice.
+ */
+static KsNotice
+rest (Watch *watch, KsNotice notice, gint64 end)
+{
+  while (notice < KS_NOTICE_URGENT && g_get_monotonic_time () < end && ks_effort_is_exceeded (watch->effort)) {
+    KsNotice next;
+
+    g_usleep (GLANCE_MS * 1000);
+    next = look (watch);
+    notice = MAX (notice, next);
+  }
+  return notice;
+}
+
 gboolean
 ks_heal (const KsPaths *paths, const int *sockets, guint count, KsHealFunc func, gpointer user_data)
 {
@@ -129,25 +274,47 @@ ks_heal (const KsPaths *paths, const int *sockets, guint count, KsHealFunc func,
   g_autoptr (KsConfig) config = ks_config_read (paths->config, errors);
   g_autofree char *path = ks_paths_runtime (paths, HISTORY_NAME);
   g_autoptr (GArray) history = read_history (path);
-  g_autoptr (GArray) deleted = g_array_new (FALSE, FALSE, sizeof (KsRoute));
-  gboolean ok = TRUE;
+  g_autoptr (KsLosses) losses = ks_losses_new ();
+  g_autoptr (KsEffort) effort = ks_effort_new (paths);
+  Watch watch = { .sockets = sockets, .count = count, .config = config, .losses = losses, .effort = effort };
+  gboolean is_asked = count == 0 || !ks_monitor_filter_is_attached (sockets, count);
+  gboolean ok = TRUE, is_idle = FALSE;
+  gint64 cost = 0;
 
-  for (gboolean is_first = TRUE; g_get_monotonic_time () < end; is_first = FALSE) {
+  while (g_get_monotonic_time () < end) {
     g_autoptr (KsReport) report = NULL;
+    KsNotice notice = look (&watch);
     gboolean insists;
 
-    if (ks_monitor_drain (sockets, count, config, deleted) != KS_NOTICE_RELEVANT && (count > 0 || !is_first))
+    if (!is_asked)
+      notice = rest (&watch, notice, end);
+    if (notice < KS_NOTICE_RELEVANT && !is_asked)
       break;
+    if (is_asked)
+      losses->is_vague = TRUE;
+    is_asked = FALSE;
+    if (is_idle && ks_effort_is_exceeded (effort))
+      g_usleep ((gulong) MIN (cost * 10, MAX_BREATH_MS * 1000));
     insists = back_off (history);
-    if (insists)
-      ks_monitor_drain (sockets, count, config, deleted);
+    /* from here on everything is told, so that nothing changes unseen while it reads */
+    ks_monitor_filter_detach (sockets, count);
+    look (&watch);
     report = ks_reconcile (paths, NULL, KS_RECONCILE_QUICK);
-    report->repairs += count_restored (report->followed, deleted);
-    g_array_set_size (deleted, 0);
-    if (report->repairs > 0)
+    correct_repairs (report, losses);
+    ks_losses_clear (losses);
+    if (count > 0) {
+      KsConfig *now = choose_filter (sockets, count, report, paths);
+
+      ks_config_free (config);
+      watch.config = config = now;
+    }
+    is_idle = report->repairs == 0;
+    if (!is_idle)
       add_repair (history, path);
     ok = report->errors->len == 0;
     func (report, insists, user_data);
+    cost = ks_effort_add (effort);
   }
+  ks_effort_add (effort);
   return ok;
 }

@@ -142,10 +142,9 @@ apply_once (KsReport *report, KsKernel *kernel, KsSnapshot *snapshot, GError **e
   for (guint i = 0; i < plan->len; i++) {
     const KsStep *step = &g_array_index (plan, KsStep, i);
 
-    if (step->kind == KS_STEP_ADD_ROUTE && step->route.type == RTN_UNICAST)
-      g_array_append_val (report->followed, step->route);
-    else
-      report->repairs += step->kind == KS_STEP_ADD_RULE || step->kind == KS_STEP_ADD_ROUTE;
+    if (step->kind == KS_STEP_ADD_RULE || step->kind == KS_STEP_ADD_ROUTE)
+      g_array_append_vals (report->added, step, 1);
+    report->repairs += ks_report_is_lasting (step);
     g_ptr_array_add (report->done, ks_step_format (step));
   }
   return FALSE;

@@ -11,7 +11,7 @@ ks_report_new (void)
   self->errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
   self->done = g_ptr_array_new_with_free_func (g_free);
   self->cut_off = g_ptr_array_new_with_free_func (g_free);
-  self->followed = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+  self->added = g_array_new (FALSE, FALSE, sizeof (KsStep));
   return self;
 }
 
@@ -24,10 +24,16 @@ ks_report_free (KsReport *self)
   g_ptr_array_unref (self->errors);
   g_ptr_array_unref (self->done);
   g_ptr_array_unref (self->cut_off);
-  g_array_unref (self->followed);
+  g_array_unref (self->added);
   g_clear_pointer (&self->summary, ks_summary_free);
   g_clear_pointer (&self->former, ks_summary_free);
   g_free (self);
+}
+
+gboolean
+ks_report_is_lasting (const KsStep *step)
+{
+  return step->kind == KS_STEP_ADD_RULE || (step->kind == KS_STEP_ADD_ROUTE && step->route.type != RTN_UNICAST);
 }
 
 void
@@ -52,7 +58,7 @@ ks_report_join (KsReport *earlier, KsReport *later)
     return later;
   later->changes += earlier->changes;
   later->repairs += earlier->repairs;
-  g_array_prepend_vals (later->followed, earlier->followed->data, earlier->followed->len);
+  g_array_prepend_vals (later->added, earlier->added->data, earlier->added->len);
   for (guint i = 0; i < earlier->done->len; i++)
     g_ptr_array_insert (later->done, (int) i, g_strdup (earlier->done->pdata[i]));
   for (guint i = 0; i < earlier->cut_off->len; i++)

@@ -17,7 +17,7 @@ typedef struct {
   KsPolicy *policy;
   guint changes; /* messages the kernel accepted, the guard's transactions included */
   guint repairs; /* of them, what nobody but us should change: rules, routes without a device, the guard */
-  GArray *followed; /* of KsRoute: those added by a device, which comes and goes with a tunnel or an uplink */
+  GArray *added; /* of KsStep: the rules and routes that the kernel did not have */
   GPtrArray *done; /* of char*: the steps, for messages */
   KsGuardState guard; /* of ks_reconcile_preview(): what is in place */
   KsGuardCounters counters; /* of ks_reconcile_preview() */
@@ -36,6 +36,8 @@ KsReport *ks_report_new (void);
 void ks_report_free (KsReport *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsReport, ks_report_free)
 
+/* True if @step adds a rule, or a route that no device takes with it. */
+gboolean ks_report_is_lasting (const KsStep *step);
 /* Moves @errors (of GError) to the end of the report's. */
 void ks_report_take_errors (KsReport *self, GPtrArray *errors);
 /* Appends *@error and clears it; nothing when it is NULL. */

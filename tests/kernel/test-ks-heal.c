@@ -12,9 +12,12 @@
  *   +-----------------------------------+
  */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <linux/netlink.h>
+#include <poll.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "kernel/ks-guard.h"
 #include "ks-test-nm.h"
@@ -136,6 +139,9 @@ errors_of (const KsReport *report)
 }
 
 /* An armed host without a tunnel, with nothing waiting on the sockets. NULL: there can be none here. */
+/* Of the unit, in seconds. */
+static gint64 time_limit (void);
+
 static Fixture *
 fixture_new (void)
 {
@@ -207,6 +213,15 @@ take_round (const KsReport *report, gboolean insists, gpointer user_data)
   if (f->mends)
     ks_test_host_write (f->host, "config", "");
   netns_run ("%s", f->undo);
+}
+
+/* Whether anything waits: whether systemd would start the unit. */
+static gboolean
+is_woken (const Fixture *f)
+{
+  struct pollfd waiting[] = { { .fd = f->sockets[0], .events = POLLIN }, { .fd = f->sockets[1], .events = POLLIN } };
+
+  return poll (waiting, G_N_ELEMENTS (waiting), 0) > 0;
 }
 
 static gboolean
@@ -348,12 +363,221 @@ heal_runs_only_for_what_concerns_it (void **state G_GNUC_UNUSED)
   g_autoptr (Fixture) f = fixture_new ();
 
   NEED_HOST (f);
+  assert_true (heal (f)); /* for the sockets have no filter yet */
+  assert_int_equal (f->rounds, 1);
   assert_true (heal (f));
   assert_int_equal (f->rounds, 0);
   netns_run ("nft add table inet somebody");
   netns_run ("ip route add 203.0.113.0/24 dev uplink table 4711");
   assert_true (heal (f));
   assert_int_equal (f->rounds, 0);
+}
+
+/* --- what wakes it --- */
+
+static const char *const foreign[] = {
+  "ip route add 203.0.113.0/24 dev uplink table 4711",
+  "ip -6 route add 2001:db8::/32 dev uplink table 4711",
+  "ip rule add pref 30000 lookup 4711",
+  "ip rule delete pref 30000",
+  "nft add table inet somebody",
+  "nft add chain inet somebody output",
+  "nft add rule inet somebody output counter",
+  "nft delete table inet somebody",
+  "ip link add other type veth peer name more",
+  "ip address add 198.51.100.77/32 dev other", /* in table local: the device is down */
+  "ip link delete other",
+};
+
+static void
+kernel_drops_what_cannot_matter (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  static const char *const relevant[] = {
+    "ip route add 203.0.113.0/24 via 192.168.50.1",
+    "ip route delete 203.0.113.0/24",
+    "ip rule add pref 100 lookup main",
+    "ip rule delete pref 100",
+    "ip -6 rule add pref 8350 lookup main",
+    "ip -6 rule delete pref 8350 lookup main",
+    ("ip rule delete pref " TERMINAL_RULES),
+    "ip route add 198.51.100.1 dev uplink table 86",
+    "ip -6 route flush table 83",
+    "ip route replace blackhole default metric 200 table 83",
+    TAMPER,
+    "nft add table inet somebody; add chain inet nm_killswitch more; delete table inet somebody",
+    "nft delete table inet nm_killswitch",
+  };
+
+  NEED_HOST (f);
+  assert_true (heal (f));
+  for (guint i = 0; i < G_N_ELEMENTS (foreign); i++) {
+    netns_run ("%s", foreign[i]);
+    if (is_woken (f))
+      fail_msg ("woken by: %s", foreign[i]);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (relevant); i++) {
+    netns_run ("%s", relevant[i]);
+    if (!is_woken (f))
+      fail_msg ("not woken by: %s", relevant[i]);
+    assert_true (heal (f));
+    assert_true (f->rounds > 0);
+  }
+}
+
+/* Ends with an armed host that is woken by what destroys it. */
+static void
+kernel_drops_everything_while_nothing_is_armed (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autofree char *profile = ks_test_wireguard (KS_TEST_UUID_1, "zone=killswitch\n", "");
+  g_autoptr (KsReport) disarmed = NULL;
+  g_autoptr (KsReport) armed = NULL;
+
+  NEED_HOST (f);
+  assert_true (heal (f));
+  ks_test_host_remove (f->host, "etc/vpn.nmconnection");
+  disarmed = sync_host (f);
+  assert_false (disarmed->policy->armed);
+  assert_true (is_woken (f));
+  assert_true (heal (f));
+  assert_int_equal (f->rounds, 1);
+
+  for (guint i = 0; i < G_N_ELEMENTS (foreign); i++)
+    if (!strstr (foreign[i], "ip rule "))
+      netns_run ("%s", foreign[i]);
+  netns_run ("ip route add 203.0.113.0/24 via 192.168.50.1");
+  netns_run ("ip route delete default");
+  assert_false (is_woken (f));
+
+  ks_test_host_write (f->host, "etc/vpn.nmconnection", profile);
+  armed = sync_host (f);
+  assert_true (armed->policy->armed);
+  assert_true (is_woken (f));
+  assert_true (heal (f));
+  assert_true (f->rounds > 0);
+  netns_run ("ip route add default via 192.168.50.1");
+  assert_true (is_woken (f));
+  assert_true (heal (f));
+  netns_run ("nft delete table inet nm_killswitch");
+  assert_true (is_woken (f));
+}
+
+/* systemd's end of the FIFO, and the unit's (transfer full: a descriptor). */
+static int
+open_fifo (const Fixture *f)
+{
+  g_autofree char *path = ks_paths_runtime (&f->host->paths, "nudge");
+  int fd;
+
+  assert_int_equal (mkfifo (path, 0600), 0);
+  fd = open (path, O_RDWR);
+  assert_true (fd >= 0);
+  return fd;
+}
+
+static gboolean
+is_nudged (int fifo)
+{
+  struct pollfd waiting = { .fd = fifo, .events = POLLIN };
+
+  return poll (&waiting, 1, 0) > 0;
+}
+
+/* Nothing of a new section is in the kernel as long as its device is not. */
+static void
+new_section_of_an_idle_host_has_devices_noticed (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (KsReport) idle = NULL;
+  g_autoptr (KsReport) configured = NULL;
+  g_autofree char *rules = NULL;
+  int all[3];
+
+  NEED_HOST (f);
+  all[0] = f->sockets[0];
+  all[1] = f->sockets[1];
+  all[2] = open_fifo (f);
+  ks_test_host_remove (f->host, "etc/vpn.nmconnection");
+  idle = sync_host (f);
+  assert_true (ks_heal (&f->host->paths, all, 3, take_round, f));
+  ks_heal_nudge (&f->host->paths, idle);
+  assert_false (is_nudged (all[2]));
+  netns_run ("ip link add vpn0 type veth peer name far0");
+  assert_false (is_woken (f));
+
+  ks_test_host_write (f->host, "config",
+                      "[vpn x]\nInterface=tun5\nMode=session\nTo=203.0.113.7\nProtocol=udp\nServerPort=443\n");
+  configured = sync_host (f);
+  assert_false (configured->policy->armed);
+  ks_heal_nudge (&f->host->paths, configured);
+  assert_true (is_nudged (all[2]));
+  f->rounds = 0;
+  assert_true (ks_heal (&f->host->paths, all, 3, take_round, f));
+  assert_int_equal (f->rounds, 1);
+  assert_false (is_nudged (all[2]));
+  ks_heal_nudge (&f->host->paths, configured);
+  assert_false (is_nudged (all[2]));
+
+  netns_run ("ip tuntap add mode tun name tun5");
+  netns_run ("ip link set tun5 up");
+  assert_true (is_woken (f));
+  f->rounds = 0;
+  assert_true (ks_heal (&f->host->paths, all, 3, take_round, f));
+  assert_true (f->rounds > 0);
+  rules = netns_output ("ip rule");
+  assert_non_null (strstr (rules, "unreachable"));
+  close (all[2]);
+}
+
+/* Main changes all the time: it is followed, more and more slowly, and what is ours is put back at once. */
+static void
+heal_does_not_run_after_every_change_of_a_storm (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  gint64 start;
+
+  NEED_HOST (f);
+  assert_true (heal (f));
+  f->undo = "sh -c 'ip route delete 203.0.113.0/24 2>/dev/null || ip route add 203.0.113.0/24 via 192.168.50.1'";
+  f->undo_rounds = MAX_REPORTS;
+  netns_run ("%s", f->undo);
+  start = g_get_monotonic_time ();
+  assert_true (heal (f));
+  assert_true (waits->len > 100); /* glances of 20 ms */
+  assert_true (g_get_monotonic_time () - start >= 19 * G_USEC_PER_SEC);
+  assert_true (g_get_monotonic_time () - start < (time_limit () - 20) * G_USEC_PER_SEC);
+  assert_int_equal (count_repairs (f), 0);
+
+  /* another process begins where that one was */
+  f->undo_rounds = 0;
+  g_array_set_size (waits, 0);
+  netns_run ("%s", f->undo);
+  netns_run ("ip rule delete pref " TERMINAL_RULES);
+  start = g_get_monotonic_time ();
+  assert_true (heal (f));
+  assert_true (f->repairs[0] > 0);
+}
+
+static void
+heal_calls_a_new_tunnel_no_repair (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (KsTestNm) nm = NULL;
+  g_autofree char *rules = NULL;
+
+  NEED_HOST (f);
+  assert_true (heal (f));
+  nm = make_tunnel ();
+  netns_run ("ip route add 10.8.0.0/24 dev tun0");
+  assert_true (is_woken (f));
+  assert_true (heal (f));
+  rules = netns_output ("ip rule");
+  assert_non_null (strstr (rules, "51820")); /* before NetworkManager has told of it */
+  assert_int_equal (count_repairs (f), 0);
+  netns_run ("ip rule delete pref " TERMINAL_RULES);
+  assert_true (heal (f));
+  assert_int_equal (count_repairs (f), 1);
 }
 
 static void
@@ -414,7 +638,6 @@ heal_fails_when_its_last_round_has_an_error (void **state G_GNUC_UNUSED)
   assert_int_not_equal (f->errors[f->rounds - 1], 0);
 }
 
-/* In seconds. */
 static gint64
 time_limit (void)
 {
@@ -715,6 +938,11 @@ main (void)
     cmocka_unit_test (heal_puts_back_whatever_was_undone),
     cmocka_unit_test (heal_tells_a_route_it_puts_back_from_one_that_follows_the_network),
     cmocka_unit_test (heal_runs_only_for_what_concerns_it),
+    cmocka_unit_test (kernel_drops_what_cannot_matter),
+    cmocka_unit_test (kernel_drops_everything_while_nothing_is_armed),
+    cmocka_unit_test (new_section_of_an_idle_host_has_devices_noticed),
+    cmocka_unit_test (heal_does_not_run_after_every_change_of_a_storm),
+    cmocka_unit_test (heal_calls_a_new_tunnel_no_repair),
     cmocka_unit_test (heal_reconciles_once_without_sockets),
     cmocka_unit_test (heal_reports_every_round),
     cmocka_unit_test (heal_reports_an_error_of_a_round_that_a_later_one_mends),

@@ -22,7 +22,7 @@ UNITS = "usr/lib/systemd/system"
 LOCAL = ("PREFIX=/usr/local",)
 ALL_OTHER = ("PREFIX=/opt/ks", "SYSCONFDIR=/opt/ks/etc", "LOCALSTATEDIR=/opt/ks/var", "RUNSTATEDIR=/opt/ks/run")
 # Made by the program while it runs, or NetworkManager's.
-NOT_INSTALLED = re.compile(r"(/\w+)*/(run|lib)/nm-killswitch(/names)?|/(etc|run|usr/lib)/NetworkManager/[^ ]+|/bin/mkdir")
+NOT_INSTALLED = re.compile(r"(/\w+)*/(run|lib)/nm-killswitch(/names|/nudge)?|/(etc|run|usr/lib)/NetworkManager/[^ ]+|/bin/mkdir")
 
 _trees = {}
 

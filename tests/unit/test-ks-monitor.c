@@ -6,6 +6,7 @@
 #include "ks-test.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
@@ -13,12 +14,15 @@
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kernel/ks-guard.h"
 #include "kernel/ks-monitor.h"
+#include "kernel/ks-netlink.h"
 #include "kernel/ks-route-message.h"
+#include "kernel/ks-rule-message.h"
 
 /* The two sockets that systemd passes, and the kernel's end of each. */
 typedef struct {
@@ -71,6 +75,16 @@ send_route (int socket, int type, guint8 table)
   nla_put_u32 (message, RTA_TABLE, table);
   assert_true (send (socket, nlmsg_hdr (message), nlmsg_hdr (message)->nlmsg_len, 0) > 0);
   nlmsg_free (message);
+}
+
+static void
+send_rule (int socket, int type, guint32 priority, guint8 protocol)
+{
+  KsRule rule = ks_rule_lookup (AF_INET, priority, protocol, 83);
+  g_autoptr (KsNlMessage) message = ks_rule_message_add (&rule);
+
+  nlmsg_hdr (message)->nlmsg_type = type;
+  assert_true (send (socket, nlmsg_hdr (message), nlmsg_hdr (message)->nlmsg_len, 0) > 0);
 }
 
 static void
@@ -187,15 +201,15 @@ monitor_notices_a_single_message_of_each_kind (void **state G_GNUC_UNUSED)
   Sockets sockets;
 
   sockets_open (&sockets);
-  send_route (sockets.kernel[0], RTM_DELRULE, RT_TABLE_MAIN);
-  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  send_rule (sockets.kernel[0], RTM_DELRULE, 8390, 83);
+  assert_int_equal (drain (&sockets), KS_NOTICE_URGENT);
   assert_int_equal (drain (&sockets), KS_NOTICE_NONE);
   send_route (sockets.kernel[0], RTM_DELROUTE, 83);
-  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  assert_int_equal (drain (&sockets), KS_NOTICE_URGENT);
   send_route (sockets.kernel[0], RTM_NEWROUTE, RT_TABLE_MAIN); /* table 85 has to follow */
   assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
   send_nftables (sockets.kernel[1], NFT_MSG_DELTABLE, KS_GUARD_TABLE);
-  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  assert_int_equal (drain (&sockets), KS_NOTICE_URGENT);
   sockets_close (&sockets);
 }
 
@@ -218,10 +232,10 @@ monitor_finds_the_one_that_matters_among_many (void **state G_GNUC_UNUSED)
 
   sockets_open (&sockets);
   send_route (sockets.kernel[0], RTM_NEWROUTE, 200);
-  send_route (sockets.kernel[0], RTM_DELRULE, RT_TABLE_MAIN);
+  send_rule (sockets.kernel[0], RTM_DELRULE, 8390, 83);
   send_route (sockets.kernel[0], RTM_NEWROUTE, 200);
   send_nftables (sockets.kernel[1], NFT_MSG_NEWTABLE, "theirs");
-  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  assert_int_equal (drain (&sockets), KS_NOTICE_URGENT);
   assert_int_equal (drain (&sockets), KS_NOTICE_NONE);
   sockets_close (&sockets);
 }
@@ -234,21 +248,21 @@ monitor_takes_a_cut_off_message_seriously (void **state G_GNUC_UNUSED)
 
   sockets_open (&sockets);
   assert_true (send (sockets.kernel[0], &header, sizeof header, 0) > 0);
-  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  assert_int_equal (drain (&sockets), KS_NOTICE_URGENT);
   sockets_close (&sockets);
 }
 
 static void
-monitor_treats_lost_messages_as_relevant (void **state G_GNUC_UNUSED)
+monitor_treats_lost_messages_as_urgent (void **state G_GNUC_UNUSED)
 {
   Sockets sockets;
 
   sockets_open (&sockets);
   receive_error = ENOBUFS;
-  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  assert_int_equal (drain (&sockets), KS_NOTICE_URGENT);
   receive_error = ENOBUFS;
   send_route (sockets.kernel[0], RTM_NEWROUTE, 200);
-  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  assert_int_equal (drain (&sockets), KS_NOTICE_URGENT);
   assert_int_equal (drain (&sockets), KS_NOTICE_NONE);
   sockets_close (&sockets);
 }
@@ -260,8 +274,8 @@ monitor_goes_on_after_a_signal (void **state G_GNUC_UNUSED)
 
   sockets_open (&sockets);
   receive_error = EINTR;
-  send_route (sockets.kernel[0], RTM_DELRULE, RT_TABLE_MAIN);
-  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  send_rule (sockets.kernel[0], RTM_DELRULE, 8390, 83);
+  assert_int_equal (drain (&sockets), KS_NOTICE_URGENT);
   sockets_close (&sockets);
 }
 
@@ -272,30 +286,123 @@ send_message (int socket, struct nlmsghdr *header, int type)
   assert_true (send (socket, header, header->nlmsg_len, 0) > 0);
 }
 
-/* The tunnel's own routes, so that it can be said that somebody took one away. */
+/* What somebody took away, so that it can be told from what was never there. */
 static void
-monitor_keeps_the_tunnels_deleted_routes (void **state G_GNUC_UNUSED)
+monitor_keeps_what_others_took_away (void **state G_GNUC_UNUSED)
 {
   static const guint32 tables[] = { 83, 84, 85, RT_TABLE_MAIN };
   g_autoptr (KsConfig) config = ks_config_new ();
-  g_autoptr (GArray) deleted = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+  g_autoptr (KsLosses) losses = ks_losses_new ();
+  KsPrefix all = { .family = AF_INET };
+  KsRoute end = ks_route_blackhole (86, config->protocol, &all, 200);
+  g_autoptr (KsNlMessage) blackhole = ks_route_message_add (&end);
   Sockets sockets;
 
   sockets_open (&sockets);
   for (guint i = 0; i < G_N_ELEMENTS (tables); i++) {
-    KsPrefix all = { .family = AF_INET }, none = { 0 };
+    KsPrefix none = { 0 };
     KsRoute route = ks_route_via (tables[i], config->protocol, &all, 100, 7, &none);
     g_autoptr (KsNlMessage) message = ks_route_message_add (&route);
 
+    nlmsg_hdr (message)->nlmsg_flags = 0;
     send_message (sockets.kernel[0], nlmsg_hdr (message), RTM_DELROUTE);
     send_message (sockets.kernel[0], nlmsg_hdr (message), RTM_NEWROUTE);
   }
-  assert_int_equal (ks_monitor_drain (sockets.ours, 2, config, deleted), KS_NOTICE_RELEVANT);
-  assert_int_equal (deleted->len, 2);
-  assert_int_equal (g_array_index (deleted, KsRoute, 0).table, 83);
-  assert_int_equal (g_array_index (deleted, KsRoute, 0).nexthops[0].ifindex, 7);
-  assert_int_equal (g_array_index (deleted, KsRoute, 1).table, 84);
+  send_message (sockets.kernel[0], nlmsg_hdr (blackhole), RTM_DELROUTE);
+  send_rule (sockets.kernel[0], RTM_DELRULE, 8390, 83);
+  send_rule (sockets.kernel[0], RTM_DELRULE, 8000, 4);
+  assert_int_equal (ks_monitor_drain (sockets.ours, 2, config, losses), KS_NOTICE_URGENT);
+  assert_false (losses->is_vague);
+  assert_int_equal (losses->routes->len, 3);
+  assert_int_equal (g_array_index (losses->routes, KsRoute, 0).table, 83);
+  assert_int_equal (g_array_index (losses->routes, KsRoute, 0).nexthops[0].ifindex, 7);
+  assert_int_equal (g_array_index (losses->routes, KsRoute, 1).table, 84);
+  assert_int_equal (g_array_index (losses->routes, KsRoute, 2).table, 86);
+  assert_int_equal (losses->rules->len, 1);
+  assert_int_equal (g_array_index (losses->rules, KsRule, 0).priority, 8390);
   sockets_close (&sockets);
+}
+
+static void
+monitor_knows_that_it_has_not_seen_everything (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsConfig) config = ks_config_new ();
+  g_autoptr (KsLosses) losses = ks_losses_new ();
+  KsPrefix all = { .family = AF_INET };
+  KsRoute end = ks_route_blackhole (83, config->protocol, &all, 200);
+  g_autoptr (KsNlMessage) message = ks_route_message_add (&end);
+  Sockets sockets;
+
+  sockets_open (&sockets);
+  nlmsg_hdr (message)->nlmsg_flags = NLM_F_REPLACE; /* of what, nobody tells */
+  send_message (sockets.kernel[0], nlmsg_hdr (message), RTM_NEWROUTE);
+  ks_monitor_drain (sockets.ours, 2, config, losses);
+  assert_true (losses->is_vague);
+  ks_losses_clear (losses);
+  receive_error = ENOBUFS;
+  ks_monitor_drain (sockets.ours, 2, config, losses);
+  assert_true (losses->is_vague);
+  sockets_close (&sockets);
+}
+
+/* A rule in front of ours decides before them, one behind never. */
+static void
+monitor_tells_foreign_rules_by_their_place (void **state G_GNUC_UNUSED)
+{
+  Sockets sockets;
+
+  sockets_open (&sockets);
+  send_rule (sockets.kernel[0], RTM_NEWRULE, 100, 4);
+  assert_int_equal (drain (&sockets), KS_NOTICE_URGENT);
+  send_rule (sockets.kernel[0], RTM_DELRULE, 100, 4);
+  assert_int_equal (drain (&sockets), KS_NOTICE_RELEVANT);
+  send_rule (sockets.kernel[0], RTM_NEWRULE, 8399, 4);
+  assert_int_equal (drain (&sockets), KS_NOTICE_URGENT);
+  send_rule (sockets.kernel[0], RTM_NEWRULE, 8400, 4);
+  send_rule (sockets.kernel[0], RTM_DELRULE, 30000, 4);
+  assert_int_equal (drain (&sockets), KS_NOTICE_OTHER);
+  sockets_close (&sockets);
+}
+
+static void
+monitor_ignores_what_this_process_has_changed (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsNlSocket) socket = ks_netlink_open (NULL);
+  g_autoptr (KsConfig) config = ks_config_new ();
+  KsPrefix all = { .family = AF_INET };
+  KsRoute end = ks_route_blackhole (83, config->protocol, &all, 200);
+  g_autoptr (KsNlMessage) message = ks_route_message_add (&end);
+  Sockets sockets;
+
+  assert_non_null (socket);
+  sockets_open (&sockets);
+  nlmsg_hdr (message)->nlmsg_pid = ks_netlink_last_port ();
+  send_message (sockets.kernel[0], nlmsg_hdr (message), RTM_DELROUTE);
+  assert_int_equal (drain (&sockets), KS_NOTICE_OTHER);
+  nlmsg_hdr (message)->nlmsg_pid++;
+  send_message (sockets.kernel[0], nlmsg_hdr (message), RTM_DELROUTE);
+  assert_int_equal (drain (&sockets), KS_NOTICE_URGENT);
+  sockets_close (&sockets);
+}
+
+/* As systemd passes it: both ends open, and reading blocks. */
+static void
+monitor_takes_a_nudge (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsConfig) config = ks_config_new ();
+  g_autofree char *directory = g_dir_make_tmp ("ks-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (directory, "fifo", NULL);
+  int fifo;
+
+  assert_int_equal (mkfifo (path, 0600), 0);
+  fifo = open (path, O_RDWR);
+  assert_int_equal (ks_monitor_drain (&fifo, 1, config, NULL), KS_NOTICE_NONE);
+  assert_int_equal (write (fifo, "!!", 2), 2);
+  assert_int_equal (ks_monitor_drain (&fifo, 1, config, NULL), KS_NOTICE_RELEVANT);
+  assert_int_equal (ks_monitor_drain (&fifo, 1, config, NULL), KS_NOTICE_NONE);
+  close (fifo);
+  unlink (path);
+  rmdir (directory);
 }
 
 int
@@ -308,9 +415,13 @@ main (void)
     cmocka_unit_test (monitor_notices_a_single_message_of_each_kind),
     cmocka_unit_test (monitor_ignores_what_others_do),
     cmocka_unit_test (monitor_finds_the_one_that_matters_among_many),
-    cmocka_unit_test (monitor_keeps_the_tunnels_deleted_routes),
+    cmocka_unit_test (monitor_keeps_what_others_took_away),
+    cmocka_unit_test (monitor_knows_that_it_has_not_seen_everything),
+    cmocka_unit_test (monitor_tells_foreign_rules_by_their_place),
+    cmocka_unit_test (monitor_ignores_what_this_process_has_changed),
+    cmocka_unit_test (monitor_takes_a_nudge),
     cmocka_unit_test (monitor_takes_a_cut_off_message_seriously),
-    cmocka_unit_test (monitor_treats_lost_messages_as_relevant),
+    cmocka_unit_test (monitor_treats_lost_messages_as_urgent),
     cmocka_unit_test (monitor_goes_on_after_a_signal),
   };
 

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What has been used is one number, the debt. It shrinks by SHARE of the time that passes, and
+ * grows with what is used. Below CREDIT nothing waits, so a host that changes
+ * networks now and then never does.
+ */
+#include "run/ks-effort.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#define EFFORT_NAME "effort"
+/* Less than a tenth: systemd, too, has work with each start. */
+#define SHARE 12
+#define CREDIT_US (400 * 1000)
+/* No more than this is remembered: the wait has an end. */
+#define MAX_DEBT_US (1500 * 1000)
+/* What systemd uses to start a process, and the process until it gets here. */
+#define START_US 12000
+
+struct _KsEffort {
+  char *path;
+  gint64 debt; /* microseconds of a processor, at ... */
+  gint64 time; /* ... microseconds of the monotonic clock */
+  gint64 used; /* by this process, as of the last ks_effort_add() */
+};
+
+static gint64
+processor_time (void)
+{
+  struct timespec time;
+
+  clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &time);
+  return time.tv_sec * G_USEC_PER_SEC + time.tv_nsec / 1000;
+}
+
+/* Takes off what the time that has passed has paid. */
+static void
+pay (KsEffort *self)
+{
+  gint64 now = g_get_monotonic_time ();
+
+  self->debt = MAX (self->debt - (now - self->time) / SHARE, 0);
+  self->time = now;
+}
+
+KsEffort *
+ks_effort_new (const KsPaths *paths)
+{
+  KsEffort *self = g_new0 (KsEffort, 1);
+  g_autofree char *text = NULL;
+  long long debt, time;
+
+  self->path = ks_paths_runtime (paths, EFFORT_NAME);
+  self->time = g_get_monotonic_time ();
+  text = ks_paths_read_line (self->path);
+  /* the clock starts anew with the host, and so does the directory */
+  if (text && sscanf (text, "%lld %lld", &debt, &time) == 2 && time >= 0 && time <= self->time && debt >= 0) {
+    self->debt = MIN (debt, MAX_DEBT_US);
+    self->time = time;
+  }
+  pay (self);
+  self->debt += START_US;
+  self->used = processor_time ();
+  return self;
+}
+
+void
+ks_effort_free (KsEffort *self)
+{
+  g_free (self->path);
+  g_free (self);
+}
+
+gint64
+ks_effort_add (KsEffort *self)
+{
+  gint64 used = processor_time ();
+  gint64 more = used - self->used;
+  g_autofree char *text = NULL;
+
+  pay (self);
+  self->debt = MIN (self->debt + more, MAX_DEBT_US);
+  self->used = used;
+  text = g_strdup_printf ("%" G_GINT64_FORMAT " %" G_GINT64_FORMAT "\n", self->debt, self->time);
+  /* without it (a full /run) the next process begins without debts, and nothing worse */
+  g_file_set_contents_full (self->path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL);
+  return more;
+}
+
+gboolean
+ks_effort_is_exceeded (KsEffort *self)
+{
+  pay (self);
+  return self->debt > CREDIT_US;
+}
