@@ -260,6 +260,12 @@ demo:
 	packaging/install-dependencies demo
 	$(MAKE) --no-print-directory all
 	$(PYTHON) tests/nm/demo.py
+# The same as a picture, docs/demo.svg.
+.PHONY: demo-plot
+demo-plot:
+	packaging/install-dependencies plot
+	$(MAKE) --no-print-directory all
+	$(PYTHON) tests/nm/demo_plot.py
 
 # --- packages ---
 
@@ -302,6 +308,7 @@ help:
 	@echo 'bench-repair   how fast what others destroy is back (root, systemd-nspawn)'
 	@echo 'fuzz           look for new findings, FUZZ_SECONDS for each parser'
 	@echo 'demo           show the main job on this machine, without touching its network'
+	@echo 'demo-plot      draw docs/demo.svg: packets on the wire while the VPN is killed, measured now (root)'
 	@echo 'deb            the Debian package, into build/deb/'
 	@echo 'format, lint   clang-format; both compilers with warnings as errors, and the other linters'
 	@echo 'clean          remove build/ but the cached machine images'
