@@ -45,5 +45,5 @@ char *ks_paths_read_line (const char *path);
 #define KS_LOCK_NAME "lock"
 #define KS_GUARD_NAME "guard"
 #define KS_STATE_NAME "state" /* the state, while its own file cannot be written */
-#define KS_STATUS_NAME "status.json" /* what anybody may know: ks-summary.h */
+#define KS_STATUS_NAME "status.json" /* what anybody may know: state/ks-summary-file.h */
 #define KS_WARNED_NAME "warned" /* which warnings were logged last */

@@ -10,7 +10,7 @@
 /* Of a list of steps: as many as a person reads. */
 #define KS_REPORT_MAX_STEPS 12
 
-typedef struct _KsSummary KsSummary; /* ks-summary.h */
+typedef struct _KsSummary KsSummary; /* state/ks-summary-file.h */
 
 typedef struct {
   KsSituation *situation;

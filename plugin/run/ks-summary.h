@@ -1,58 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The summary: what anybody on the host may know of the kill switch, names and
- * states only, nothing of a profile's contents. Each run leaves it in a file
- * that everybody can read, for `nm-killswitch status` without root, and finds
- * there what the run before it left. It is a notice, never an input of the
- * policy: what blocks does not depend on it.
+ * The summary of a run (state/ks-summary-file.h): made of its report, and left
+ * for `nm-killswitch status` without root, for the desktop's notifications, and
+ * for the next run, which finds there what the run before it left.
  */
 #pragma once
 
 #include "run/ks-report.h"
-
-/* Of the file, not of `status --json`. Another number: not read. */
-#define KS_SUMMARY_VERSION 1
-
-typedef struct {
-  char *id;
-  char *uuid; /* nullable: a section, or a file that gives none */
-  char *type; /* connection.type, or "section" */
-  char *mode; /* ks_mode_format() */
-  char *reason; /* ks_profile_format_reason() */
-  char *tunnel; /* nullable: the device while it is up */
-  char *inside; /* nullable: the device of the VPN that carries this one */
-  gboolean has_server; /* an address of its server is known */
-} KsSummaryProfile;
-
-struct _KsSummary {
-  char *state; /* "off", "released", "protected", "blocking", "held", "incomplete", "unknown" */
-  gint64 since; /* when that state began, in seconds of CLOCK_BOOTTIME; -1 when unknown */
-  gboolean networkmanager; /* it answered, or was not needed */
-  char *lan; /* nullable while not armed: ks_lan_format() */
-  char *dns; /* likewise: ks_dns_format() */
-  gboolean guard; /* wanted, and not known to be missing */
-  guint warnings; /* how many there are; they are shown to root */
-  guint errors;
-  GPtrArray *profiles; /* of KsSummaryProfile: the armed ones */
-};
-
-void ks_summary_free (KsSummary *self);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsSummary, ks_summary_free)
+#include "state/ks-summary-file.h"
 
 /* Of a report with a situation; @state is the word for the whole. "since" is unknown (transfer full). */
 KsSummary *ks_summary_new (const KsReport *report, const char *state);
-/* The profile with @uuid, or a section named @id when @uuid is NULL; NULL for none. */
-const KsSummaryProfile *ks_summary_find (const KsSummary *self, const char *uuid, const char *id);
-/* True in the states in which something is blocked, or should be. */
-gboolean ks_summary_is_armed (const KsSummary *self);
-
-/* The file's text, one JSON object and a newline (transfer full). */
-char *ks_summary_format (const KsSummary *self);
-/* NULL with KS_ERROR_INVALID (transfer full). */
-KsSummary *ks_summary_parse (const char *text, GError **error);
-
-/* What the last run left. NULL with KS_ERROR_IO when there is no such file, KS_ERROR_INVALID (transfer full). */
-KsSummary *ks_summary_read (const KsPaths *paths, GError **error);
 
 /*
  * Sets the report's summary, and the one that the run before it left, if that
@@ -61,6 +19,3 @@ KsSummary *ks_summary_read (const KsPaths *paths, GError **error);
  * nothing: the next run tries again.
  */
 void ks_summary_update (const KsPaths *paths, KsReport *report);
-
-/* Seconds since boot, the time that the host was suspended included. */
-gint64 ks_summary_now (void);
