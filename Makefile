@@ -269,10 +269,19 @@ demo-plot:
 
 # --- packages ---
 
-.PHONY: deb
+# All are built from the tar ball of `make dist`, and get their version from NEWS.md.
+.PHONY: dist deb rpm arch
+dist:
+	@packaging/dist $(VERSION)
 deb:
 	packaging/install-dependencies deb
 	packaging/deb/build $(VERSION)
+rpm:
+	packaging/install-dependencies rpm
+	packaging/rpm/build $(VERSION)
+arch:
+	packaging/install-dependencies arch
+	packaging/arch/build $(VERSION)
 
 # --- upkeep ---
 
@@ -309,7 +318,8 @@ help:
 	@echo 'fuzz           look for new findings, FUZZ_SECONDS for each parser'
 	@echo 'demo           show the main job on this machine, without touching its network'
 	@echo 'demo-plot      draw docs/demo.svg: packets on the wire while the VPN is killed, measured now (root)'
-	@echo 'deb            the Debian package, into build/deb/'
+	@echo 'dist           the source as a tar ball, into build/dist/; the same bytes from the same files'
+	@echo 'deb, rpm, arch the package, into build/deb/, build/rpm/, build/arch/'
 	@echo 'format, lint   clang-format; both compilers with warnings as errors, and the other linters'
 	@echo 'clean          remove build/ but the cached machine images'
 	@echo 'Variables: PREFIX DESTDIR SYSCONFDIR CC CFLAGS V=1 WERROR=1 SANITIZE=address,undefined FAULTS=1'
