@@ -81,6 +81,11 @@ $(BUILD)/%.o: %.c
 $(BUILD)/plugin/value/ks-clock.o: ALL_CPPFLAGS += -DKS_BUILD_TIME=$(BUILD_TIME)
 $(BUILD)/plugin/value/ks-clock.o: NEWS.md
 
+# What was read from a keyfile is not for a program that would read it otherwise.
+READER_SOURCES = $(sort $(wildcard $(addprefix plugin/,base/*.[ch] input/*.[ch] value/*.[ch] vpn/*.[ch])))
+$(BUILD)/plugin/input/ks-profile-memory.o: ALL_CPPFLAGS += -DKS_READER='"$(shell cat $(READER_SOURCES) | sha256sum | cut -c1-32)"'
+$(BUILD)/plugin/input/ks-profile-memory.o: $(READER_SOURCES)
+
 $(PLUGIN): $(PLUGIN_OBJECTS)
 $(SELFTEST): $(SELFTEST_OBJECTS)
 $(BUILD)/%.a:

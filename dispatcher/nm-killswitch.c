@@ -260,7 +260,7 @@ run_sync (int argc, char **argv)
   if (option == 1)
     report = ks_follow (&ks_paths_default);
   else
-    report = ks_reconcile (&ks_paths_default, NULL, option == 0 ? KS_RECONCILE_BOOT : KS_RECONCILE_DEFAULT);
+    report = ks_reconcile (&ks_paths_default, NULL, option == 0 ? KS_RECONCILE_BOOT : KS_RECONCILE_ANEW);
   ks_heal_nudge (&ks_paths_default, report);
   return finish (report, option == 0 ? "boot" : "sync");
 }

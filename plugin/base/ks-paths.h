@@ -47,3 +47,4 @@ char *ks_paths_read_line (const char *path);
 #define KS_STATE_NAME "state" /* the state, while its own file cannot be written */
 #define KS_STATUS_NAME "status.json" /* what anybody may know: state/ks-summary-file.h */
 #define KS_WARNED_NAME "warned" /* which warnings were logged last */
+#define KS_PROFILES_NAME "profiles" /* what was read from each keyfile */

@@ -8,14 +8,16 @@
 #include "input/ks-keyfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/ks-error.h"
+#include "input/ks-profile-memory.h"
 
 typedef struct {
-  KsKeyfile *keyfile; /* of a tombstone, without a file */
+  KsKeyfile *keyfile; /* of a tombstone, not filled in */
   guint directory; /* index: lower wins */
   gboolean is_tombstone;
   struct timespec mtime;
@@ -23,27 +25,41 @@ typedef struct {
 
 typedef struct {
   GPtrArray *candidates; /* of Candidate */
+  KsProfileMemory *memory;
+  KsKeyfileFunc read;
+  gpointer user_data;
   GPtrArray *unreadable;
   GPtrArray *errors;
 } Search;
+
+KsKeyfile *
+ks_keyfile_new (const char *path)
+{
+  KsKeyfile *self = g_new0 (KsKeyfile, 1);
+
+  self->path = g_strdup (path);
+  self->errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
+  self->warnings = g_ptr_array_new_with_free_func (g_free);
+  return self;
+}
 
 void
 ks_keyfile_free (KsKeyfile *self)
 {
   g_free (self->path);
   g_free (self->uuid);
-  if (self->file)
-    g_key_file_unref (self->file);
+  g_clear_pointer (&self->profile, ks_profile_free);
+  g_clear_pointer (&self->errors, g_ptr_array_unref);
+  g_clear_pointer (&self->warnings, g_ptr_array_unref);
   g_free (self);
 }
 
 static Candidate *
-candidate_new (Search *s, const char *path, guint directory)
+candidate_new (Search *s, KsKeyfile *keyfile, guint directory)
 {
   Candidate *candidate = g_new0 (Candidate, 1);
 
-  candidate->keyfile = g_new0 (KsKeyfile, 1);
-  candidate->keyfile->path = g_strdup (path);
+  candidate->keyfile = keyfile;
   candidate->directory = directory;
   g_ptr_array_add (s->candidates, candidate);
   return candidate;
@@ -151,14 +167,95 @@ lower_uuid (GKeyFile *file)
   return uuid && *uuid ? g_ascii_strdown (uuid, -1) : NULL;
 }
 
+/* All that the file @fd has (transfer full). */
+static char *
+read_all (int fd, gsize *length)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  char buffer[4096];
+  gssize count;
+
+  while ((count = read (fd, buffer, sizeof buffer)) != 0) {
+    if (count > 0)
+      g_string_append_len (text, buffer, count);
+    else if (errno != EINTR)
+      return NULL;
+  }
+  *length = text->len;
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+/* Whether @before and @after are of one file that nobody has changed in between. */
+static gboolean
+is_unchanged (const struct stat *before, const struct stat *after)
+{
+  return before->st_dev == after->st_dev && before->st_ino == after->st_ino && before->st_size == after->st_size
+         && before->st_mtim.tv_sec == after->st_mtim.tv_sec && before->st_mtim.tv_nsec == after->st_mtim.tv_nsec
+         && before->st_ctim.tv_sec == after->st_ctim.tv_sec && before->st_ctim.tv_nsec == after->st_ctim.tv_nsec;
+}
+
+/* The key file @path (transfer full), which was found as @status says; *@is_certain if it is so still when it was read.
+ */
+static GKeyFile *
+load_file (const char *path, const struct stat *status, gboolean *is_certain, GError **error)
+{
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+  g_autofree char *text = NULL;
+  int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  struct stat before, after;
+  gsize length = 0;
+  int number;
+
+  *is_certain = fd >= 0 && fstat (fd, &before) == 0 && is_unchanged (status, &before);
+  text = fd >= 0 ? read_all (fd, &length) : NULL;
+  number = errno;
+  *is_certain = *is_certain && text && fstat (fd, &after) == 0 && is_unchanged (&before, &after);
+  if (fd >= 0)
+    close (fd);
+  if (!text) {
+    g_set_error_literal (error, G_FILE_ERROR, g_file_error_from_errno (number), g_strerror (number));
+    return NULL;
+  }
+  return g_key_file_load_from_data (file, text, length, G_KEY_FILE_NONE, error) ? g_steal_pointer (&file) : NULL;
+}
+
+/* What the file says (transfer full); NULL when it is no profile. */
+static KsKeyfile *
+read_profile_file (Search *s, const char *path, const struct stat *status)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GKeyFile) file = NULL;
+  KsKeyfile *keyfile;
+  gboolean is_certain;
+
+  file = load_file (path, status, &is_certain, &error);
+  if (!file) {
+    if (!g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+      ks_error_add (s->errors, "%s: %s", path, error->message);
+      add_unreadable (s, path);
+    }
+    return NULL;
+  }
+  /* empty after a crash, or cut short: no profile that was taken away */
+  if (!g_key_file_has_group (file, "connection")) {
+    ks_error_add (s->errors, "%s: there is no [connection] section", path);
+    add_unreadable (s, path);
+    return NULL;
+  }
+  keyfile = ks_keyfile_new (path);
+  keyfile->uuid = lower_uuid (file);
+  s->read (keyfile, file, s->user_data);
+  if (s->memory && is_certain)
+    ks_profile_memory_add (s->memory, keyfile, status);
+  return keyfile;
+}
+
 static void
 add_profile_file (Search *s, const char *path, guint directory)
 {
-  g_autoptr (GKeyFile) file = g_key_file_new ();
-  g_autoptr (GError) error = NULL;
   const char *insecure;
   struct stat status;
-  Candidate *candidate;
+  KsKeyfile *keyfile = NULL;
 
   if (stat (path, &status) < 0) {
     if (errno != ENOENT) { /* gone since it was listed, or a link to nothing */
@@ -175,23 +272,12 @@ add_profile_file (Search *s, const char *path, guint directory)
     add_unreadable (s, path);
     return;
   }
-  if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, &error)) {
-    if (!g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
-      ks_error_add (s->errors, "%s: %s", path, error->message);
-      add_unreadable (s, path);
-    }
-    return;
-  }
-  /* empty after a crash, or cut short: no profile that was taken away */
-  if (!g_key_file_has_group (file, "connection")) {
-    ks_error_add (s->errors, "%s: there is no [connection] section", path);
-    add_unreadable (s, path);
-    return;
-  }
-  candidate = candidate_new (s, path, directory);
-  candidate->keyfile->uuid = lower_uuid (file);
-  candidate->mtime = status.st_mtim;
-  candidate->keyfile->file = g_steal_pointer (&file);
+  if (s->memory)
+    keyfile = ks_profile_memory_recall (s->memory, path, &status);
+  if (!keyfile)
+    keyfile = read_profile_file (s, path, &status);
+  if (keyfile)
+    candidate_new (s, keyfile, directory)->mtime = status.st_mtim;
 }
 
 static void
@@ -201,7 +287,7 @@ add_tombstone (Search *s, const char *path, const char *uuid, guint directory)
 
   if (!is_tombstone (path))
     return;
-  candidate = candidate_new (s, path, directory);
+  candidate = candidate_new (s, ks_keyfile_new (path), directory);
   candidate->keyfile->uuid = g_ascii_strdown (uuid, -1);
   candidate->is_tombstone = TRUE;
 }
@@ -274,12 +360,18 @@ find_winners (const GPtrArray *candidates)
 }
 
 GPtrArray *
-ks_keyfile_find (const KsProfileDirectory *directories, GPtrArray *unreadable, GPtrArray *errors)
+ks_keyfile_find (const KsProfileDirectory *directories, KsProfileMemory *memory, KsKeyfileFunc read, gpointer user_data,
+                 GPtrArray *unreadable, GPtrArray *errors)
 {
   g_autoptr (GPtrArray) candidates = g_ptr_array_new_with_free_func (candidate_free);
   g_autoptr (GHashTable) winners = NULL;
   GPtrArray *keyfiles = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_keyfile_free);
-  Search s = { .candidates = candidates, .unreadable = unreadable, .errors = errors };
+  Search s = { .candidates = candidates,
+               .memory = memory,
+               .read = read,
+               .user_data = user_data,
+               .unreadable = unreadable,
+               .errors = errors };
 
   for (guint i = 0; directories[i].path; i++)
     list_directory (&s, &directories[i], i);

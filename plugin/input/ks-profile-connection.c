@@ -2,7 +2,6 @@
 #include "input/ks-profile-connection.h"
 
 #include "base/ks-error.h"
-#include "base/ks-user.h"
 #include "input/ks-profile-libnm.h"
 #include "value/ks-interface.h"
 #include "vpn/ks-vpn.h"
@@ -140,16 +139,6 @@ lookup_vpn_secret (gconstpointer setting, const char *key)
 }
 
 static void
-add_service_user (KsProfile *profile)
-{
-  const char *user = ks_vpn_user (profile->service);
-  guint32 uid;
-
-  if (user && ks_user_find_uid (user, &uid) && uid != 0)
-    g_array_append_val (profile->uids, uid);
-}
-
-static void
 read_vpn (KsProfile *profile, NMSettingVpn *setting, GPtrArray *errors)
 {
   KsVpnSettings settings = { .data = lookup_vpn_data, .secret = lookup_vpn_secret, .profile = setting };
@@ -163,7 +152,6 @@ read_vpn (KsProfile *profile, NMSettingVpn *setting, GPtrArray *errors)
   profile->endpoints = ks_vpn_endpoints (profile->service, &settings, malformed);
   for (guint i = 0; i < malformed->len; i++)
     ks_error_add (errors, "%s: [vpn] %s", profile->path, ((const GError *) malformed->pdata[i])->message);
-  add_service_user (profile);
 }
 
 /* The protocol number that an IP tunnel's packets carry (linux/in.h), by its mode. */

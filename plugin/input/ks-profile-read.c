@@ -8,16 +8,16 @@
 #include <string.h>
 
 #include "base/ks-error.h"
+#include "base/ks-user.h"
 #include "input/ks-keyfile.h"
 #include "input/ks-profile-connection.h"
 #include "input/ks-profile-warning.h"
 #include "value/ks-interface.h"
+#include "vpn/ks-vpn.h"
 
 typedef struct {
   const KsConfig *config;
   const char *const *zone_directories;
-  KsProfileSet *set;
-  GPtrArray *errors;
 } Reader;
 
 static gboolean
@@ -57,7 +57,7 @@ get_setting (GKeyFile *file, const char *key)
 
 /* User data wins over the zone; an unknown value arms strict. */
 static void
-decide_mode (Reader *r, GKeyFile *file, KsProfile *profile)
+decide_mode (const Reader *r, GKeyFile *file, KsProfile *profile, GPtrArray *errors)
 {
   g_autofree char *zone = get_string (file, "connection", "zone");
   g_autofree char *mode = get_setting (file, KS_USER_DATA_MODE);
@@ -65,7 +65,7 @@ decide_mode (Reader *r, GKeyFile *file, KsProfile *profile)
   if (mode) {
     profile->reason = KS_REASON_USER_DATA;
     if (!ks_mode_parse (mode, &profile->mode)) {
-      ks_error_add (r->errors,
+      ks_error_add (errors,
                     "%s: [user] " KS_USER_DATA_MODE ": '%s' is not one of strict, session, off: armed as strict",
                     profile->path, mode);
       profile->mode = KS_MODE_STRICT;
@@ -81,24 +81,24 @@ decide_mode (Reader *r, GKeyFile *file, KsProfile *profile)
 }
 
 static void
-read_overrides (Reader *r, GKeyFile *file, KsProfile *profile)
+read_overrides (GKeyFile *file, KsProfile *profile, GPtrArray *errors)
 {
   g_autofree char *lan = get_setting (file, KS_USER_DATA_LAN);
   g_autofree char *dns = get_setting (file, KS_USER_DATA_DNS);
   g_autofree char *placement = get_setting (file, KS_USER_DATA_TRANSPORT);
 
   if (lan && !ks_lan_parse (lan, &profile->lan)) {
-    ks_error_add (r->errors, "%s: [user] " KS_USER_DATA_LAN ": '%s' is not one of private, routes, off: taken as off",
+    ks_error_add (errors, "%s: [user] " KS_USER_DATA_LAN ": '%s' is not one of private, routes, off: taken as off",
                   profile->path, lan);
     profile->lan = KS_LAN_OFF;
   }
   if (dns && !ks_dns_parse (dns, &profile->dns)) {
-    ks_error_add (r->errors, "%s: [user] " KS_USER_DATA_DNS ": '%s' is not one of tunnel, lan: taken as tunnel",
+    ks_error_add (errors, "%s: [user] " KS_USER_DATA_DNS ": '%s' is not one of tunnel, lan: taken as tunnel",
                   profile->path, dns);
     profile->dns = KS_DNS_TUNNEL;
   }
   if (placement && !ks_placement_parse (placement, &profile->placement))
-    ks_error_add (r->errors,
+    ks_error_add (errors,
                   "%s: [user] " KS_USER_DATA_TRANSPORT ": '%s' is not one of auto, inside, beside: the default is used",
                   profile->path, placement);
 }
@@ -114,43 +114,71 @@ fallback_id (const char *path)
   return g_utf8_make_valid (name, -1);
 }
 
+/* Who sends the transport: the service's own user, and root, who is always among them. */
 static void
-add_profile (Reader *r, const KsKeyfile *keyfile)
+add_uids (KsProfile *profile)
 {
+  const char *user = profile->service ? ks_vpn_user (profile->service) : NULL;
+  guint32 uid = 0;
+
+  g_array_append_val (profile->uids, uid);
+  if (user && ks_user_find_uid (user, &uid) && uid != 0)
+    g_array_append_val (profile->uids, uid);
+}
+
+/* What depends on nothing but the keyfile, its path and the configuration, so that it can be remembered. */
+static void
+read_keyfile (KsKeyfile *keyfile, GKeyFile *file, gpointer user_data)
+{
+  Reader *r = user_data;
   g_autoptr (KsProfile) profile = ks_profile_new ();
-  g_autofree char *id = get_string (keyfile->file, "connection", "id");
-  g_autofree char *zone = get_string (keyfile->file, "connection", "zone");
-  g_autofree char *interface = get_string (keyfile->file, "connection", "interface-name");
-  guint32 root = 0;
+  g_autofree char *id = get_string (file, "connection", "id");
+  g_autofree char *zone = get_string (file, "connection", "zone");
+  g_autofree char *interface = get_string (file, "connection", "interface-name");
   guint known_errors;
 
   profile->path = g_strdup (keyfile->path);
   profile->uuid = g_strdup (keyfile->uuid);
   profile->id = id && *id ? g_steal_pointer (&id) : fallback_id (keyfile->path);
-  profile->type = get_string (keyfile->file, "connection", "type");
+  profile->type = get_string (file, "connection", "type");
   profile->vpn_type = vpn_type (profile->type);
-  decide_mode (r, keyfile->file, profile);
+  decide_mode (r, file, profile, keyfile->errors);
   if (profile->vpn_type != KS_VPN_NONE)
-    ks_profile_warn_of_misspellings (profile, keyfile->file, r->config, r->zone_directories, r->set->warnings);
+    ks_profile_warn_of_misspellings (profile, file, r->config, r->zone_directories, keyfile->warnings);
   if (profile->reason == KS_REASON_NONE) {
-    if (r->config->is_unreadable && zone && *zone)
-      g_ptr_array_add (r->set->unclear, g_strdup (keyfile->path));
+    keyfile->is_unclear = r->config->is_unreadable && zone && *zone;
+    /* whether the zone is one of firewalld's decides */
+    keyfile->may_warn = profile->vpn_type != KS_VPN_NONE && zone && *zone;
     return;
   }
   if (interface && ks_interface_name_is_valid (interface))
     profile->interface = g_steal_pointer (&interface);
-  g_array_append_val (profile->uids, root);
   if (profile->vpn_type == KS_VPN_NONE) {
     if (ks_profile_wants (profile))
-      ks_profile_warn_of_type (profile, keyfile->file, r->set->warnings);
+      ks_profile_warn_of_type (profile, file, keyfile->warnings);
     return;
   }
-  read_overrides (r, keyfile->file, profile);
-  known_errors = r->errors->len;
-  ks_profile_read_connection (profile, keyfile->file, r->errors);
-  if (r->errors->len == known_errors)
-    ks_profile_warn_of_server (profile, r->set->warnings);
-  g_ptr_array_add (r->set->profiles, g_steal_pointer (&profile));
+  read_overrides (file, profile, keyfile->errors);
+  known_errors = keyfile->errors->len;
+  ks_profile_read_connection (profile, file, keyfile->errors);
+  if (keyfile->errors->len == known_errors)
+    ks_profile_warn_of_server (profile, keyfile->warnings);
+  keyfile->profile = g_steal_pointer (&profile);
+}
+
+static void
+add_keyfile (KsProfileSet *set, KsKeyfile *keyfile, GPtrArray *errors)
+{
+  KsProfile *profile = keyfile->profile;
+
+  g_ptr_array_extend_and_steal (errors, g_steal_pointer (&keyfile->errors));
+  g_ptr_array_extend_and_steal (set->warnings, g_steal_pointer (&keyfile->warnings));
+  if (keyfile->is_unclear)
+    g_ptr_array_add (set->unclear, g_strdup (keyfile->path));
+  if (!profile)
+    return;
+  add_uids (profile);
+  g_ptr_array_add (set->profiles, g_steal_pointer (&keyfile->profile));
 }
 
 static int
@@ -167,19 +195,19 @@ compare_strings (gconstpointer a, gconstpointer b)
 
 KsProfileSet *
 ks_profile_set_read (const KsProfileDirectory *directories, const char *const *zone_directories, const KsConfig *config,
-                     GPtrArray *errors)
+                     KsProfileMemory *memory, GPtrArray *errors)
 {
   g_autoptr (GPtrArray) keyfiles = NULL;
   KsProfileSet *set = g_new0 (KsProfileSet, 1);
-  Reader r = { .config = config, .zone_directories = zone_directories, .set = set, .errors = errors };
+  Reader r = { .config = config, .zone_directories = zone_directories };
 
   set->profiles = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_profile_free);
   set->unreadable = g_ptr_array_new_with_free_func (g_free);
   set->unclear = g_ptr_array_new_with_free_func (g_free);
   set->warnings = g_ptr_array_new_with_free_func (g_free);
-  keyfiles = ks_keyfile_find (directories, set->unreadable, errors);
+  keyfiles = ks_keyfile_find (directories, memory, read_keyfile, &r, set->unreadable, errors);
   for (guint i = 0; i < keyfiles->len; i++)
-    add_profile (&r, keyfiles->pdata[i]);
+    add_keyfile (set, keyfiles->pdata[i], errors);
   g_ptr_array_sort (set->profiles, compare_paths);
   g_ptr_array_sort (set->warnings, compare_strings);
   return set;

@@ -72,7 +72,7 @@ ks_follow (const KsPaths *paths)
   for (;;) {
     g_autofree char *now = NULL;
 
-    report = ks_report_join (report, ks_reconcile (paths, NULL, KS_RECONCILE_DEFAULT));
+    report = ks_report_join (report, ks_reconcile (paths, NULL, KS_RECONCILE_ANEW));
     now = fingerprint (paths);
     if (g_str_equal (seen, now) || g_get_monotonic_time () >= end)
       return report;

@@ -292,7 +292,7 @@ block_first (KsReport *report, const KsPaths *paths)
   g_autoptr (KsSnapshot) snapshot = NULL;
   gboolean found_nothing = FALSE;
 
-  report->situation = ks_situation_read (paths, NULL, KS_READ_NO_NETWORK | KS_READ_NO_STATE);
+  report->situation = ks_situation_read (paths, NULL, KS_READ_NO_NETWORK | KS_READ_NO_STATE | KS_READ_ANEW);
   if (report->situation->armed->len > 0) {
     kernel = ks_kernel_new (NULL);
     snapshot = kernel ? ks_kernel_dump (kernel, report->situation->config, NULL) : NULL;
@@ -481,7 +481,8 @@ read_flags (KsReconcileFlags flags)
 {
   return (flags & KS_RECONCILE_BOOT ? KS_READ_NO_NETWORK : KS_READ_DEFAULT)
          | (flags & KS_RECONCILE_RELEASE ? KS_READ_RELEASED : KS_READ_DEFAULT)
-         | (flags & KS_RECONCILE_RESUME ? KS_READ_RESUMED : KS_READ_DEFAULT);
+         | (flags & KS_RECONCILE_RESUME ? KS_READ_RESUMED : KS_READ_DEFAULT)
+         | (flags & (KS_RECONCILE_ANEW | KS_RECONCILE_BOOT) ? KS_READ_ANEW : KS_READ_DEFAULT);
 }
 
 /*

@@ -13,6 +13,7 @@ typedef enum {
   KS_RECONCILE_QUICK = 1 << 1, /* NetworkManager waits for us: do not resolve host names */
   KS_RECONCILE_RELEASE = 1 << 2, /* a person releases: arm nothing, whatever the markers say, also without the lock */
   KS_RECONCILE_RESUME = 1 << 3, /* a person takes that back */
+  KS_RECONCILE_ANEW = 1 << 4, /* read every keyfile, whatever is remembered of it */
 } KsReconcileFlags;
 
 /*

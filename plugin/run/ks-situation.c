@@ -355,6 +355,17 @@ add_sections (KsSituation *self, const KsPaths *paths)
     g_ptr_array_add (self->set->unreadable, g_strdup (paths->config));
 }
 
+/* Those that are unchanged are remembered. */
+static void
+read_profiles (KsSituation *self, const KsPaths *paths, const KsProfileDirectory *directories, KsReadFlags flags)
+{
+  g_autofree char *path = ks_paths_runtime (paths, KS_PROFILES_NAME);
+
+  self->memory =
+    ks_profile_memory_new (path, self->config, g_get_real_time () / G_USEC_PER_SEC, (flags & KS_READ_ANEW) != 0);
+  self->set = ks_profile_set_read (directories, paths->zones, self->config, self->memory, self->errors);
+}
+
 KsSituation *
 ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags)
 {
@@ -369,8 +380,7 @@ ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags
   self->tunnels = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_tunnel_free);
   self->config = ks_config_read (paths->config, self->errors);
   directories = ks_nm_config_directories (paths, self->errors);
-  self->set =
-    ks_profile_set_read ((const KsProfileDirectory *) directories->data, paths->zones, self->config, self->errors);
+  read_profiles (self, paths, (const KsProfileDirectory *) directories->data, flags);
   add_sections (self, paths);
   self->warnings = collect_warnings (self->set);
   self->state = flags & KS_READ_NO_STATE ? ks_state_new () : read_state (paths, self->errors);
@@ -405,6 +415,7 @@ ks_situation_free (KsSituation *self)
   g_clear_pointer (&self->resolvers, g_array_unref);
   g_free (self->appeared);
   ks_profile_set_free (self->set);
+  ks_profile_memory_free (self->memory);
   ks_state_free (self->state);
   ks_config_free (self->config);
   g_ptr_array_unref (self->errors);
@@ -520,6 +531,7 @@ ks_situation_save (const KsSituation *self, const KsPaths *paths, GError **error
 {
   g_autofree char *substitute = ks_paths_runtime (paths, KS_STATE_NAME);
 
+  ks_profile_memory_write (self->memory);
   if (!ks_state_file_write (self->state, paths->state, error)) {
     if (ks_state_file_write (self->state, substitute, NULL))
       g_prefix_error (error, "remembered until the next boot only: ");

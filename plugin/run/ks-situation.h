@@ -8,6 +8,7 @@
 #include "base/ks-paths.h"
 #include "input/ks-event.h"
 #include "input/ks-network.h"
+#include "input/ks-profile-memory.h"
 #include "kernel/ks-kernel.h"
 #include "state/ks-state.h"
 
@@ -17,11 +18,13 @@ typedef enum {
   KS_READ_RELEASED = 1 << 1, /* a person releases: arm nothing, whatever the markers say */
   KS_READ_RESUMED = 1 << 2, /* a person takes that back */
   KS_READ_NO_STATE = 1 << 3, /* what is remembered is left alone: it may be on a file system that hangs */
+  KS_READ_ANEW = 1 << 4, /* every keyfile, whatever is remembered of it */
 } KsReadFlags;
 
 typedef struct {
   KsConfig *config;
   KsProfileSet *set;
+  KsProfileMemory *memory;
   KsState *state;
   KsNetwork *network; /* NULL: NetworkManager is absent or silent */
   GArray *resolvers; /* KsPrefix, nullable: the DNS servers of the uplinks */
@@ -74,8 +77,9 @@ void ks_situation_forget_unclear (KsSituation *self);
 /* Goes on with the numbers of the last run: those of the configuration cannot stand beside them. */
 void ks_situation_keep_numbers (KsSituation *self);
 /*
- * The record of what is remembered, for the profiles that are there now. While
- * its file cannot be written (KS_ERROR_IO), a substitute in the runtime
- * directory keeps it until the next boot.
+ * The record of what is remembered, for the profiles that are there now, and
+ * what was read from them. While the record's file cannot be written
+ * (KS_ERROR_IO), a substitute in the runtime directory keeps it until the next
+ * boot.
  */
 gboolean ks_situation_save (const KsSituation *self, const KsPaths *paths, GError **error);

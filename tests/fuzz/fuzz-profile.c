@@ -27,7 +27,7 @@ fuzz_profile (const uint8_t *data, size_t size)
   g_autoptr (KsProfileSet) set = NULL;
 
   fuzz_file ("profile.nmconnection", data, size);
-  set = ks_profile_set_read (directories, zone_directories, config, errors);
+  set = ks_profile_set_read (directories, zone_directories, config, NULL, errors);
   fuzz_check_messages (errors);
   g_assert (set->profiles->len + set->unreadable->len <= 1);
   for (guint i = 0; i < set->profiles->len; i++)

@@ -41,6 +41,7 @@ CORPUS ("configuration", configuration)
 CORPUS ("endpoint", endpoint)
 CORPUS ("event", event)
 CORPUS ("profile", profile)
+CORPUS ("profile-codec", profile_codec)
 CORPUS ("route-message", route_message)
 CORPUS ("rule-message", rule_message)
 CORPUS ("state", state)
@@ -51,8 +52,8 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (corpus_of_configuration_is_harmless), cmocka_unit_test (corpus_of_endpoint_is_harmless),
     cmocka_unit_test (corpus_of_event_is_harmless),         cmocka_unit_test (corpus_of_profile_is_harmless),
-    cmocka_unit_test (corpus_of_route_message_is_harmless), cmocka_unit_test (corpus_of_rule_message_is_harmless),
-    cmocka_unit_test (corpus_of_state_is_harmless),
+    cmocka_unit_test (corpus_of_profile_codec_is_harmless), cmocka_unit_test (corpus_of_route_message_is_harmless),
+    cmocka_unit_test (corpus_of_rule_message_is_harmless),  cmocka_unit_test (corpus_of_state_is_harmless),
   };
 
   return cmocka_run_group_tests_name ("corpora", tests, NULL, NULL);

@@ -22,7 +22,7 @@ ks_reconcile (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags
 
   assert_ptr_equal (paths, &host->paths);
   assert_null (event);
-  assert_int_equal (flags, KS_RECONCILE_DEFAULT);
+  assert_int_equal (flags, KS_RECONCILE_ANEW);
   runs++;
   now += run_takes;
   report->changes = runs;

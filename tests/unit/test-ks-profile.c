@@ -82,7 +82,7 @@ read_set (Fixture *self)
 {
   g_clear_pointer (&self->set, ks_profile_set_free);
   g_ptr_array_set_size (self->errors, 0);
-  self->set = ks_profile_set_read (self->host->profiles, self->host->zones, self->config, self->errors);
+  self->set = ks_profile_set_read (self->host->profiles, self->host->zones, self->config, NULL, self->errors);
   return self->set;
 }
 

@@ -350,7 +350,7 @@ vpn_is_read_from_what_its_editor_writes (void **state G_GNUC_UNUSED)
 
     assert_true (g_file_get_contents (source, &keyfile, NULL, NULL));
     ks_test_host_write (host, name, keyfile);
-    set = ks_profile_set_read (host->paths.profiles, host->paths.zones, config, errors);
+    set = ks_profile_set_read (host->paths.profiles, host->paths.zones, config, NULL, errors);
     assert_int_equal (errors->len, 0);
     assert_int_equal (set->warnings->len, 0);
     assert_int_equal (set->profiles->len, 1);
