@@ -14,6 +14,7 @@ typedef struct {
   KsPolicy *policy;
   GPtrArray *connecting; /* of KsProfile: armed or on standby, whose transports are exempted */
   KsNesting *nesting; /* which of the servers are reached through another VPN's tunnel */
+  GArray *uplink_subnets; /* KsPrefix: what an uplink is directly in */
   GHashTable *servers; /* set of KsPrefix, hosts: where transports to one server go */
 } KsPolicyBuilder;
 

@@ -180,19 +180,30 @@ leaves_by_tunnel_only (const KsPolicyBuilder *b, const KsRoute *route)
   return TRUE;
 }
 
-/* Whether an uplink is directly in a subnet that overlaps @prefix: the home LAN numbered like the company's. */
-static gboolean
-overlaps_uplink (const KsPolicyBuilder *b, const KsPrefix *prefix)
+/* The subnets that an uplink is directly in (KsPrefix; transfer full): few, of all the routes there are. */
+static GArray *
+find_uplink_subnets (const KsPolicyBuilder *b)
 {
+  GArray *subnets = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+
   for (guint i = 0; b->in->main_routes && i < b->in->main_routes->len; i++) {
     const KsRoute *route = &g_array_index (b->in->main_routes, KsRoute, i);
     gboolean direct = route->type == RTN_UNICAST && route->protocol == RTPROT_KERNEL && route->n_nexthops > 0
                       && !ks_prefix_is_set (&route->nexthops[0].gateway) && !ks_route_is_default (route);
 
-    if (direct && !leaves_by_tunnel_only (b, route) && !ks_policy_is_by_foreign_tunnel (b, route)
-        && ks_prefix_overlaps (&route->dst, prefix))
-      return TRUE;
+    if (direct && !leaves_by_tunnel_only (b, route) && !ks_policy_is_by_foreign_tunnel (b, route))
+      g_array_append_val (subnets, route->dst);
   }
+  return subnets;
+}
+
+/* Whether an uplink is directly in a subnet that overlaps @prefix: the home LAN numbered like the company's. */
+static gboolean
+overlaps_uplink (const KsPolicyBuilder *b, const KsPrefix *prefix)
+{
+  for (guint i = 0; i < b->uplink_subnets->len; i++)
+    if (ks_prefix_overlaps (&g_array_index (b->uplink_subnets, KsPrefix, i), prefix))
+      return TRUE;
   return FALSE;
 }
 
@@ -449,7 +460,9 @@ void
 ks_policy_add_routes (KsPolicyBuilder *b)
 {
   g_autoptr (GHashTable) servers = NULL;
+  g_autoptr (GArray) subnets = find_uplink_subnets (b);
 
+  b->uplink_subnets = subnets;
   add_default_routes (b);
   add_tunnel_routes (b);
   add_own_nameservers (b);
@@ -459,6 +472,7 @@ ks_policy_add_routes (KsPolicyBuilder *b)
   ks_policy_add_shields (b);
   ks_policy_add_management (b);
   b->servers = NULL;
+  b->uplink_subnets = NULL;
   if (b->in->no_ipv6)
     drop_ipv6_routes (b->policy->routes);
   ks_policy_sort_routes (b->policy->routes);

@@ -28,6 +28,7 @@ ks_state_add (KsState *state, KsProfile *profile)
   self->addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   self->disabled_devices = g_array_new (FALSE, FALSE, sizeof (guint32));
   g_ptr_array_add (state->remembered, self);
+  g_hash_table_insert (state->index, g_strdup (ks_profile_key (profile)), self);
   return self;
 }
 
@@ -37,6 +38,7 @@ ks_state_new (void)
   KsState *self = g_new0 (KsState, 1);
 
   self->remembered = g_ptr_array_new_with_free_func (remembered_free);
+  self->index = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self->answers = ks_answers_new ();
   self->unclear = g_ptr_array_new_with_free_func (g_free);
   return self;
@@ -45,6 +47,7 @@ ks_state_new (void)
 void
 ks_state_free (KsState *self)
 {
+  g_hash_table_unref (self->index);
   g_ptr_array_unref (self->remembered);
   ks_answers_free (self->answers);
   g_clear_pointer (&self->numbers, ks_config_free);
@@ -64,13 +67,7 @@ ks_state_set_numbers (KsState *self, const KsConfig *config)
 KsRemembered *
 ks_state_find (const KsState *self, const char *key)
 {
-  for (guint i = 0; i < self->remembered->len; i++) {
-    KsRemembered *remembered = self->remembered->pdata[i];
-
-    if (g_strcmp0 (ks_profile_key (remembered->profile), key) == 0)
-      return remembered;
-  }
-  return NULL;
+  return g_hash_table_lookup (self->index, key);
 }
 
 static GArray *
@@ -116,41 +113,56 @@ ks_state_remember (KsState *self, const KsProfile *profile)
   return remembered;
 }
 
-static gboolean
-is_asked_for (const KsState *self, const char *host)
+/* The hosts that are asked for (set of char*, transfer full). */
+static GHashTable *
+find_hosts (const KsState *self)
 {
-  for (guint i = 0; i < self->remembered->len; i++) {
-    const KsRemembered *remembered = self->remembered->pdata[i];
+  GHashTable *hosts = g_hash_table_new (g_str_hash, g_str_equal);
 
-    for (guint j = 0; j < remembered->profile->endpoints->len; j++)
-      if (strcmp (((const KsEndpoint *) remembered->profile->endpoints->pdata[j])->host, host) == 0)
-        return TRUE;
+  for (guint i = 0; i < self->remembered->len; i++) {
+    const GPtrArray *endpoints = ((const KsRemembered *) self->remembered->pdata[i])->profile->endpoints;
+
+    for (guint j = 0; j < endpoints->len; j++)
+      g_hash_table_add (hosts, ((const KsEndpoint *) endpoints->pdata[j])->host);
   }
-  return FALSE;
+  return hosts;
 }
 
-/* Takes the names that no profile asks for any more out of @hosts, a table by name. */
+/* Takes the names that are not among @asked out of @hosts, a table by name. */
 static void
-forget_hosts (const KsState *self, GHashTable *hosts)
+forget_hosts (GHashTable *hosts, GHashTable *asked)
 {
   GHashTableIter iter;
   gpointer host;
 
   g_hash_table_iter_init (&iter, hosts);
   while (g_hash_table_iter_next (&iter, &host, NULL))
-    if (!is_asked_for (self, host))
+    if (!g_hash_table_contains (asked, host))
       g_hash_table_iter_remove (&iter);
 }
 
 void
 ks_state_keep_only (KsState *self, GHashTable *keys)
 {
-  for (guint i = self->remembered->len; i-- > 0;) {
-    const KsRemembered *remembered = self->remembered->pdata[i];
+  g_autoptr (GHashTable) asked = NULL;
+  guint kept = 0;
 
-    if (!g_hash_table_contains (keys, ks_profile_key (remembered->profile)))
-      g_ptr_array_remove_index (self->remembered, i);
+  for (guint i = 0; i < self->remembered->len; i++) {
+    KsRemembered *remembered = self->remembered->pdata[i];
+    const char *key = ks_profile_key (remembered->profile);
+
+    if (g_hash_table_contains (keys, key)) {
+      self->remembered->pdata[kept++] = remembered;
+    } else {
+      g_hash_table_remove (self->index, key);
+      remembered_free (remembered);
+    }
   }
-  forget_hosts (self, self->answers->addresses);
-  forget_hosts (self, self->answers->aliases);
+  /* those behind are given away or free */
+  g_ptr_array_set_free_func (self->remembered, NULL);
+  g_ptr_array_set_size (self->remembered, (int) kept);
+  g_ptr_array_set_free_func (self->remembered, remembered_free);
+  asked = find_hosts (self);
+  forget_hosts (self->answers->addresses, asked);
+  forget_hosts (self->answers->aliases, asked);
 }

@@ -28,6 +28,7 @@ typedef struct {
 typedef struct {
   gboolean is_known; /* a state file was there and could be read */
   GPtrArray *remembered; /* of KsRemembered */
+  GHashTable *index; /* key -> the one of them that has it */
   KsConfig *numbers; /* nullable: the numbers (and nothing else) in use when the kernel was last changed */
   KsAnswers *answers;
   GPtrArray *unclear; /* of char*: paths that cannot be read, and nothing tells whether they were armed before */

@@ -135,14 +135,21 @@ ks_profile_set_free (KsProfileSet *self)
   g_ptr_array_unref (self->unreadable);
   g_ptr_array_unref (self->unclear);
   g_ptr_array_unref (self->warnings);
+  g_clear_pointer (&self->index, g_hash_table_unref);
   g_free (self);
 }
 
 const KsProfile *
-ks_profile_set_find (const KsProfileSet *self, const char *key)
+ks_profile_set_find (KsProfileSet *self, const char *key)
 {
-  for (guint i = 0; i < self->profiles->len; i++)
-    if (g_strcmp0 (ks_profile_key (self->profiles->pdata[i]), key) == 0)
-      return self->profiles->pdata[i];
-  return NULL;
+  if (!self->index)
+    self->index = g_hash_table_new (g_str_hash, g_str_equal);
+  for (; self->indexed < self->profiles->len; self->indexed++) {
+    KsProfile *profile = self->profiles->pdata[self->indexed];
+    const char *own = ks_profile_key (profile);
+
+    if (!g_hash_table_contains (self->index, own))
+      g_hash_table_insert (self->index, (gpointer) own, profile);
+  }
+  return g_hash_table_lookup (self->index, key);
 }

@@ -83,10 +83,12 @@ typedef struct {
   GPtrArray *unreadable; /* of char*, paths of files that are no valid profile, and of directories */
   GPtrArray *unclear; /* of char*, paths of profiles with a zone that a configuration we could not read may name */
   GPtrArray *warnings; /* of char*, sorted: settings that have no effect, and what to do about it */
+  GHashTable *index; /* nullable: key -> the first of the profiles that has it */
+  guint indexed; /* how many of the profiles that index knows: they are added to, and never taken away */
 } KsProfileSet;
 
 void ks_profile_set_free (KsProfileSet *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsProfileSet, ks_profile_set_free)
 
 /* The profile with @key; NULL when there is none (transfer none). */
-const KsProfile *ks_profile_set_find (const KsProfileSet *self, const char *key);
+const KsProfile *ks_profile_set_find (KsProfileSet *self, const char *key);
