@@ -55,6 +55,28 @@ get_setting (GKeyFile *file, const char *key)
   return value ? value : g_key_file_get_value (file, "user", key, NULL);
 }
 
+/*
+ * Ubuntu's NetworkManager keeps profiles as netplan's, and netplan writes them out again with the name of a setting
+ * split at its last dot (write_fallback_key_value() in its src/nm.c): "nm-killswitch.mode" in [user] comes back as
+ * "mode" in [user.nm-killswitch]. NetworkManager overlooks that group. Read as what it was, or a profile that was armed
+ * by its user data would not be.
+ */
+static void
+restore_user_data (GKeyFile *file)
+{
+  static const char group[] = "user.nm-killswitch";
+  g_auto (GStrv) names = g_key_file_get_keys (file, group, NULL, NULL);
+
+  for (char **name = names; name && *name; name++) {
+    g_autofree char *key = g_strconcat ("nm-killswitch.", *name, NULL);
+    g_autofree char *value = g_key_file_get_value (file, group, *name, NULL);
+
+    if (!g_key_file_has_key (file, "user", key, NULL))
+      g_key_file_set_value (file, "user", key, value);
+  }
+  g_key_file_remove_group (file, group, NULL);
+}
+
 /* User data wins over the zone; an unknown value arms strict. */
 static void
 decide_mode (const Reader *r, GKeyFile *file, KsProfile *profile, GPtrArray *errors)
@@ -137,6 +159,7 @@ read_keyfile (KsKeyfile *keyfile, GKeyFile *file, gpointer user_data)
   g_autofree char *interface = get_string (file, "connection", "interface-name");
   guint known_errors;
 
+  restore_user_data (file);
   profile->path = g_strdup (keyfile->path);
   profile->uuid = g_strdup (keyfile->uuid);
   profile->id = id && *id ? g_steal_pointer (&id) : fallback_id (keyfile->path);

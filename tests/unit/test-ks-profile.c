@@ -605,6 +605,100 @@ profile_without_a_uuid_is_known_by_its_path (void **state G_GNUC_UNUSED)
   assert_ptr_equal (ks_profile_set_find (f->set, path), profile);
 }
 
+/* --- files as netplan writes them, on Ubuntu --- */
+
+/*
+ * tests/unit/netplan/ has what netplan 0.106 wrote: two profiles as NetworkManager hands them over, which come back by
+ * their UUID (netplan_parser_load_keyfile(), then `generate`), and two from YAML that somebody wrote, without UUIDs.
+ */
+static void
+write_netplan (Fixture *self, const char *name)
+{
+  g_autofree char *source = g_strconcat (KS_TESTS "/unit/netplan/", name, NULL);
+  g_autofree char *target = g_strconcat ("run/", name, NULL);
+  g_autofree char *text = NULL;
+
+  assert_true (g_file_get_contents (source, &text, NULL, NULL));
+  write_file (self, target, text);
+}
+
+static void
+profile_of_netplan_is_armed_by_its_zone (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  const KsProfile *profile;
+  g_autofree char *endpoints = NULL;
+
+  write_netplan (f, "netplan-NM-19f501f7-9984-429e-b8b6-1ade9ecc25ba.nmconnection");
+  write_netplan (f, "netplan-eth0.nmconnection");
+  assert_profiles (f, "run/netplan-NM-19f501f7-9984-429e-b8b6-1ade9ecc25ba.nmconnection session (connection.zone)");
+  assert_errors (f, "");
+  assert_int_equal (f->set->warnings->len, 0);
+  profile = f->set->profiles->pdata[0];
+  assert_string_equal (ks_profile_key (profile), "19f501f7-9984-429e-b8b6-1ade9ecc25ba");
+  assert_string_equal (profile->id, "home");
+  assert_string_equal (profile->interface, "wg-home");
+  endpoints = format_endpoints (profile);
+  assert_string_equal (endpoints, "17 198.51.100.7 51820");
+}
+
+static void
+profile_of_netplan_without_a_uuid_is_armed_by_its_zone (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  const KsProfile *profile;
+  g_autofree char *endpoints = NULL;
+
+  write_netplan (f, "netplan-wg0.nmconnection");
+  assert_profiles (f, "run/netplan-wg0.nmconnection strict (connection.zone)");
+  assert_errors (f, "");
+  profile = f->set->profiles->pdata[0];
+  assert_null (profile->uuid);
+  assert_string_equal (profile->id, "netplan-wg0");
+  assert_string_equal (profile->interface, "wg0");
+  assert_int_equal (profile->listen_port, 51821);
+  assert_int_equal (profile->fwmark, 51820);
+  endpoints = format_endpoints (profile);
+  assert_string_equal (endpoints, "17 203.0.113.10 51820");
+}
+
+static void
+profile_of_netplan_keeps_its_user_data (void **state G_GNUC_UNUSED)
+{
+  static const char name[] = "netplan-NM-26ff0357-3bb7-4ccf-8b08-3d5b0b2b7b3b.nmconnection";
+  g_autoptr (Fixture) f = fixture_new ();
+  const KsProfile *profile;
+
+  write_netplan (f, name);
+  assert_profiles (
+    f, "run/netplan-NM-26ff0357-3bb7-4ccf-8b08-3d5b0b2b7b3b.nmconnection session (user.data nm-killswitch.mode)");
+  assert_errors (f, "");
+  assert_int_equal (f->set->warnings->len, 0);
+  profile = f->set->profiles->pdata[0];
+  assert_int_equal (profile->lan, KS_LAN_OFF);
+  assert_int_equal (profile->endpoints->len, 2);
+}
+
+static void
+profile_of_netplan_is_checked_like_any_other (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  write_wireguard (f, "run/a.nmconnection", KS_TEST_UUID_1, "", "[user.nm-killswitch]\nmode=strickt\n");
+  assert_profiles (f, "run/a.nmconnection strict (a setting that is no valid value: fail closed)");
+  assert_errors (
+    f,
+    "run/a.nmconnection: [user] nm-killswitch.mode: 'strickt' is not one of strict, session, off: armed as strict\n");
+  write_wireguard (f, "run/a.nmconnection", KS_TEST_UUID_1, "", "[user.nm-killswitch]\nmoed=strict\n");
+  assert_profiles (f, "");
+  assert_int_equal (f->set->warnings->len, 1);
+  assert_non_null (strstr (f->set->warnings->pdata[0], "did you mean 'nm-killswitch.mode'?"));
+  /* NetworkManager's own spelling is the one that it has read */
+  write_wireguard (f, "run/a.nmconnection", KS_TEST_UUID_1, "",
+                   "[user]\nnm-killswitch.mode=off\n[user.nm-killswitch]\nmode=strict\n");
+  assert_profiles (f, "run/a.nmconnection off (user.data nm-killswitch.mode)");
+}
+
 /* --- files that are no profiles --- */
 
 static void
@@ -991,6 +1085,10 @@ main (void)
     cmocka_unit_test (profile_tombstone_may_be_a_file),
     cmocka_unit_test (profile_names_that_networkmanager_ignores_are_ignored),
     cmocka_unit_test (profile_without_a_uuid_is_known_by_its_path),
+    cmocka_unit_test (profile_of_netplan_is_armed_by_its_zone),
+    cmocka_unit_test (profile_of_netplan_without_a_uuid_is_armed_by_its_zone),
+    cmocka_unit_test (profile_of_netplan_keeps_its_user_data),
+    cmocka_unit_test (profile_of_netplan_is_checked_like_any_other),
     cmocka_unit_test (profile_files_others_may_read_are_unreadable),
     cmocka_unit_test (profile_files_that_are_no_key_file_are_unreadable),
     cmocka_unit_test (profile_links_count_as_what_they_point_to),
