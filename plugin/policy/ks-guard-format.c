@@ -6,7 +6,7 @@
  * with a device as "on link"), rules that somebody else put first, and rules
  * that somebody flushed. The guard judges the packet instead:
  *
- *   postrouting   lo; the tunnels; transports; queries for the servers' names;
+ *   postrouting   the tunnels; lo; transports; queries for the servers' names;
  *                 replies to ManagementFrom=; DHCP; neighbour discovery; the
  *                 LAN. Everything else is counted and dropped.
  *   forward       the tunnels; the LAN. Everything else is counted and dropped.
@@ -105,6 +105,11 @@
 
 /* (uid_t) -1: nobody can have it */
 #define NO_UID G_MAXUINT32
+
+/* The index of lo in every network namespace: LOOPBACK_IFINDEX of the kernel's include/net/flow.h. */
+#define LOOPBACK 1u
+/* As many tunnels have a line each; more are in a set. */
+#define TUNNEL_LINES 2
 
 #define DNS_PORTS "53, 853, 5355"
 
@@ -302,10 +307,8 @@ add_sets (GString *out, const KsPolicy *policy)
   g_autoptr (GArray) shadowed = shadowed_prefixes (policy);
   g_autofree char *tunnels = format_tunnels (policy, NULL);
 
-  g_string_append (out, "  set tunnels {\n    type iface_index\n");
-  if (tunnels)
-    g_string_append_printf (out, "    elements = %s\n", tunnels);
-  g_string_append (out, "  }\n");
+  if (policy->tunnels->len > TUNNEL_LINES)
+    g_string_append_printf (out, "  set tunnels {\n    type iface_index\n    elements = %s\n  }\n", tunnels);
   add_set (out, "lan4", AF_INET, lan);
   add_set (out, "lan6", AF_INET6, lan);
   add_set (out, "shadowed4", AF_INET, shadowed);
@@ -778,6 +781,20 @@ add_link_rules (GString *out)
   add_line (out, "ip6 daddr ff02::/16 icmpv6 type { 131, 132, 143 } accept");
 }
 
+/*
+ * What leaves by a tunnel, which is nearly everything: first, and by the
+ * device's index alone. The set costs a packet some 20 ns more than a line of its own.
+ */
+static void
+add_tunnel_rules (GString *out, const KsPolicy *policy)
+{
+  if (policy->tunnels->len > TUNNEL_LINES)
+    add_line (out, "oif @tunnels accept");
+  else
+    for (guint i = 0; i < policy->tunnels->len; i++)
+      add_line (out, "oif %u accept", ((const KsPolicyTunnel *) policy->tunnels->pdata[i])->ifindex);
+}
+
 /* The replies that ManagementFrom= lets out. */
 static void
 add_management_rules (GString *out, const KsPolicy *policy)
@@ -797,8 +814,8 @@ static void
 add_postrouting_chain (GString *out, const KsPolicy *policy)
 {
   begin_base_chain (out, "postrouting", "filter", "drop");
-  add_line (out, "oifname \"lo\" accept");
-  add_line (out, "oif @tunnels accept");
+  add_tunnel_rules (out, policy);
+  add_line (out, "oif %u accept", LOOPBACK);
   if (has_ipsec (policy))
     add_line (out, "rt ipsec exists accept");
   add_transports (out, policy);
@@ -814,7 +831,7 @@ static void
 add_forward_chain (GString *out, const KsPolicy *policy)
 {
   begin_base_chain (out, "forward", "filter", "drop");
-  add_line (out, "oif @tunnels accept");
+  add_tunnel_rules (out, policy);
   if (has_ipsec (policy))
     add_line (out, "rt ipsec exists accept");
   add_line (out, "jump lan");
@@ -829,7 +846,7 @@ add_prerouting_chain (GString *out, const KsPolicy *policy)
   g_autoptr (GArray) done = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
 
   begin_base_chain (out, "prerouting", "raw", "accept");
-  add_line (out, "iifname \"lo\" accept");
+  add_line (out, "iif %u accept", LOOPBACK);
   if (has_ipsec (policy))
     add_line (out, "meta secpath exists accept");
   for (guint i = 0; i < policy->tunnels->len; i++) {

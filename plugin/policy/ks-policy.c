@@ -13,11 +13,11 @@
  *   +5   bootstrap DNS       to RESOLVER ipproto udp dport 53 uidrange U-U lookup 85       (no tunnel is up)
  *   +7   DHCP renewal        ipproto udp sport 68 dport 67 uidrange 0-0 lookup 85   (IPv6: 546, 547)
  *   +8   management          from ADDRESS to PREFIX lookup 8300|8301|...   (ManagementFrom=)
- *   +10  DNS                 ipproto udp|tcp dport 53|853 lookup 83
+ *   +10  DNS                 dport 53|853 lookup 83                            (of any protocol that has ports)
  *   +20  the tunnel's own    lookup 84
  *   +30  LAN                 to PREFIX lookup main suppress_prefixlength 0
  *   +35  LAN multicast       to 224.0.0.0/24|239.255.0.0/16|255.255.255.255 lookup 85
- *   +70  what programs send  ipproto tcp|udp|icmp lookup 83                              (IPv4)
+ *   +70  what programs send  ipproto udp lookup 83                                       (IPv4; +71 tcp, +72 icmp)
  *   +75  gateway check       from 0.0.0.0/32 uidrange 0-0 lookup main suppress_prefixlength 7   (IPv4)
  *   +80  everything          lookup 83
  *   +90  terminal            unreachable
@@ -64,6 +64,19 @@
  * The tunnel's own subnets come before the LAN, so that neither a LAN nor a
  * DHCP route (option 121) can shadow them. Table 84 never holds a default
  * route, nor one so wide that it holds a whole LAN prefix (0.0.0.0/1).
+ *
+ * Each packet of an unconnected socket, and each that is forwarded, meets the
+ * rules one after the other until one has an answer: some 4 ns each (docs/
+ * performance.md). Of the rules without a selector of their own to distinguish
+ * them there are as few as keep every promise:
+ *
+ *   - DNS has one rule for each port, of whatever protocol has ports: one
+ *     without `ipproto` is for all of these, and what is sent into the tunnel
+ *     for it by mistake (SCTP to port 53) is not opened. Where the kernel keeps
+ *     ports it keeps the type and code of ICMP, and no type has these numbers.
+ *   - the LAN's prefixes and groups have nothing in common but what is public
+ *     as well, and as routes they would have to follow main.
+ *   - what programs send cannot be told from the gateway check but by protocol.
  *
  * The LAN is limited to private prefixes: no DHCP route, router advertisement
  * or oddly numbered LAN can pull public traffic out (CVE-2024-3661,
@@ -561,16 +574,12 @@ add_management_rules (KsPolicyBuilder *b, int family)
 static void
 add_dns_rules (KsPolicyBuilder *b, int family)
 {
-  static const struct {
-    guint8 ip_protocol;
-    guint16 port;
-  } dns[] = { { IPPROTO_UDP, 53 }, { IPPROTO_TCP, 53 }, { IPPROTO_TCP, 853 }, { IPPROTO_UDP, 853 } };
+  static const guint16 ports[] = { 53, 853 };
 
-  for (guint i = 0; i < G_N_ELEMENTS (dns); i++) {
+  for (guint i = 0; i < G_N_ELEMENTS (ports); i++) {
     KsRule rule = lookup (b, family, KS_PRIORITY_DNS, b->config->table);
 
-    rule.ip_protocol = dns[i].ip_protocol;
-    rule.dport = (KsPortRange){ dns[i].port, dns[i].port };
+    rule.dport = (KsPortRange){ ports[i], ports[i] };
     add_rule (b, &rule);
   }
 }
@@ -613,11 +622,12 @@ add_multicast_rules (KsPolicyBuilder *b)
 static void
 add_gateway_rules (KsPolicyBuilder *b)
 {
-  static const guint8 protocols[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP };
+  /* what is looked up most often first: each packet of an unconnected socket */
+  static const guint8 protocols[] = { IPPROTO_UDP, IPPROTO_TCP, IPPROTO_ICMP };
   KsRule rule;
 
   for (guint i = 0; i < G_N_ELEMENTS (protocols); i++) {
-    rule = lookup (b, AF_INET, KS_PRIORITY_PROGRAMS, b->config->table);
+    rule = lookup (b, AF_INET, KS_PRIORITY_PROGRAMS + i, b->config->table);
     rule.ip_protocol = protocols[i];
     add_rule (b, &rule);
   }

@@ -1159,7 +1159,7 @@ guard_notices_whatever_somebody_does_to_it (void **state G_GNUC_UNUSED)
     "nft delete element inet nm_killswitch lan4 '{ 192.168.0.0/16 }'",
     "nft add element inet nm_killswitch lan4 '{ 198.51.100.0/24 }'",
     "nft 'delete element inet nm_killswitch lan4 {10.0.0.0/8}; add element inet nm_killswitch lan4 {8.0.0.0/8}'",
-    "nft add element inet nm_killswitch tunnels '{ 77 }'",
+    "nft insert rule inet nm_killswitch postrouting oif 77 accept",
     "nft add chain inet nm_killswitch postrouting '{ policy accept; }'",
     "nft add table inet nm_killswitch '{ flags dormant; }'",
     "nft add set inet nm_killswitch more '{ type ipv4_addr; }'",

@@ -152,9 +152,26 @@ guard_knows_tunnels_by_index_and_never_by_name (void **state G_GNUC_UNUSED)
   ks_test_policy_add_tunnel (policy, "a\" accept", 7, "10.8.0.2");
   ks_test_policy_add_tunnel (policy, "wg0", 9, "10.9.0.2");
   text = ks_guard_format (policy, NULL);
-  assert_line (text, "elements = { 7, 9 }");
+  assert_before (text, "oif 7 accept", "oif 1 accept");
+  assert_line (text, "oif 9 accept");
   assert_no_text (text, "a\"");
   assert_no_text (text, "wg0");
+}
+
+/* Each line costs every packet something; a set costs the same with any number. */
+static void
+guard_has_more_than_two_tunnels_in_a_set (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *text = NULL;
+
+  ks_test_policy_add_tunnel (policy, "tun0", 7, "10.8.0.2");
+  ks_test_policy_add_tunnel (policy, "tun1", 9, "10.9.0.2");
+  ks_test_policy_add_tunnel (policy, "tun2", 11, "10.10.0.2");
+  text = ks_guard_format (policy, NULL);
+  assert_line (text, "elements = { 7, 9, 11 }");
+  assert_line (text, "oif @tunnels accept");
+  assert_no_text (text, "oif 7 accept");
 }
 
 static void
@@ -661,6 +678,7 @@ main (void)
     cmocka_unit_test (guard_replaces_the_table_in_one_transaction),
     cmocka_unit_test (guard_drops_what_no_rule_accepts_also_without_its_rules),
     cmocka_unit_test (guard_knows_tunnels_by_index_and_never_by_name),
+    cmocka_unit_test (guard_has_more_than_two_tunnels_in_a_set),
     cmocka_unit_test (guard_keeps_its_counters),
     cmocka_unit_test (guard_drops_lan_dns_when_dns_is_tunnel),
     cmocka_unit_test (guard_asks_bootstrap_resolvers_before_it_drops_lan_dns),

@@ -266,10 +266,8 @@ policy_of_a_wireguard_vpn_that_is_up (void **state G_GNUC_UNUSED)
                 "priority 8300 from all uidrange 0-0 ipproto udp sport 51820 lookup 85 protocol 83\n"
                 "priority 8300 from all uidrange 0-0 ipproto udp dport 51820 lookup 86 protocol 83\n"
                 "priority 8307 from all uidrange 0-0 ipproto udp sport 68 dport 67 lookup 85 protocol 83\n"
-                "priority 8310 from all ipproto udp dport 53 lookup 83 protocol 83\n"
-                "priority 8310 from all ipproto tcp dport 53 lookup 83 protocol 83\n"
-                "priority 8310 from all ipproto tcp dport 853 lookup 83 protocol 83\n"
-                "priority 8310 from all ipproto udp dport 853 lookup 83 protocol 83\n"
+                "priority 8310 from all dport 53 lookup 83 protocol 83\n"
+                "priority 8310 from all dport 853 lookup 83 protocol 83\n"
                 "priority 8320 from all lookup 84 protocol 83\n"
                 "priority 8330 from all to 10.0.0.0/8 lookup main suppress_prefixlength 0 protocol 83\n"
                 "priority 8330 from all to 172.16.0.0/12 lookup main suppress_prefixlength 0 protocol 83\n"
@@ -278,9 +276,9 @@ policy_of_a_wireguard_vpn_that_is_up (void **state G_GNUC_UNUSED)
                 "priority 8335 from all to 224.0.0.0/24 lookup 85 protocol 83\n"
                 "priority 8335 from all to 239.255.0.0/16 lookup 85 protocol 83\n"
                 "priority 8335 from all to 255.255.255.255 lookup 85 protocol 83\n"
-                "priority 8370 from all ipproto tcp lookup 83 protocol 83\n"
                 "priority 8370 from all ipproto udp lookup 83 protocol 83\n"
-                "priority 8370 from all ipproto 1 lookup 83 protocol 83\n"
+                "priority 8371 from all ipproto tcp lookup 83 protocol 83\n"
+                "priority 8372 from all ipproto 1 lookup 83 protocol 83\n"
                 "priority 8375 from 0.0.0.0 uidrange 0-0 lookup main suppress_prefixlength 7 protocol 83\n"
                 "priority 8380 from all lookup 83 protocol 83\n"
                 "priority 8390 from all unreachable protocol 83\n");
@@ -288,10 +286,8 @@ policy_of_a_wireguard_vpn_that_is_up (void **state G_GNUC_UNUSED)
                 "priority 8300 from all nop protocol 83\n"
                 "priority 8300 from all uidrange 0-0 ipproto udp sport 51820 lookup 85 protocol 83\n"
                 "priority 8307 from all uidrange 0-0 ipproto udp sport 546 dport 547 lookup 85 protocol 83\n"
-                "priority 8310 from all ipproto udp dport 53 lookup 83 protocol 83\n"
-                "priority 8310 from all ipproto tcp dport 53 lookup 83 protocol 83\n"
-                "priority 8310 from all ipproto tcp dport 853 lookup 83 protocol 83\n"
-                "priority 8310 from all ipproto udp dport 853 lookup 83 protocol 83\n"
+                "priority 8310 from all dport 53 lookup 83 protocol 83\n"
+                "priority 8310 from all dport 853 lookup 83 protocol 83\n"
                 "priority 8320 from all lookup 84 protocol 83\n"
                 "priority 8330 from all to fc00::/7 lookup main suppress_prefixlength 0 protocol 83\n"
                 "priority 8330 from all to fe80::/10 lookup main suppress_prefixlength 0 protocol 83\n"
@@ -751,7 +747,7 @@ policy_dns_modes (void **state G_GNUC_UNUSED)
 
   add_wireguard (scene);
   tunnel = rules_between (scene, AF_INET, 8310, 8319);
-  assert_non_null (strstr (tunnel, "ipproto udp dport 53 lookup 83"));
+  assert_non_null (strstr (tunnel, "from all dport 53 lookup 83"));
   scene->config->dns = KS_DNS_LAN;
   assert_rules_between (scene, AF_INET, 8310, 8319, "");
   assert_rules_between (scene, AF_INET6, 8310, 8319, "");
