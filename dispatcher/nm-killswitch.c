@@ -9,16 +9,20 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "base/ks-error.h"
 #include "base/ks-user.h"
-#include "input/ks-config-read.h"
+#include "report/ks-list-format.h"
 #include "report/ks-log.h"
 #include "report/ks-status.h"
 #include "run/ks-follow.h"
 #include "run/ks-heal.h"
 #include "run/ks-reconcile.h"
 #include "run/ks-release.h"
+#include "run/ks-switch.h"
 
 #define SELFTEST_NAME "nm-killswitch-selftest"
+/* A run waits for another one for 15 seconds. */
+#define SWITCH_TIMEOUT_MS 20000
 
 enum { EXIT_OK = 0, EXIT_ERROR = 1, EXIT_USAGE = 2 };
 
@@ -33,20 +37,22 @@ static int run_status (int argc, char **argv);
 static int run_check (int argc, char **argv);
 static int run_sync (int argc, char **argv);
 static int run_heal (int argc, char **argv);
-static int run_enable (int argc, char **argv);
-static int run_disable (int argc, char **argv);
+static int run_list (int argc, char **argv);
+static int run_switch (int argc, char **argv);
 static int run_release (int argc, char **argv);
 static int run_resume (int argc, char **argv);
 static int run_selftest (int argc, char **argv);
 static int run_help (int argc, char **argv);
 
 static const Command commands[] = {
+  { "list", "[--names]", "list the VPNs: armed or not and why, up or down, and what looks like a mistake", run_list },
+  { "enable", "PROFILE [--session] [--force]", "arm a VPN, from now on or, with --session, while it is connected",
+    run_switch },
+  { "disable", "PROFILE", "do not arm a VPN any more", run_switch },
   { "status", "[--json] [--watch] | --quiet", "show what is blocked, by what, and what to do", run_status },
   { "check", "", "ask the kernel where packets would go; fails if any would get out", run_check },
   { "sync", "[--boot|--follow]", "bring rules and routes to what profiles and configuration ask for", run_sync },
   { "heal", "", "put back what somebody else changed: for the systemd unit", run_heal },
-  { "enable", "NAME", "arm the section [vpn NAME] (Mode=session) now", run_enable },
-  { "disable", "NAME", "disarm the section [vpn NAME] (Mode=session) until a new device of it appears", run_disable },
   { "release", "", "take everything away now, until `resume` or a reboot", run_release },
   { "resume", "", "undo `release`", run_resume },
   { "selftest", "[--verbose]", "try the attacks on this kernel, in network namespaces of its own", run_selftest },
@@ -286,56 +292,210 @@ run_heal (int argc, char **argv)
   return ks_heal (&ks_paths_default, sockets, (guint) count, log_round, NULL) ? EXIT_OK : EXIT_ERROR;
 }
 
-/* The section of the configuration that the person names; NULL, and why, if its session cannot be switched. */
-static const KsSection *
-find_session (const KsConfig *config, const char *command, const char *name)
-{
-  gboolean enables = strcmp (command, "enable") == 0;
-  const KsSection *section = ks_section_find (config->sections, name);
+/* --- list, enable, disable --- */
 
-  if (!section)
-    fprintf (
-      stderr,
-      "nm-killswitch: there is no section [vpn %s] in %s, and `%s` is for these sections only. To %s a NetworkManager "
-      "profile, run: nmcli connection modify %s connection.zone %s\n",
-      name, ks_paths_default.config, command, enables ? "arm" : "disarm", name, enables ? "killswitch" : "\"\"");
-  else if (!section->is_session)
+static int
+run_list (int argc, char **argv)
+{
+  static const char *const options[] = { "--names", NULL };
+  g_autoptr (KsChoice) choice = NULL;
+  g_autoptr (KsNetwork) network = NULL;
+  g_autoptr (KsReport) report = NULL;
+  g_autoptr (KsSnapshot) snapshot = NULL;
+  g_autoptr (KsPublic) public = NULL;
+  g_autoptr (KsSummary) summary = NULL;
+  g_autoptr (KsList) list = NULL;
+  g_autofree char *text = NULL;
+  g_auto (KsStatus) status = { 0 };
+  KsStyle style = ks_style_of_stdout ();
+  int option;
+
+  if (!parse_option (argc, argv, options, &option))
+    return usage_error ("list takes --names and nothing else");
+  choice = ks_choice_read (&ks_paths_default);
+  network = ks_choice_network (choice);
+  if (geteuid () == 0) {
+    report = ks_reconcile_preview (&ks_paths_default, &snapshot);
+    ks_status_init (&status, report, snapshot);
+  } else {
+    public = ks_public_read (&ks_paths_default);
+    ks_status_init_public (&status, public);
+  }
+  summary = ks_status_summarise (&status);
+  list = ks_list_new (choice, network, summary, report ? report->situation->warnings : NULL, &ks_paths_default);
+  text = option == 0 ? ks_list_format_names (list) : ks_list_format (list, &style);
+  fputs (text, stdout);
+  if (report && option != 0)
+    print_errors (report);
+  return report && report->errors->len > 0 ? EXIT_ERROR : EXIT_OK;
+}
+
+typedef struct {
+  const char *command; /* "enable" or "disable" */
+  const char *name;
+  KsSwitch action;
+  gboolean force;
+} SwitchOptions;
+
+static gboolean
+parse_switch_options (int argc, char **argv, SwitchOptions *options)
+{
+  gboolean enables = strcmp (argv[0], "enable") == 0, has_ended = FALSE;
+
+  *options = (SwitchOptions){ .command = argv[0], .action = enables ? KS_SWITCH_STRICT : KS_SWITCH_OFF };
+  for (int i = 1; i < argc; i++) {
+    if (!has_ended && strcmp (argv[i], "--") == 0)
+      has_ended = TRUE;
+    else if (!has_ended && enables && strcmp (argv[i], "--session") == 0)
+      options->action = KS_SWITCH_SESSION;
+    else if (!has_ended && enables && strcmp (argv[i], "--force") == 0)
+      options->force = TRUE;
+    else if (options->name || (!has_ended && g_str_has_prefix (argv[i], "--")))
+      return FALSE;
+    else
+      options->name = argv[i];
+  }
+  return options->name != NULL;
+}
+
+/* What a person named and is not there, or is there several times, or cannot be armed; NULL and said if so. */
+static const KsProfile *
+choose (const KsChoice *choice, const SwitchOptions *options)
+{
+  g_autoptr (GPtrArray) matches = ks_choice_find (choice, options->name);
+  g_autofree char *name = ks_error_printable (options->name), *type = NULL;
+  const KsProfile *profile = matches->len == 1 ? matches->pdata[0] : NULL;
+
+  if (matches->len > 1) {
+    g_autofree char *list = ks_choice_format (matches);
+
+    fprintf (stderr, "nm-killswitch: '%s' could be any of these; use what is in the first column:\n%s", name, list);
+    return NULL;
+  }
+  if (!profile) {
+    fprintf (stderr, "nm-killswitch: there is no profile and no section '%s'%s%s; `nm-killswitch list` shows them\n",
+             name, choice->silence ? ": NetworkManager does not answer: " : "",
+             choice->silence ? choice->silence->message : "");
+    return NULL;
+  }
+  if (profile->vpn_type != KS_VPN_NONE)
+    return profile;
+  type = ks_error_printable (profile->type);
+  fprintf (stderr, "nm-killswitch: '%s' cannot be armed: it is not a VPN, but of the type %s\n", name, type);
+  return NULL;
+}
+
+static gboolean
+is_refused (const KsChoice *choice, const KsProfile *profile, const SwitchOptions *options)
+{
+  g_autofree char *peer = NULL;
+
+  if (options->action == KS_SWITCH_OFF || options->force || !ks_switch_cuts_off (choice, profile, &peer))
+    return FALSE;
+  fprintf (stderr,
+           "nm-killswitch: this would cut off the SSH connection you are using, from %s. To keep it, add "
+           "ManagementFrom=%s to the [main] section of %s. To enable the kill switch all the same, use --force\n",
+           peer, peer, ks_paths_default.config);
+  return TRUE;
+}
+
+static int
+say_done (const KsSummary *summary, const KsProfile *profile, KsSwitch action)
+{
+  g_autofree char *line = ks_switch_format (summary, profile, action);
+
+  printf ("%s\n", line);
+  return EXIT_OK;
+}
+
+/* What a run of root's came to; @event may be NULL. */
+static int
+finish_switch (const SwitchOptions *options, const KsProfile *profile, gboolean is_up, const KsEvent *event)
+{
+  g_autoptr (KsReport) report = ks_reconcile (&ks_paths_default, event, KS_RECONCILE_DEFAULT);
+
+  ks_log_report (report, &ks_paths_default, options->command, TRUE);
+  if (!report->summary || !ks_switch_is_done (report->summary, profile, options->action, is_up)) {
+    if (report->errors->len == 0)
+      fprintf (stderr, "nm-killswitch: the setting is saved and not in force: see `nm-killswitch status`\n");
+    return EXIT_ERROR;
+  }
+  say_done (report->summary, profile, options->action);
+  return report->errors->len > 0 ? EXIT_ERROR : EXIT_OK;
+}
+
+static int
+switch_section (const KsChoice *choice, const KsProfile *profile, const SwitchOptions *options)
+{
+  gboolean enables = options->action != KS_SWITCH_OFF;
+  g_autoptr (KsEvent) event = NULL;
+  g_autofree char *name = ks_error_printable (profile->id);
+  SwitchOptions session = *options;
+
+  if (profile->mode != KS_MODE_SESSION) {
     fprintf (
       stderr,
       "nm-killswitch: [vpn %s] is in mode strict: it is armed as long as the section is in %s. Remove the section, or "
       "set Mode=session in it. To turn everything off, run: nm-killswitch release\n",
       name, ks_paths_default.config);
-  return section && section->is_session ? section : NULL;
-}
-
-static int
-switch_section (int argc, char **argv, KsAction action)
-{
-  g_autoptr (GPtrArray) errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
-  g_autoptr (KsConfig) config = NULL;
-  g_autoptr (KsEvent) event = NULL;
-  g_autoptr (KsReport) report = NULL;
-
-  if (argc != 2)
-    return usage_error ("%s takes the NAME of a section [vpn NAME]", argv[0]);
-  config = ks_config_read (ks_paths_default.config, errors);
-  if (!find_session (config, argv[0], argv[1]))
     return EXIT_ERROR;
-  event = ks_event_new_of_section (action, argv[1]);
-  report = ks_reconcile (&ks_paths_default, event, KS_RECONCILE_DEFAULT);
-  return finish (report, argv[0]);
+  }
+  if (is_refused (choice, profile, options))
+    return EXIT_ERROR;
+  if (enables)
+    session.action = KS_SWITCH_SESSION;
+  event = ks_event_new_of_section (enables ? KS_ACTION_ENABLE : KS_ACTION_DISABLE, profile->id);
+  return finish_switch (&session, profile, enables, event);
 }
 
 static int
-run_enable (int argc, char **argv)
+switch_connection (const KsChoice *choice, const KsProfile *profile, const SwitchOptions *options)
 {
-  return switch_section (argc, argv, KS_ACTION_ENABLE);
+  const KsNmConnection *connection = ks_choice_connection (choice, profile);
+  const KsSetting now = { .zone = connection->zone, .mode = connection->mode };
+  KsSetting setting = ks_switch_setting (choice, profile, options->action, &ks_paths_default);
+  g_autoptr (KsNetwork) network = ks_choice_network (choice);
+  g_autoptr (KsSummary) summary = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *name = ks_error_printable (profile->id);
+  gboolean is_up = network && ks_network_active_state (network, ks_profile_key (profile)) == KS_ACTIVE_ACTIVATED;
+
+  if (!ks_setting_equal (&now, &setting)) {
+    if (is_refused (choice, profile, options))
+      return EXIT_ERROR;
+    if (!ks_nm_connection_set (choice->bus, connection, &setting, &error)) {
+      fprintf (stderr, "nm-killswitch: NetworkManager does not change '%s': %s%s\n", name, error->message,
+               geteuid () == 0 ? "" : "; run the command with sudo");
+      return EXIT_ERROR;
+    }
+  }
+  if (geteuid () == 0)
+    return finish_switch (options, profile, is_up, NULL);
+  summary = ks_switch_wait (&ks_paths_default, profile, options->action, is_up, SWITCH_TIMEOUT_MS);
+  if (summary)
+    return say_done (summary, profile, options->action);
+  fprintf (stderr,
+           "nm-killswitch: the setting is saved and not in force after %d seconds: see `nm-killswitch status`\n",
+           SWITCH_TIMEOUT_MS / 1000);
+  return EXIT_ERROR;
 }
 
 static int
-run_disable (int argc, char **argv)
+run_switch (int argc, char **argv)
 {
-  return switch_section (argc, argv, KS_ACTION_DISABLE);
+  g_autoptr (KsChoice) choice = NULL;
+  const KsProfile *profile;
+  SwitchOptions options;
+
+  if (!parse_switch_options (argc, argv, &options))
+    return usage_error ("%s takes PROFILE%s", argv[0],
+                        strcmp (argv[0], "enable") == 0 ? ", --session and --force" : " and nothing else");
+  choice = ks_choice_read (&ks_paths_default);
+  profile = choose (choice, &options);
+  if (!profile)
+    return EXIT_ERROR;
+  return profile->vpn_type == KS_VPN_SECTION ? switch_section (choice, profile, &options)
+                                             : switch_connection (choice, profile, &options);
 }
 
 static int
@@ -383,10 +543,9 @@ run_help (int argc G_GNUC_UNUSED, char **argv G_GNUC_UNUSED)
   for (guint i = 0; i < G_N_ELEMENTS (commands); i++) {
     g_autofree char *words = g_strdup_printf ("%s %s", commands[i].name, commands[i].arguments);
 
-    printf ("  %-24s %s\n", words, commands[i].help);
+    printf ("  %s\n      %s\n", words, commands[i].help);
   }
-  printf ("\nTo arm a VPN profile:   nmcli connection modify PROFILE connection.zone killswitch\n"
-          "To turn that off:       nmcli connection modify PROFILE connection.zone \"\"\n"
+  printf ("\nPROFILE is a name, a UUID or a file of NetworkManager's, or the NAME of a [vpn NAME] section.\n"
           "See nm-killswitch(8) and nm-killswitch.conf(5).\n");
   return EXIT_OK;
 }

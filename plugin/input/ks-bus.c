@@ -92,24 +92,35 @@ remaining_ms (const KsBus *self)
 }
 
 GVariant *
-ks_bus_get (KsBus *self, const char *path, const char *interface, GError **error)
+ks_bus_call (KsBus *self, const char *path, const char *interface, const char *method, GVariant *parameters,
+             const char *type, guint timeout_ms, GError **error)
 {
-  int timeout = remaining_ms (self);
-  g_autoptr (GVariant) reply = NULL;
+  g_autoptr (GVariant) arguments = parameters ? g_variant_ref_sink (parameters) : NULL;
+  int timeout = timeout_ms > 0 ? (int) timeout_ms : remaining_ms (self);
+  GDBusCallFlags flags = G_DBUS_CALL_FLAGS_NO_AUTO_START;
   GError *local = NULL;
+  GVariant *reply;
 
   if (timeout == 0) {
     g_set_error (error, KS_ERROR, KS_ERROR_SILENT, "NetworkManager did not answer in time");
     return NULL;
   }
-  reply = g_dbus_connection_call_sync (self->connection, BUS_NAME, path, "org.freedesktop.DBus.Properties", "GetAll",
-                                       g_variant_new ("(s)", interface), G_VARIANT_TYPE ("(a{sv})"),
-                                       G_DBUS_CALL_FLAGS_NO_AUTO_START, timeout, NULL, &local);
-  if (!reply) {
+  if (timeout_ms > 0)
+    flags |= G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION;
+  reply = g_dbus_connection_call_sync (self->connection, BUS_NAME, path, interface, method, arguments,
+                                       G_VARIANT_TYPE (type), flags, timeout, NULL, &local);
+  if (!reply)
     take_bus_error (error, local);
-    return NULL;
-  }
-  return g_variant_get_child_value (reply, 0);
+  return reply;
+}
+
+GVariant *
+ks_bus_get (KsBus *self, const char *path, const char *interface, GError **error)
+{
+  g_autoptr (GVariant) reply = ks_bus_call (self, path, "org.freedesktop.DBus.Properties", "GetAll",
+                                            g_variant_new ("(s)", interface), "(a{sv})", 0, error);
+
+  return reply ? g_variant_get_child_value (reply, 0) : NULL;
 }
 
 /* Whether an object vanished between two calls: not an error, it is just not there. */

@@ -25,6 +25,15 @@ GVariant *ks_bus_get (KsBus *self, const char *path, const char *interface, GErr
 /* As ks_bus_get(), with an empty dictionary for "/" and for an object that vanished. */
 GVariant *ks_bus_get_or_empty (KsBus *self, const char *path, const char *interface, GError **error);
 
+/*
+ * Calls a method of an object. With @timeout_ms 0 the answer has to come within
+ * the time that is left; otherwise within @timeout_ms milliseconds, and the
+ * person may be asked for a password meanwhile. The answer has to be of @type
+ * (transfer full). NULL as for ks_bus_get().
+ */
+GVariant *ks_bus_call (KsBus *self, const char *path, const char *interface, const char *method, GVariant *parameters,
+                       const char *type, guint timeout_ms, GError **error);
+
 /* One property of such a dictionary, text or an object path (transfer none); "" when it is not there. */
 const char *ks_bus_string (GVariant *properties, const char *key);
 /* Likewise, an object path; "/" when it is not there. */

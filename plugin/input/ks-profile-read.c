@@ -13,6 +13,7 @@
 #include "input/ks-profile-connection.h"
 #include "input/ks-profile-warning.h"
 #include "value/ks-interface.h"
+#include "value/ks-setting.h"
 #include "vpn/ks-vpn.h"
 
 typedef struct {
@@ -20,30 +21,10 @@ typedef struct {
   const char *const *zone_directories;
 } Reader;
 
-static gboolean
-strv_has (char **words, const char *word)
-{
-  return g_strv_contains ((const char *const *) words, word);
-}
-
 static char *
 get_string (GKeyFile *file, const char *group, const char *key)
 {
   return g_key_file_get_string (file, group, key, NULL);
-}
-
-static KsVpnType
-vpn_type (const char *type)
-{
-  if (g_strcmp0 (type, "wireguard") == 0)
-    return KS_VPN_WIREGUARD;
-  if (g_strcmp0 (type, "vpn") == 0)
-    return KS_VPN_PLUGIN;
-  if (g_strcmp0 (type, "tun") == 0)
-    return KS_VPN_TUN;
-  if (g_strcmp0 (type, "ip-tunnel") == 0)
-    return KS_VPN_IP_TUNNEL;
-  return KS_VPN_NONE;
 }
 
 /* A setting of ours; as it stands in the file when it is no valid text: a value that is none, but not unset. */
@@ -83,23 +64,11 @@ decide_mode (const Reader *r, GKeyFile *file, KsProfile *profile, GPtrArray *err
 {
   g_autofree char *zone = get_string (file, "connection", "zone");
   g_autofree char *mode = get_setting (file, KS_USER_DATA_MODE);
+  const KsSetting setting = { .zone = zone, .mode = mode };
 
-  if (mode) {
-    profile->reason = KS_REASON_USER_DATA;
-    if (!ks_mode_parse (mode, &profile->mode)) {
-      ks_error_add (errors,
-                    "%s: [user] " KS_USER_DATA_MODE ": '%s' is not one of strict, session, off: armed as strict",
-                    profile->path, mode);
-      profile->mode = KS_MODE_STRICT;
-      profile->reason = KS_REASON_INVALID;
-    }
-  } else if (zone && strv_has (r->config->zones, zone)) {
-    profile->mode = KS_MODE_STRICT;
-    profile->reason = KS_REASON_ZONE;
-  } else if (zone && strv_has (r->config->session_zones, zone)) {
-    profile->mode = KS_MODE_SESSION;
-    profile->reason = KS_REASON_ZONE;
-  }
+  if (!ks_setting_apply (&setting, r->config, profile))
+    ks_error_add (errors, "%s: [user] " KS_USER_DATA_MODE ": '%s' is not one of strict, session, off: armed as strict",
+                  profile->path, mode);
 }
 
 static void
@@ -164,7 +133,7 @@ read_keyfile (KsKeyfile *keyfile, GKeyFile *file, gpointer user_data)
   profile->uuid = g_strdup (keyfile->uuid);
   profile->id = id && *id ? g_steal_pointer (&id) : fallback_id (keyfile->path);
   profile->type = get_string (file, "connection", "type");
-  profile->vpn_type = vpn_type (profile->type);
+  profile->vpn_type = ks_vpn_type_of (profile->type);
   decide_mode (r, file, profile, keyfile->errors);
   if (profile->vpn_type != KS_VPN_NONE)
     ks_profile_warn_of_misspellings (profile, file, r->config, r->zone_directories, keyfile->warnings);

@@ -92,9 +92,8 @@ find_close (char **names, const char *text)
   return NULL;
 }
 
-/* The zone that arms and was probably meant by @zone, which does not arm; NULL when it is just another zone. */
-static const char *
-find_meant (const KsConfig *config, const char *zone, const char *const *directories)
+const char *
+ks_profile_find_meant_zone (const KsConfig *config, const char *zone, const char *const *directories)
 {
   g_autoptr (KsConfig) defaults = NULL;
   const char *meant = NULL;
@@ -120,7 +119,7 @@ check_zone (const KsProfile *profile, GKeyFile *file, const KsConfig *config, co
             GPtrArray *warnings)
 {
   g_autofree char *zone = g_key_file_get_string (file, "connection", "zone", NULL);
-  const char *meant = zone && *zone ? find_meant (config, zone, directories) : NULL;
+  const char *meant = zone && *zone ? ks_profile_find_meant_zone (config, zone, directories) : NULL;
   g_autofree char *command = meant ? format_command (profile, meant) : NULL;
 
   if (meant)

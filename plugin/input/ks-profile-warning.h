@@ -23,6 +23,12 @@
 void ks_profile_warn_of_misspellings (const KsProfile *profile, GKeyFile *file, const KsConfig *config,
                                       const char *const *zone_directories, GPtrArray *warnings);
 
+/*
+ * The zone that arms and was probably meant by @zone, which does not arm; NULL
+ * when it is just another zone (transfer none, @config's).
+ */
+const char *ks_profile_find_meant_zone (const KsConfig *config, const char *zone, const char *const *zone_directories);
+
 /* Appends the warning about @profile, which asks for the kill switch and is not a VPN. */
 void ks_profile_warn_of_type (const KsProfile *profile, GKeyFile *file, GPtrArray *warnings);
 

@@ -14,6 +14,15 @@ json_path_of (KsJson *json, const KsReport *report, guint index)
 }
 
 static void
+json_strings (KsJson *json, const char *key, const GPtrArray *strings)
+{
+  ks_json_open (json, key, '[');
+  for (guint i = 0; strings && i < strings->len; i++)
+    ks_json_string (json, NULL, strings->pdata[i]);
+  ks_json_close (json, ']');
+}
+
+static void
 json_profiles (KsJson *json, const KsStatus *self, const KsSummary *summary)
 {
   ks_json_open (json, "armed", '[');
@@ -28,6 +37,7 @@ json_profiles (KsJson *json, const KsStatus *self, const KsSummary *summary)
     ks_json_string (json, "mode", profile->mode);
     ks_json_string (json, "reason", profile->reason);
     ks_json_string (json, "tunnel", profile->tunnel);
+    json_strings (json, "more_tunnels", profile->more_tunnels);
     ks_json_string (json, "inside", profile->inside);
     ks_json_boolean (json, "server_known", profile->has_server);
     ks_json_close (json, '}');
@@ -44,15 +54,6 @@ json_transports (KsJson *json, const char *key, const GArray *transports)
 
     ks_json_string (json, NULL, text);
   }
-  ks_json_close (json, ']');
-}
-
-static void
-json_strings (KsJson *json, const char *key, const GPtrArray *strings)
-{
-  ks_json_open (json, key, '[');
-  for (guint i = 0; strings && i < strings->len; i++)
-    ks_json_string (json, NULL, strings->pdata[i]);
   ks_json_close (json, ']');
 }
 

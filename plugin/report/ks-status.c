@@ -200,7 +200,8 @@ find_owner (const KsSummary *summary, const char *interface)
   for (guint i = 0; i < summary->profiles->len; i++) {
     const KsSummaryProfile *profile = summary->profiles->pdata[i];
 
-    if (g_strcmp0 (profile->tunnel, interface) == 0)
+    if (g_strcmp0 (profile->tunnel, interface) == 0
+        || g_ptr_array_find_with_equal_func (profile->more_tunnels, interface, g_str_equal, NULL))
       return profile->id;
   }
   return NULL;
@@ -221,6 +222,8 @@ format_profile (const KsSummary *summary, const KsSummaryProfile *profile, const
     g_string_append_printf (out, "down (no device %s is up)", section->interface ? section->interface : "");
   else
     g_string_append (out, "down");
+  for (guint i = 0; i < profile->more_tunnels->len; i++)
+    g_string_append_printf (out, ", %s", (const char *) profile->more_tunnels->pdata[i]);
   if (owner) {
     g_autofree char *name = ks_error_printable (owner);
 

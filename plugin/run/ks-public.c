@@ -97,8 +97,13 @@ forget_lost_tunnels (KsSummary *summary, const GArray *links)
   for (guint i = 0; i < summary->profiles->len; i++) {
     KsSummaryProfile *profile = summary->profiles->pdata[i];
 
-    if (profile->tunnel && !is_link_up (links, profile->tunnel))
-      g_clear_pointer (&profile->tunnel, g_free);
+    for (guint j = profile->more_tunnels->len; j-- > 0;)
+      if (!is_link_up (links, profile->more_tunnels->pdata[j]))
+        g_ptr_array_remove_index (profile->more_tunnels, j);
+    if (profile->tunnel && !is_link_up (links, profile->tunnel)) {
+      g_free (profile->tunnel);
+      profile->tunnel = profile->more_tunnels->len > 0 ? g_ptr_array_steal_index (profile->more_tunnels, 0) : NULL;
+    }
     left += profile->tunnel != NULL;
   }
   if (left == 0 && g_str_equal (summary->state, "protected"))

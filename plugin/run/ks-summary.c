@@ -24,12 +24,26 @@ has_server (const KsSituation *situation, const KsProfile *profile)
 }
 
 static void
+add_tunnels (KsSummaryProfile *self, const GPtrArray *tunnels, const char *key)
+{
+  for (guint i = 0; i < tunnels->len; i++) {
+    const KsTunnel *tunnel = tunnels->pdata[i];
+
+    if (strcmp (tunnel->key, key) != 0)
+      continue;
+    if (self->tunnel)
+      g_ptr_array_add (self->more_tunnels, g_strdup (tunnel->interface));
+    else
+      self->tunnel = g_strdup (tunnel->interface);
+  }
+}
+
+static void
 add_profile (KsSummary *summary, const KsReport *report, const KsProfile *profile)
 {
   const KsSituation *situation = report->situation;
   KsSummaryProfile *self = ks_summary_add_profile (summary);
   const char *key = ks_profile_key (profile);
-  const KsTunnel *tunnel = ks_tunnel_find (situation->tunnels, key);
   const char *outer = report->policy ? g_hash_table_lookup (report->policy->outers, key) : NULL;
   const KsTunnel *carrier = outer ? ks_tunnel_find (situation->tunnels, outer) : NULL;
 
@@ -38,7 +52,7 @@ add_profile (KsSummary *summary, const KsReport *report, const KsProfile *profil
   self->type = g_strdup (profile->type ? profile->type : "?");
   self->mode = g_strdup (ks_mode_format (profile->mode));
   self->reason = ks_profile_format_reason (profile);
-  self->tunnel = g_strdup (tunnel ? tunnel->interface : NULL);
+  add_tunnels (self, situation->tunnels, key);
   self->inside = g_strdup (carrier ? carrier->interface : NULL);
   self->has_server = has_server (situation, profile);
 }

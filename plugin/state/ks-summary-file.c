@@ -25,6 +25,7 @@ summary_profile_free (gpointer data)
   g_free (self->mode);
   g_free (self->reason);
   g_free (self->tunnel);
+  g_ptr_array_unref (self->more_tunnels);
   g_free (self->inside);
   g_free (self);
 }
@@ -63,6 +64,7 @@ ks_summary_add_profile (KsSummary *self)
 {
   KsSummaryProfile *profile = g_new0 (KsSummaryProfile, 1);
 
+  profile->more_tunnels = g_ptr_array_new_with_free_func (g_free);
   g_ptr_array_add (self->profiles, profile);
   return profile;
 }
@@ -115,6 +117,10 @@ ks_summary_format (const KsSummary *self)
     ks_json_string (&json, "mode", profile->mode);
     ks_json_string (&json, "reason", profile->reason);
     ks_json_string (&json, "tunnel", profile->tunnel);
+    ks_json_open (&json, "more_tunnels", '[');
+    for (guint j = 0; j < profile->more_tunnels->len; j++)
+      ks_json_string (&json, NULL, profile->more_tunnels->pdata[j]);
+    ks_json_close (&json, ']');
     ks_json_string (&json, "inside", profile->inside);
     ks_json_boolean (&json, "server_known", profile->has_server);
     ks_json_close (&json, '}');
@@ -132,6 +138,21 @@ get_string (GVariant *members, const char *key)
 
   g_variant_lookup (members, key, "&s", &value);
   return g_strdup (value);
+}
+
+/* Adds the strings of an array, which need not be there, to @strings (of char*). */
+static void
+get_strings (GVariant *members, const char *key, GPtrArray *strings)
+{
+  g_autoptr (GVariant) array = g_variant_lookup_value (members, key, G_VARIANT_TYPE ("av"));
+
+  for (gsize i = 0; array && i < g_variant_n_children (array); i++) {
+    g_autoptr (GVariant) boxed = g_variant_get_child_value (array, i);
+    g_autoptr (GVariant) value = g_variant_get_variant (boxed);
+
+    if (g_variant_is_of_type (value, G_VARIANT_TYPE_STRING))
+      g_ptr_array_add (strings, g_variant_dup_string (value, NULL));
+  }
 }
 
 static gint64
@@ -164,6 +185,7 @@ parse_profile (GVariant *members, KsSummary *self)
   profile->mode = get_string (members, "mode");
   profile->reason = get_string (members, "reason");
   profile->tunnel = get_string (members, "tunnel");
+  get_strings (members, "more_tunnels", profile->more_tunnels);
   profile->inside = get_string (members, "inside");
   profile->has_server = get_boolean (members, "server_known");
   return profile->id && profile->type && profile->mode && profile->reason;

@@ -19,6 +19,7 @@ typedef struct {
   char *mode; /* ks_mode_format() */
   char *reason; /* ks_profile_format_reason() */
   char *tunnel; /* nullable: the device while it is up */
+  GPtrArray *more_tunnels; /* of char*: further ones of a section whose Interface= is a pattern */
   char *inside; /* nullable: the device of the VPN that carries this one */
   gboolean has_server; /* an address of its server is known */
 } KsSummaryProfile;

@@ -32,6 +32,20 @@ ks_profile_free (KsProfile *self)
   g_free (self);
 }
 
+KsVpnType
+ks_vpn_type_of (const char *type)
+{
+  if (g_strcmp0 (type, "wireguard") == 0)
+    return KS_VPN_WIREGUARD;
+  if (g_strcmp0 (type, "vpn") == 0)
+    return KS_VPN_PLUGIN;
+  if (g_strcmp0 (type, "tun") == 0)
+    return KS_VPN_TUN;
+  if (g_strcmp0 (type, "ip-tunnel") == 0)
+    return KS_VPN_IP_TUNNEL;
+  return KS_VPN_NONE;
+}
+
 static const char *const mode_words[] = { "off", "strict", "session" };
 
 gboolean

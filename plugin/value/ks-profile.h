@@ -33,6 +33,9 @@ typedef enum {
   KS_VPN_SECTION, /* a [vpn NAME] section: NetworkManager does not start it */
 } KsVpnType;
 
+/* Of a connection.type, as NetworkManager spells it; NULL is KS_VPN_NONE. */
+KsVpnType ks_vpn_type_of (const char *type);
+
 /* In front of a section's name: its key. No UUID begins with it. */
 #define KS_SECTION_KEY "vpn:"
 

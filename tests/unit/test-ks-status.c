@@ -409,6 +409,41 @@ without_root_a_tunnel_that_was_just_lost_is_not_shown (void **state G_GNUC_UNUSE
 }
 
 static void
+status_shows_all_devices_of_a_section (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (GArray) links = links_with ("staex1");
+  g_autoptr (KsPublic) public = NULL;
+  const KsSummaryProfile *profile;
+
+  ks_test_host_write (f->host, "config", "[vpn staex]\nInterface=staex*\nProtocol=udp\nPort=1234\n");
+  ks_test_no_bus ();
+  f->report.situation = ks_situation_read (&f->host->paths, NULL, KS_READ_NO_NETWORK);
+  for (guint i = 0; i < 2; i++) {
+    g_autofree char *name = g_strdup_printf ("staex%u", i);
+    KsTunnel *tunnel = ks_tunnel_new (KS_SECTION_KEY "staex", name);
+
+    tunnel->ifindex = 7 + i;
+    tunnel->has_ipv4 = TRUE;
+    g_ptr_array_add (f->report.situation->tunnels, tunnel);
+  }
+  f->report.policy = ks_situation_policy (f->report.situation, &f->snapshot);
+  f->report.guard = KS_GUARD_IN_PLACE;
+  g_array_append_vals (f->snapshot.rules, f->report.policy->rules->data, f->report.policy->rules->len);
+  g_array_append_vals (f->snapshot.routes, f->report.policy->routes->data, f->report.policy->routes->len);
+  take_status (f);
+  assert_text_has (f, "up on staex0, staex1\n");
+  assert_json_has (f, "\"tunnel\":\"staex0\",\"more_tunnels\":[\"staex1\"]");
+
+  /* the first is lost, and the kernel already goes by the second */
+  public = public_of (f, links);
+  profile = public->summary->profiles->pdata[0];
+  assert_string_equal (public->summary->state, "protected");
+  assert_string_equal (profile->tunnel, "staex1");
+  assert_int_equal (profile->more_tunnels->len, 0);
+}
+
+static void
 without_root_what_the_kernel_lacks_is_seen (void **state G_GNUC_UNUSED)
 {
   static const char *const lacking[] = { "the blackhole", "the terminal rule", "the rule before it" };
@@ -675,6 +710,7 @@ main (void)
     cmocka_unit_test (status_shows_a_section_its_mode_and_why_it_is_down),
     cmocka_unit_test (without_root_the_state_is_shown_and_what_was_left_out),
     cmocka_unit_test (without_root_a_tunnel_that_was_just_lost_is_not_shown),
+    cmocka_unit_test (status_shows_all_devices_of_a_section),
     cmocka_unit_test (without_root_what_the_kernel_lacks_is_seen),
     cmocka_unit_test (without_root_and_without_a_file_the_kernel_alone_tells),
     cmocka_unit_test (without_root_rules_that_nothing_asks_for_are_seen),

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The SSH connection that a command is typed in.
+ */
+#pragma once
+
+#include "kernel/ks-connections.h"
+
+/*
+ * Parses SSH_CONNECTION, "CLIENT PORT SERVER PORT", as ssh(1) describes it.
+ * FALSE, with @out untouched, for anything else.
+ */
+gboolean ks_ssh_parse (const char *text, KsConnection *out);
+
+/*
+ * The connection that this process was started in: by its own environment or,
+ * since sudo(8) takes the variable away, by that of the processes above it, as
+ * far as they can be read. FALSE when there is none.
+ */
+gboolean ks_ssh_find (KsConnection *out);
