@@ -16,6 +16,7 @@
  * and metric, for the same one. Not a blackhole: to the guard that is a subnet of an armed VPN, local network
  * and all. The guard knows the unarmed tunnels by their kind.
  */
+#include "policy/ks-bypass.h"
 #include "policy/ks-policy-builder.h"
 #include "policy/ks-route-index.h"
 
@@ -119,6 +120,14 @@ is_inside_shield (const Shielding *s, const KsPrefix *prefix)
   return FALSE;
 }
 
+/* What NetworkManager took for a neighbour is not in the local network. */
+static gboolean
+is_mistaken_server (const Shielding *s, const KsRoute *route)
+{
+  return g_hash_table_contains (s->b->servers, &route->dst)
+         && ks_bypass_is_mistaken (s->b->config, route, s->b->in->main_routes);
+}
+
 static void
 add_throws (Shielding *s)
 {
@@ -129,7 +138,7 @@ add_throws (Shielding *s)
     KsRoute copy;
 
     if (!is_subnet (s, route) || ks_policy_is_by_foreign_tunnel (s->b, route) || is_kept_from_main (s, &route->dst)
-        || !is_inside_shield (s, &route->dst))
+        || !is_inside_shield (s, &route->dst) || is_mistaken_server (s, route))
       continue;
     copy = ks_route_init (s->b->config->tunnel_table, s->b->config->protocol, &route->dst, shield_metric (s) + 1);
     copy.type = RTN_THROW;

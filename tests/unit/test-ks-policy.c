@@ -1673,6 +1673,28 @@ policy_leaves_a_lan_alone_that_an_unarmed_vpn_has_a_worse_route_to (void **state
 }
 
 static void
+policy_does_not_look_for_a_server_behind_an_unarmed_vpn_in_the_lan (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsRoute *mistake;
+
+  add_profile (scene, "home", KS_VPN_PLUGIN, "10.20.0.1", 1194, IPPROTO_UDP);
+  add_foreign_tunnel (scene);
+  add_home_lan (scene);
+  add_main (scene, "10.20.0.0/16", "", 9)->metric = 50;
+  mistake = add_main (scene, "10.20.0.1", "", 2); /* by NetworkManager */
+  mistake->protocol = RTPROT_STATIC;
+  mistake->metric = 50;
+  add_main (scene, "10.20.7.0/24", "", 2)->metric = 50;
+  assert_routes (scene, AF_INET, 84,
+                 "unreachable 10.20.0.0/16 table 84 protocol 83 metric 201\n"
+                 "throw 10.20.7.0/24 table 84 protocol 83 metric 202\n");
+  assert_routes (scene, AF_INET, 86,
+                 "10.20.0.1 dev if9 table 86 protocol 83 metric 50\n"
+                 "unreachable 10.20.0.1 table 86 protocol 83 metric 4294967295\n");
+}
+
+static void
 policy_sends_transports_by_an_unarmed_vpn_only_without_another_uplink (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
@@ -1807,6 +1829,7 @@ main (void)
     cmocka_unit_test (policy_keeps_all_of_the_lan_from_an_unarmed_vpns_wide_route),
     cmocka_unit_test (policy_keeps_an_armed_vpns_subnets_before_those_of_an_unarmed_one),
     cmocka_unit_test (policy_leaves_a_lan_alone_that_an_unarmed_vpn_has_a_worse_route_to),
+    cmocka_unit_test (policy_does_not_look_for_a_server_behind_an_unarmed_vpn_in_the_lan),
     cmocka_unit_test (policy_sends_transports_by_an_unarmed_vpn_only_without_another_uplink),
     cmocka_unit_test (policy_of_a_hundred_vpns_of_which_twenty_are_up),
   };
