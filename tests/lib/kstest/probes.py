@@ -80,8 +80,9 @@ class Flood:
     After it, `sent` says how many sends succeeded and how many failed, by kind.
     """
 
-    def __init__(self, namespace, addresses, uid=NOBODY, interval=0.001):
-        self._namespace = namespace
+    def __init__(self, namespace, addresses, uid=NOBODY, interval=0.001, patience=5):
+        """It sends each INTERVAL; PATIENCE are the seconds in which it has to start."""
+        self._namespace, self._patience = namespace, patience
         self._request = json.dumps({"addresses": list(addresses), "uid": uid, "interval": interval})
         self._process = None
         self.sent = {}
@@ -90,7 +91,7 @@ class Flood:
         from .runner import wait_for  # not at the top: inside the namespace this file needs none of it
         self._process = self._namespace.python("probes", self._request)
         # The log goes on where an earlier flood's ended.
-        wait_for(lambda: self._process.text().rstrip().endswith("ready"), 5, "the flood starts", 0.005)
+        wait_for(lambda: self._process.text().rstrip().endswith("ready"), self._patience, "the flood starts", 0.005)
         return self
 
     def __exit__(self, error, *_):
