@@ -255,8 +255,11 @@ vm: deb
 mutate:
 	$(PYTHON) tests/run-mutate $(MUTATE)
 
-# Figures, no tests.
-.PHONY: bench-repair
+# Figures, no tests. PARTS=... chooses, QUICK=1 only proves that they run.
+.PHONY: bench bench-repair
+bench: all
+	packaging/install-dependencies bench
+	$(PYTHON) tests/bench/bench.py $(if $(filter 1,$(QUICK)),--quick) $(PARTS)
 bench-repair: deb
 	$(PYTHON) tests/bench/repair.py
 
@@ -319,6 +322,7 @@ help:
 	@echo 'check-vm       a whole Debian in a virtual machine (root)'
 	@echo 'vm             a shell in that machine, with the package installed and the uplink watched (root)'
 	@echo 'mutate         plant faults in the code, one at a time, and check that the tests notice (root); MUTATE=... chooses'
+	@echo 'bench          what an event, a packet, a lost tunnel and other programs cost; writes docs/performance.md (root)'
 	@echo 'bench-repair   how fast what others destroy is back (root, systemd-nspawn)'
 	@echo 'fuzz           look for new findings, FUZZ_SECONDS for each parser'
 	@echo 'demo           show the main job on this machine, without touching its network'

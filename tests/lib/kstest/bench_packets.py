@@ -1,0 +1,97 @@
+"""What each packet costs: with no kill switch, other people's, and this one with few and many armed profiles."""
+
+from .bench_hosts import (ARTICLE, MARK, SECTION, SERVER, SERVER6, SERVER_PORT, VENDOR, VENDOR_TABLE, WG_PORT, WG_QUICK,
+                          BenchHost, Far, differences, directory, interleave, median, openvpn_profile, ratios)
+from .netns import TARGET, TARGET6
+from .probes import NOBODY
+from .runner import check
+
+NONE, WG = "no kill switch", "wg-quick with iptables"
+VENDORS = "nftables, as vendors' clients do"
+OURS = "nm-killswitch, {} armed"
+
+
+def hosts(counts):
+    """One for each kill switch; of ours one for each number of armed profiles in COUNTS."""
+    where = directory()
+    far = Far(where)
+    made = []
+
+    def add(name):
+        made.append(BenchHost(far, where, len(made) + 1, name))
+        return made[-1]
+
+    add(NONE).main_by_tunnel()
+    add("the article's rules").script(ARTICLE)
+    add(WG).script(WG_QUICK)
+    vendor = add(VENDORS)
+    vendor.script(VENDOR)
+    vendor.host.run("nft", "-f", "-", input=VENDOR_TABLE)
+    without = add("nm-killswitch, Guard=off")
+    without.main_by_tunnel()
+    without.install("[main]\nGuard=off\n" + SECTION)
+    for count in counts:
+        host = add(OURS.format(count))
+        host.main_by_tunnel()
+        host.install(profiles=[(f"vpn-{n}", openvpn_profile(n)) for n in range(count - 1)])
+    for host in made:
+        _check_carries(host)
+    return made
+
+
+def _check_carries(host):
+    """What is measured goes by the tunnel, of an ordinary user, and not by the uplink."""
+    before = host.far.leaked(host.number)
+    for address in (TARGET, TARGET6):
+        host.pace("send", address, 1, 10, f"uid={NOBODY}")
+        host.pace("send", address, 1, 10, f"device=b{host.number}", space=host.far.box)
+    check(host.far.leaked(host.number) == before, f"{host.name}: packets left by the uplink")
+
+
+def _transport_options(host):
+    if host.name in (WG, VENDORS):
+        return [f"mark={MARK}", f"port={SERVER_PORT}"]
+    if "article" in host.name:
+        return [f"sport={WG_PORT}", f"port={SERVER_PORT}"]
+    return [f"port={SERVER_PORT}"]
+
+
+def _measures(quick):
+    """(title, function of a host) for each figure."""
+    batches = 3 if quick else 15
+    count = 100 if quick else 1000
+    user = f"uid={NOBODY}"
+
+    def send(address):
+        return lambda host: host.pace("send", address, batches, count, user, "cpu=1")
+
+    def connected(address):
+        return lambda host: host.pace("connected", address, batches, count, user, "cpu=1")
+
+    def stream(address):
+        return lambda host: host.pace("stream", address, batches, 1 if quick else 20, user, "cpu=1")
+
+    def forward(address):
+        return lambda host: host.pace("send", address, batches, count, f"device=b{host.number}", "cpu=1",
+                                      space=host.far.box)
+
+    def transport(address):
+        return lambda host: host.pace("send", address, batches, count, "cpu=1", *_transport_options(host))
+
+    return [("unconnected UDP, IPv4", send(TARGET)), ("unconnected UDP, IPv6", send(TARGET6)),
+            ("forwarded, IPv4", forward(TARGET)), ("forwarded, IPv6", forward(TARGET6)),
+            ("connected UDP, IPv4", connected(TARGET)), ("connected UDP, IPv6", connected(TARGET6)),
+            ("TCP stream, IPv4", stream(TARGET)), ("TCP stream, IPv6", stream(TARGET6)),
+            ("the tunnel's own packets, IPv4", transport(SERVER)), ("the tunnel's own packets, IPv6", transport(SERVER6))]
+
+
+def run(quick):
+    """{"hosts": names, "base": name, "figures": {title: {host: {"ns", "ratio" to base, "more" nanoseconds}}}}."""
+    made = hosts([1, 10] if quick else [1, 10, 100, 1000])
+    figures = {}
+    for title, measure in _measures(quick):
+        taken = interleave(made, measure, 1 if quick else 11)
+        by_ratio, by_difference = ratios(taken, NONE), differences(taken, NONE)
+        figures[title] = {host.name: {"ns": median(taken[host.name]), "ratio": by_ratio[host.name],
+                                      "more": by_difference[host.name]} for host in made}
+    return {"hosts": [host.name for host in made], "base": NONE, "figures": figures}

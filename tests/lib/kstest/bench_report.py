@@ -1,0 +1,242 @@
+"""The figures of the benchmarks as text, as docs/performance.md, and as plots."""
+
+import json
+import os
+import shutil
+import subprocess
+
+from . import netns
+from .bench_packets import NONE, OURS, VENDORS, WG
+from .runner import Skip
+
+ARTICLE, NO_GUARD = "the article's rules", "nm-killswitch, Guard=off"
+
+
+# --- as a table on the terminal ---
+
+def _packet_lines(figures):
+    for title, row in figures["figures"].items():
+        yield title
+        for host in figures["hosts"]:
+            each = row[host]
+            yield f"    {host:<36}{each['ns']:>9.0f} ns   x {each['ratio']:.3f}   {each['more']:+8.0f} ns"
+
+
+def _gap_lines(figures):
+    yield f"{figures['switches']} switches, {figures['leaked']} packets leaked (without a kill switch {figures['control_leaked']})"
+    for family in ("IPv4", "IPv6"):
+        each = figures[family]
+        yield (f"    {family}: {each['packets']} packets, {each['refused']} refused; longest time without one at a switch"
+               f" {each['interruption_us']:.0f} us, otherwise {each['otherwise_us'] or 0:.0f} us")
+
+
+def _idle_lines(figures):
+    for state in ("idle", "armed"):
+        yield {"idle": "nothing armed", "armed": "armed"}[state]
+        for what, each in figures[state].items():
+            yield (f"    {what:<56}{each['processes']:>5} processes  {each['cpu_s']:8.3f} s of a processor"
+                   f" in {each['seconds']:.1f} s")
+    yield f"a rule that somebody deleted is back after {figures['repair_ms']:.0f} ms"
+
+
+def _event_lines(figures):
+    for name, each in sorted(figures["figures"].items()):
+        more = f"   {each['netlink']} netlink, {each['bus']} bus" if "netlink" in each else ""
+        yield (f"{name:<60}{each['ms']:>8.1f} ms  cpu {each['cpu_ms']:>7.1f} ms  x {each['cpu_ratio']:.2f}"
+               f"  {each['mb']:.1f} MB{more}")
+    toggle = figures["toggle_ms"]
+    yield f"a profile armed and disarmed by `sync`: {toggle['arm']:.1f} ms, {toggle['disarm']:.1f} ms"
+    if "activation" in figures:
+        each = figures["activation"]
+        yield f"`nmcli connection up`, OpenVPN: without {each['without_s']:.2f} s, with {each['with_s']:.2f} s"
+
+
+_LINES = {"packets": _packet_lines, "gap": _gap_lines, "idle": _idle_lines, "events": _event_lines}
+
+
+def lines(part, figures):
+    return list(_LINES[part](figures))
+
+
+# --- as a document ---
+
+_HEAD = """# Performance
+
+Measured by `sudo make bench` (about 15 minutes), which writes this page, the plots and [the figures](performance.json).
+Nothing but network namespaces of its own is touched.
+
+- Every figure is compared with something else that was measured in the same run, in turn with it: `x 1.10` takes 10 % more.
+  Figures are medians. The machine does other things meanwhile, so only such ratios mean anything; differences of a few
+  per cent are noise.
+- Where it says processor, it is the time of a processor, not of a clock: what else runs does not count.
+- Machine: {machine}
+
+"""
+
+_PACKETS = """## Each packet
+
+A 64-byte packet to a veth pair whose other end drops it at once: next to nothing else is measured, so the ratios are as bad
+as they can be. *Unconnected* sockets (DNS, QUIC servers) and forwarded packets are routed anew each time, through all rules
+until one has an answer; *connected* ones (all of TCP) keep their route and meet the guard alone.
+
+![Nanoseconds that each kill switch adds to a packet](performance-packets.svg)
+
+{table}
+
+- **The number of armed profiles makes no difference**: servers are routes of one table and elements of one set.
+- A connected socket pays for the guard alone.
+- An unconnected send pays for the rules as well: some 60 ns because there are rules at all (the kernel then asks them before
+  the table), and some 4 ns for each one it passes.
+
+![One armed profile to a thousand](performance-profiles.svg)
+
+"""
+
+
+def _table(head, rows):
+    text = "| " + " | ".join(head) + " |\n|" + " --- |" * len(head) + "\n"
+    return text + "".join("| " + " | ".join(str(cell) for cell in row) + " |\n" for row in rows)
+
+
+def _short(name):
+    return name.replace("nm-killswitch, ", "").replace("1000", "1,000")
+
+
+def _packets_section(figures):
+    hosts = [host for host in figures["hosts"] if host not in (NONE, OURS.format(10), OURS.format(100))]
+    head = ["", NONE] + [_short(host) if "armed" not in host else f"nm-killswitch, {_short(host)}" for host in hosts]
+    rows = []
+    for title, row in figures["figures"].items():
+        unit = f"{row[NONE]['ns']:.0f} ns" if "TCP" not in title else f"{65536 * 8 / row[NONE]['ns']:.0f} Gbit/s"
+        rows.append([title, unit] + [f"x {row[host]['ratio']:.2f}" for host in hosts])
+    return _PACKETS.format(table=_table(head, rows))
+
+
+def _gap_section(figures):
+    both = [figures[family] for family in ("IPv4", "IPv6")]
+    return ("## When a tunnel is lost\n\n"
+            f"Two tunnels are up; the preferred one is lost and comes back, {figures['switches'] // 2} times, under a flood of"
+            " both families that takes all the processor it gets.\n\n"
+            + _table(["", "IPv4", "IPv6"], [
+                ["packets sent"] + [f"{each['packets']:,}" for each in both],
+                ["**leaked**"] + [f"**{figures['leaked']}** (both; without a kill switch, one loss:"
+                                  f" {figures['control_leaked']:,})", ""],
+                ["refused by the kernel, for want of a route"] + [f"{each['refused']:,}" for each in both],
+                ["longest time without a packet at a loss, median (and worst)"]
+                + [f"{each['interruption_us']:.0f} us ({each['worst_us']:.0f})" for each in both],
+                ["the same in 5 ms without a loss"] + [f"{each['otherwise_us']:.0f} us" for each in both]])
+            + "\nThe kernel removes the route of a lost device and finds the next one in the same table: no packet in between"
+            " is without an answer. The times are those of one sender with a real-time priority, over"
+            f" {figures['losses']} losses for each family: without that they would show the scheduler.\n\n")
+
+
+def _idle_section(figures):
+    rows = [[what] + [cell for state in ("idle", "armed")
+                      for cell in (figures[state][what]["processes"], f"{figures[state][what]['cpu_s']:.2f} s")]
+            + [f"{figures['armed'][what]['seconds']:.1f} s"]
+            for what in figures["idle"]]
+    storm = figures["armed"][list(figures["armed"])[-1]]
+    return ("## A host that does not use it, and a storm\n\n"
+            "What other programs change starts `nm-killswitch heal` only if it can matter: a filter in the kernel, on the"
+            " sockets that systemd holds, drops the rest.\n\n"
+            + _table(["", "nothing armed: processes", "processor", "armed: processes", "processor", "took"], rows)
+            + f"\nWhile armed, changes of table main have to be followed. A storm of them costs {100 * storm['share']:.0f} %"
+            f" of one processor. A rule that somebody deletes is back after {figures['repair_ms']:.0f} ms (without systemd's"
+            " share; median). No process stays: resident memory is none.\n\n")
+
+
+def _event_section(figures):
+    rows = []
+    for name, each in figures["figures"].items():
+        rows.append([name, f"{each['cpu_ms']:.1f} ms", f"x {each['cpu_ratio']:.2f}", f"{each['mb']:.1f} MB",
+                     f"{each['instructions'] / 1e6:.1f} M" if each.get("instructions") else "",
+                     f"{each['netlink']}, {each['bus']}" if "netlink" in each else ""])
+    toggle, activation = figures["toggle_ms"], figures["activation"]
+    return ("## One event\n\n"
+            f"From exec to exit of what NetworkManager's dispatcher runs, and of other programs; ratios are to {figures['base']}."
+            " *Nothing to do* is what nearly every event is.\n\n![Events](performance-events.svg)\n\n"
+            + _table(["", "processor", "ratio", "most memory", "instructions", "netlink and bus messages sent"], rows)
+            + f"\nA profile that is armed on disk is in force after {toggle['arm']:.0f} ms of `sync`, a disarmed one after"
+            f" {toggle['disarm']:.0f} ms. `nmcli connection up` of an OpenVPN profile takes {activation['without_s']:.2f} s"
+            f" without the package and {activation['with_s']:.2f} s with it (x {activation['ratio']:.2f}).\n\n")
+
+
+# --- plots ---
+
+_STYLE = """set terminal svg size 860,{height} font 'sans-serif,13' background '#ffffff'
+set output '{output}'
+set border 3 lc '#777777'
+set tics nomirror
+set grid ytics lc '#dddddd'
+set key top left
+"""
+
+
+def _plot(path, height, script, data):
+    """Run gnuplot over DATA ({name: rows})."""
+    text = _STYLE.format(height=height, output=path)
+    for name, rows in data.items():
+        text += f"${name} << EOD\n" + "\n".join(" ".join(str(cell) for cell in row) for row in rows) + "\nEOD\n"
+    subprocess.run(["gnuplot"], input=text + script, text=True, check=True, timeout=60)
+
+
+def _plot_packets(figures, docs):
+    titles = [title for title in figures["figures"] if "TCP" not in title]
+    hosts = [ARTICLE, WG, VENDORS, NO_GUARD, OURS.format(1)]
+    rows = [[f'"{title.replace(", ", chr(92) + "n")}"'] + [f"{figures['figures'][title][host]['more']:.0f}" for host in hosts]
+            for title in titles]
+    colours = ["#b0b0b0", "#8fa8c8", "#d8b070", "#a6d5a6", "#2e8b57"]
+    series = ", ".join(f"$d using {i + 2}{':xtic(1)' if i == 0 else ''} title \"{host}\" lc '{colours[i]}'"
+                       for i, host in enumerate(hosts))
+    _plot(os.path.join(docs, "performance-packets.svg"), 420,
+          "set style data histogram\nset style fill solid border -1\nset boxwidth 0.9\nset xtics font ',10'\n"
+          f"set ylabel 'ns above no kill switch'\nplot {series}\n", {"d": rows})
+
+
+def _plot_profiles(figures, docs):
+    rows = [[count] + [figures["figures"][f"unconnected UDP, {family}"][OURS.format(count)]["ns"] for family in ("IPv4", "IPv6")]
+            for count in (1, 10, 100, 1000)]
+    none = [figures["figures"][f"unconnected UDP, {family}"][NONE]["ns"] for family in ("IPv4", "IPv6")]
+    _plot(os.path.join(docs, "performance-profiles.svg"), 320,
+          "set logscale x\nset yrange [0:*]\nset xlabel 'armed profiles'\nset ylabel 'ns for an unconnected send'\n"
+          "set key bottom right\n"
+          "plot $d using 1:2 with linespoints lw 2 lc '#2e8b57' title 'IPv4', $d using 1:3 with linespoints lw 2 lc '#8fa8c8'"
+          f" title 'IPv6', {none[0]} with lines dt 2 lc '#2e8b57' title 'IPv4, no kill switch', {none[1]} with lines dt 2"
+          " lc '#8fa8c8' title 'IPv6, no kill switch'\n", {"d": rows})
+
+
+def _plot_events(figures, docs):
+    rows = [[f'"{name.replace("`", "")}"', f"{each['cpu_ms']:.2f}"]
+            for name, each in sorted(figures["figures"].items(), key=lambda item: item[1]["cpu_ms"])]
+    _plot(os.path.join(docs, "performance-events.svg"), 40 + 22 * len(rows),
+          f"set style fill solid\nunset key\nset logscale x\nset xlabel 'ms of a processor'\nset yrange [-0.7:{len(rows) - 0.3}]\n"
+          "set grid xtics lc '#dddddd'\nset lmargin 48\n"
+          "plot $d using (0.5*$2):0:(0.5*$2):(0.4):ytic(1) with boxxyerror lc '#2e8b57'\n", {"d": rows})
+
+
+def write(store, docs):
+    """docs/performance.md, .json and the plots, from what the parts left in STORE."""
+    parts = {}
+    for name in _LINES:
+        path = os.path.join(store, name + ".json")
+        if not os.path.exists(path):
+            raise Skip(f"no figures of {name}: run all parts")
+        with open(path, encoding="utf-8") as file:
+            parts[name] = json.load(file)
+    if not shutil.which("gnuplot"):
+        raise Skip("no gnuplot")
+    machine = parts["packets"]["machine"]
+    text = _HEAD.format(machine=f"{machine['processor']}, {machine['cores']} cores, Linux {machine['kernel']}, load"
+                                f" {machine['load']:.0f}, {machine['date']}.")
+    text += _packets_section(parts["packets"]) + _gap_section(parts["gap"]) + _idle_section(parts["idle"])
+    text += _event_section(parts["events"])
+    with open(os.path.join(netns.ROOT, "tests", "bench", "notes.md"), encoding="utf-8") as file:
+        text += file.read()
+    with open(os.path.join(docs, "performance.md"), "w", encoding="utf-8") as file:
+        file.write(text)
+    with open(os.path.join(docs, "performance.json"), "w", encoding="utf-8") as file:
+        json.dump(parts, file, indent=1, sort_keys=True)
+        file.write("\n")
+    _plot_packets(parts["packets"], docs)
+    _plot_profiles(parts["packets"], docs)
+    _plot_events(parts["events"], docs)
