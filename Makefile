@@ -9,6 +9,7 @@ LIBEXECDIR  ?= $(PREFIX)/libexec
 # NetworkManager, systemd, firewalld and ip(8) look nowhere else, whatever PREFIX and SYSCONFDIR say
 NMLIBDIR    ?= /usr/lib/NetworkManager
 UNITDIR     ?= /usr/lib/systemd/system
+USERUNITDIR ?= /usr/lib/systemd/user
 GENERATORDIR ?= /usr/lib/systemd/system-generators
 FIREWALLDDIR ?= /usr/lib/firewalld
 IPROUTEDIR  ?= /etc/iproute2
@@ -65,10 +66,11 @@ PLUGIN          = $(BUILD)/libkillswitch.a
 SELFTEST_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(wildcard plugin/selftest/*.c))
 SELFTEST        = $(BUILD)/libselftest.a
 PROGRAMS        = $(BUILD)/10-killswitch $(BUILD)/nm-killswitch $(BUILD)/nm-killswitch-selftest \
-                  $(BUILD)/nm-killswitch-generator
+                  $(BUILD)/nm-killswitch-generator $(BUILD)/nm-killswitch-notify
 
-# The units are made from nm-conf/NAME.in, the manual pages from man/NAME, which shows the default paths.
+# The units are made from nm-conf/NAME.in, those of each user's systemd from nm-conf/user/NAME.in, the manual pages from man/NAME, which shows the default paths.
 UNITS           = $(patsubst %.in,$(BUILD)/%,$(wildcard nm-conf/*.in))
+USER_UNITS      = $(patsubst %.in,$(BUILD)/%,$(wildcard nm-conf/user/*.in))
 MANUALS         = $(addprefix $(BUILD)/,$(wildcard man/*))
 
 .PHONY: all
@@ -107,7 +109,7 @@ $(patsubst %.c,$(BUILD)/%.o,$(shell grep -lE 'KS_[A-Z]+DIR' plugin/*/*.c dispatc
 # Where systemd's StateDirectory= and RuntimeDirectory= are not; the units have to make these and may write there.
 OTHER_PLACES = $(filter-out /var/lib/nm-killswitch /run/nm-killswitch,\
                  $(LOCALSTATEDIR)/lib/nm-killswitch $(RUNSTATEDIR)/nm-killswitch)
-UNIT_EDITS   = $(foreach name,BINDIR SYSCONFDIR RUNSTATEDIR,-e 's,@$(name)@,$($(name)),g') \
+UNIT_EDITS   = $(foreach name,BINDIR LIBEXECDIR SYSCONFDIR RUNSTATEDIR,-e 's,@$(name)@,$($(name)),g') \
                $(if $(OTHER_PLACES),-e '/^RuntimeDirectoryPreserve=/a ExecStartPre=+/bin/mkdir -p $(OTHER_PLACES)' \
                                     -e '/^RuntimeDirectoryPreserve=/a ReadWritePaths=$(OTHER_PLACES)')
 MANUAL_EDITS = -e 's,/usr/share/doc/nm-killswitch,$(DOCDIR),g' \
@@ -116,8 +118,8 @@ MANUAL_EDITS = -e 's,/usr/share/doc/nm-killswitch,$(DOCDIR),g' \
                -e 's,/run/nm-killswitch,$(RUNSTATEDIR)/nm-killswitch,g'
 
 .PHONY: units
-units: $(UNITS)
-$(UNITS): $(BUILD)/%: %.in $(BUILD)/paths
+units: $(UNITS) $(USER_UNITS)
+$(UNITS) $(USER_UNITS): $(BUILD)/%: %.in $(BUILD)/paths
 	@mkdir -p $(@D)
 	$(call say,EDIT,$@)sed $(UNIT_EDITS) $< >$@
 $(MANUALS): $(BUILD)/%: % $(BUILD)/paths
@@ -140,6 +142,7 @@ install: all
 	ln -sf ../no-wait.d/10-killswitch $(DESTDIR)$(DISPATCHER)/pre-down.d/10-killswitch
 	$(INSTALL) -D -m 0755 $(BUILD)/nm-killswitch $(DESTDIR)$(BINDIR)/nm-killswitch
 	$(INSTALL) -D -m 0755 $(BUILD)/nm-killswitch-selftest $(DESTDIR)$(LIBEXECDIR)/nm-killswitch-selftest
+	$(INSTALL) -D -m 0755 $(BUILD)/nm-killswitch-notify $(DESTDIR)$(LIBEXECDIR)/nm-killswitch-notify
 	$(INSTALL) -D -m 0755 $(BUILD)/nm-killswitch-generator $(DESTDIR)$(GENERATORDIR)/nm-killswitch-generator
 	$(INSTALL) -D -m 0644 nm-conf/nm-killswitch.conf $(DESTDIR)$(SYSCONFDIR)/nm-killswitch.conf
 	$(INSTALL) -D -m 0644 nm-conf/rt_tables.conf $(DESTDIR)$(IPROUTEDIR)/rt_tables.d/nm-killswitch.conf
@@ -147,9 +150,12 @@ install: all
 	$(INSTALL) -D -m 0644 nm-conf/10-nm-killswitch.conf $(DESTDIR)$(NMLIBDIR)/conf.d/10-nm-killswitch.conf
 	for unit in $(UNITS); do \
 		$(INSTALL) -D -m 0644 "$$unit" "$(DESTDIR)$(UNITDIR)/$${unit##*/}" || exit 1; done
+	for unit in $(USER_UNITS); do \
+		$(INSTALL) -D -m 0644 "$$unit" "$(DESTDIR)$(USERUNITDIR)/$${unit##*/}" || exit 1; done
 	for zone in nm-conf/zones/*.xml; do \
 		$(INSTALL) -D -m 0644 "$$zone" "$(DESTDIR)$(FIREWALLDDIR)/zones/$${zone##*/}" || exit 1; done
 	$(INSTALL) -D -m 0644 $(BUILD)/man/nm-killswitch.8 $(DESTDIR)$(MANDIR)/man8/nm-killswitch.8
+	$(INSTALL) -D -m 0644 $(BUILD)/man/nm-killswitch-notify.8 $(DESTDIR)$(MANDIR)/man8/nm-killswitch-notify.8
 	$(INSTALL) -D -m 0644 $(BUILD)/man/nm-killswitch.conf.5 $(DESTDIR)$(MANDIR)/man5/nm-killswitch.conf.5
 	$(INSTALL) -D -m 0644 docs/status-json.md $(DESTDIR)$(DOCDIR)/status-json.md
 
@@ -158,14 +164,16 @@ uninstall:
 	rm -f $(DESTDIR)$(DISPATCHER)/10-killswitch $(DESTDIR)$(DISPATCHER)/no-wait.d/10-killswitch \
 		$(DESTDIR)$(DISPATCHER)/pre-up.d/10-killswitch $(DESTDIR)$(DISPATCHER)/pre-down.d/10-killswitch \
 		$(DESTDIR)$(BINDIR)/nm-killswitch $(DESTDIR)$(LIBEXECDIR)/nm-killswitch-selftest \
-		$(DESTDIR)$(GENERATORDIR)/nm-killswitch-generator \
+		$(DESTDIR)$(LIBEXECDIR)/nm-killswitch-notify $(DESTDIR)$(GENERATORDIR)/nm-killswitch-generator \
 		$(DESTDIR)$(SYSCONFDIR)/nm-killswitch.conf \
 		$(DESTDIR)$(IPROUTEDIR)/rt_tables.d/nm-killswitch.conf \
 		$(DESTDIR)$(IPROUTEDIR)/rt_protos.d/nm-killswitch.conf \
 		$(DESTDIR)$(NMLIBDIR)/conf.d/10-nm-killswitch.conf \
 		$(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(UNITS))) \
+		$(addprefix $(DESTDIR)$(USERUNITDIR)/,$(notdir $(USER_UNITS))) \
 		$(addprefix $(DESTDIR)$(FIREWALLDDIR)/zones/,$(notdir $(wildcard nm-conf/zones/*.xml))) \
-		$(DESTDIR)$(MANDIR)/man8/nm-killswitch.8 $(DESTDIR)$(MANDIR)/man5/nm-killswitch.conf.5 \
+		$(DESTDIR)$(MANDIR)/man8/nm-killswitch.8 $(DESTDIR)$(MANDIR)/man8/nm-killswitch-notify.8 \
+		$(DESTDIR)$(MANDIR)/man5/nm-killswitch.conf.5 \
 		$(DESTDIR)$(DOCDIR)/status-json.md
 
 # --- tests ---

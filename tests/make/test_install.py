@@ -19,10 +19,11 @@ from kstest.runner import at_exit, check, equal, main, test
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 BUILD = "build/other-paths"
 UNITS = "usr/lib/systemd/system"
+USER_UNITS = "usr/lib/systemd/user"
 LOCAL = ("PREFIX=/usr/local",)
 ALL_OTHER = ("PREFIX=/opt/ks", "SYSCONFDIR=/opt/ks/etc", "LOCALSTATEDIR=/opt/ks/var", "RUNSTATEDIR=/opt/ks/run")
 # Made by the program while it runs, or NetworkManager's.
-NOT_INSTALLED = re.compile(r"(/\w+)*/(run|lib)/nm-killswitch(/names|/nudge)?|/(etc|run|usr/lib)/NetworkManager/[^ ]+|/bin/mkdir")
+NOT_INSTALLED = re.compile(r"(/\w+)*/(run|lib)/nm-killswitch(/names|/nudge|/status.json)?|/(etc|run|usr/lib)/NetworkManager/[^ ]+|/bin/mkdir")
 
 _trees = {}
 
@@ -67,8 +68,8 @@ def _naming(tree, text):
 
 def _unit_paths(tree):
     """(unit, path) for each path that a unit names."""
-    for name in os.listdir(os.path.join(tree, UNITS)):
-        for line in _read(tree, UNITS, name).decode().splitlines():
+    for directory, name in ((each, name) for each in (UNITS, USER_UNITS) for name in os.listdir(os.path.join(tree, each))):
+        for line in _read(tree, directory, name).decode().splitlines():
             key, equals, value = line.partition("=")
             if equals and not line.startswith("#") and key not in ("Description", "Documentation", "ReadOnlyPaths"):
                 for path in re.findall(r"(?:^|[\s+=-])(/[^\s]+)", value):
@@ -79,7 +80,9 @@ def _unit_paths(tree):
 def by_default_the_units_start_what_is_in_usr_bin():
     tree = _installed()
     equal(sorted(_naming(tree, "=/usr/bin/nm-killswitch")),
-          sorted(f"{UNITS}/nm-killswitch-{name}.service" for name in ("boot", "heal", "settle", "sync")), "units")
+          sorted(f"{UNITS}/nm-killswitch-{name}.service" for name in ("boot", "heal", "release", "settle", "sync")), "units")
+    equal(sorted(_naming(tree, "=/usr/libexec/nm-killswitch-notify")),
+          sorted(f"{USER_UNITS}/nm-killswitch-notify{name}.service" for name in ("", "-settle")), "units of users")
     check("usr/bin/nm-killswitch" in _naming(tree, "/usr/libexec/nm-killswitch-selftest"),
           "the command does not know where the self-test is")
     check(not _naming(tree, "/bin/mkdir"), "a unit makes directories that systemd makes")
@@ -88,7 +91,8 @@ def by_default_the_units_start_what_is_in_usr_bin():
 @test
 def no_template_is_left_unfilled():
     for variables in ((), LOCAL, ALL_OTHER):
-        for name in _files(os.path.join(_installed(*variables), UNITS)):
+        tree = _installed(*variables)
+        for name in _files(os.path.join(tree, UNITS)) + _files(os.path.join(tree, USER_UNITS)):
             check(not re.search(rb"@[A-Z]+@", _read(name)), f"{name} has a place without a path")
 
 

@@ -26,7 +26,9 @@ PACKAGING = os.path.join(ROOT, "packaging")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
 DISPATCHER = "usr/lib/NetworkManager/dispatcher.d"
 UNITS = {"nm-killswitch-boot.service", "nm-killswitch-heal.service", "nm-killswitch-heal.socket", "nm-killswitch-names.path",
-         "nm-killswitch-names.timer", "nm-killswitch-settle.service", "nm-killswitch-sync.path", "nm-killswitch-sync.service"}
+         "nm-killswitch-names.timer", "nm-killswitch-release.service", "nm-killswitch-settle.service", "nm-killswitch-sync.path",
+         "nm-killswitch-sync.service"}
+USER_ENABLED = ("nm-killswitch-notify.path", "nm-killswitch-notify.service")
 ENABLED = ("nm-killswitch-boot.service", "nm-killswitch-sync.path", "nm-killswitch-names.path", "nm-killswitch-heal.socket")
 # Another place, user's mask, language and time zone: none of it may show in what is built.
 ELSEWHERE = {"LC_ALL": "C", "LANG": "C", "TZ": "Pacific/Kiritimati"}
@@ -242,7 +244,10 @@ def _spec(*defines):
 def fedoras_scriptlets_use_presets_and_open_nothing_on_an_upgrade():
     scripts = _run("rpm", "-qp", "--scripts", _only(_rpm(), "nm-killswitch-[0-9]*[!c].rpm"))
     check(f"preset {' '.join(ENABLED)}" in scripts, "the units are not preset")
-    equal(set(re.findall(r"^enable (\S+)$", _read(PACKAGING, "rpm/80-nm-killswitch.preset"), re.MULTILINE)), set(ENABLED), "preset")
+    check(f"preset --global {' '.join(USER_ENABLED)}" in scripts, "the users' units are not preset")
+    for name, units in (("", ENABLED), ("-user", USER_ENABLED)):
+        preset = _read(PACKAGING, f"rpm/80-nm-killswitch{name}.preset")
+        equal(set(re.findall(r"^enable (\S+)$", preset, re.MULTILINE)), set(units), f"preset{name}")
     post, preun = (scripts.partition(f"{name}install scriptlet")[2].partition("scriptlet")[0] for name in ("post", "preun"))
     check("release" not in post.replace("Nothing is released", ""), "an installation or upgrade releases")
     check("nm-killswitch release" in preun and "[ $1 -eq 0 ]" in preun.partition("nm-killswitch release")[0],

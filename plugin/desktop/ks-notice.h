@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The notice: what a person at the desktop is told when the state of the kill
+ * switch is not the one they were told last. A pure value.
+ *
+ * | now        | told before                           | what is said               |
+ * | ---------- | ------------------------------------- | -------------------------- |
+ * | blocking   | protected                             | VPN lost                   |
+ * |            | anything else, or nothing             | VPN down                   |
+ * | protected  | blocking                              | VPN is back                |
+ * |            | held, incomplete, released            | kill switch is back on     |
+ * |            | off, or nothing                       | nothing: as it should be   |
+ * | incomplete | anything else, or nothing             | incomplete                 |
+ * | held       | anything else, or nothing             | a profile cannot be read   |
+ * | released   | anything else, or nothing             | released                   |
+ * | off        | protected, blocking, held, incomplete | off                        |
+ * |            | released, or nothing                  | nothing: not armed         |
+ */
+#pragma once
+
+#include "state/ks-summary-file.h"
+
+/* As on the bus: Desktop Notifications Specification 1.2, "Urgency Levels". */
+typedef enum {
+  KS_URGENCY_LOW = 0,
+  KS_URGENCY_NORMAL = 1,
+  KS_URGENCY_CRITICAL = 2, /* stays until the person closes it */
+} KsUrgency;
+
+/* The keys of actions: release everything; or bring a profile up, followed by its UUID. */
+#define KS_NOTICE_RELEASE "release"
+#define KS_NOTICE_CONNECT "connect:"
+
+typedef struct {
+  char *key;
+  char *label;
+} KsNoticeAction;
+
+typedef struct {
+  char *title; /* one line of plain text */
+  char *body; /* plain text; names of profiles are made printable */
+  const char *icon; /* a name of the Icon Naming Specification */
+  const char *category; /* of the Desktop Notifications Specification */
+  KsUrgency urgency;
+  GPtrArray *actions; /* of KsNoticeAction; not more than four */
+} KsNotice;
+
+/*
+ * What to say to a person who was told the state @told last (nullable: nothing
+ * yet) when the state is @now's. NULL: there is nothing to say (transfer full).
+ */
+KsNotice *ks_notice_new (const char *told, const KsSummary *now);
+void ks_notice_free (KsNotice *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsNotice, ks_notice_free)
+
+/* The UUID of the profile that the action @key brings up; NULL for another action. Part of @key. */
+const char *ks_notice_get_uuid (const char *key);
