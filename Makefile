@@ -282,6 +282,12 @@ demo-plot:
 	packaging/install-dependencies plot
 	$(MAKE) --no-print-directory all
 	$(PYTHON) tests/nm/demo_plot.py
+# What a real notification service shows, docs/notification.png.
+.PHONY: notification-picture
+notification-picture:
+	packaging/install-dependencies picture
+	$(MAKE) --no-print-directory all
+	$(PYTHON) tests/nm/notification_picture.py
 
 # --- packages ---
 
@@ -335,6 +341,7 @@ help:
 	@echo 'fuzz           look for new findings, FUZZ_SECONDS for each parser'
 	@echo 'demo           show the main job on this machine, without touching its network'
 	@echo 'demo-plot      draw docs/demo.svg: packets on the wire while the VPN is killed, measured now (root)'
+	@echo 'notification-picture  draw docs/notification.png, with a notification service on an X server of its own (root)'
 	@echo 'dist           the source as a tar ball, into build/dist/; the same bytes from the same files'
 	@echo 'deb, rpm, arch the package, into build/deb/, build/rpm/, build/arch/'
 	@echo 'format, lint   clang-format; both compilers with warnings as errors, and the other linters'
