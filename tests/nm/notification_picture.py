@@ -53,8 +53,8 @@ def take(desktop, state, tunnel, name):
     """What is shown when the state is STATE, in a file."""
     desktop.state(state, tunnel)
     desktop.run()
+    time.sleep(3)   # it is faded in, and may replace another one of another size
     x, y, width, height = wait_for(lambda: window(desktop), 10, "a notification is on the screen")
-    time.sleep(2)   # it is faded in, and may replace another one
     run(desktop, "import", "-window", "root", "-crop", f"{width}x{height}+{x}+{y}", "+repage", f"{X}/{name}.png")
     path = os.path.join(desktop.host.directory, f"{name}.png")
     shutil.copy(desktop.host.path(f"{X}/{name}.png"), path)
