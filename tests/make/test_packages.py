@@ -244,7 +244,7 @@ def _spec(*defines):
 def fedoras_scriptlets_use_presets_and_open_nothing_on_an_upgrade():
     scripts = _run("rpm", "-qp", "--scripts", _only(_rpm(), "nm-killswitch-[0-9]*[!c].rpm"))
     check(f"preset {' '.join(ENABLED)}" in scripts, "the units are not preset")
-    check(f"preset --global {' '.join(USER_ENABLED)}" in scripts, "the users' units are not preset")
+    check(f"systemctl --global preset {' '.join(USER_ENABLED)}" in scripts, "the users' units are not preset")
     for name, units in (("", ENABLED), ("-user", USER_ENABLED)):
         preset = _read(PACKAGING, f"rpm/80-nm-killswitch{name}.preset")
         equal(set(re.findall(r"^enable (\S+)$", preset, re.MULTILINE)), set(units), f"preset{name}")
