@@ -389,7 +389,8 @@ def all_packages_install_the_same():
     renamed = {"deb": lambda path: re.sub(r"^lib/systemd/system/", "usr/lib/systemd/system/", path), "rpm": lambda path: path,
                "arch": lambda path: path.replace("usr/lib/nm-killswitch/", "usr/libexec/")}
     found = {kind: {rename(path): link for path, link in _installed(kind).items()} for kind, rename in renamed.items()}
-    equal(found["rpm"].pop("usr/lib/systemd/system-preset/80-nm-killswitch.preset", "none"), None, "the preset")
+    for kind in ("system", "user"):
+        equal(found["rpm"].pop(f"usr/lib/systemd/{kind}-preset/80-nm-killswitch.preset", "none"), None, f"the preset, {kind}")
     equal(found["rpm"], found["deb"], "Fedora's and Debian's")
     equal(found["arch"], found["deb"], "Arch's and Debian's")
     equal({os.path.basename(path) for path in found["deb"] if path.startswith("usr/lib/systemd/system/")}, UNITS, "units")
