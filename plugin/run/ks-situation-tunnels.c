@@ -113,6 +113,27 @@ describe_from_event (KsTunnel *tunnel, const KsEvent *event)
 }
 
 /*
+ * NetworkManager 1.52 lists the IPv6 addresses of a plugin VPN only some time after its event has named them (run, with
+ * OpenVPN): until something else happened the tunnel would carry no IPv6.
+ */
+static void
+add_what_the_event_knows (KsSituation *self, const KsEvent *event)
+{
+  const KsProfile *profile = NULL;
+
+  for (guint i = 0; event && is_vpn_action (event) && event->vpn_interface && !profile && i < self->armed->len; i++)
+    if (ks_event_is_of (event, self->armed->pdata[i]))
+      profile = self->armed->pdata[i];
+  for (guint i = 0; profile && i < self->tunnels->len; i++) {
+    KsTunnel *tunnel = self->tunnels->pdata[i];
+
+    if (strcmp (tunnel->key, ks_profile_key (profile)) == 0 && strcmp (tunnel->interface, event->vpn_interface) == 0
+        && (!tunnel->has_ipv4 || !tunnel->has_ipv6))
+      describe_from_event (tunnel, event);
+  }
+}
+
+/*
  * Without NetworkManager's answer: a device that our own routes use already
  * (its index is unique until the next boot), or that the event brings up for
  * an armed profile. A name alone is not enough: another program's tun0 is no
@@ -386,6 +407,7 @@ ks_situation_find_tunnels (KsSituation *self, KsKernel *kernel, const KsSnapshot
   g_ptr_array_set_size (self->tunnels, 0);
   if (self->network) {
     take_network_tunnels (self, kernel);
+    add_what_the_event_knows (self, event);
   } else {
     for (guint i = 0; i < self->armed->len; i++)
       if (((const KsProfile *) self->armed->pdata[i])->vpn_type != KS_VPN_SECTION)
