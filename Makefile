@@ -213,6 +213,12 @@ tests: $(UNIT_TESTS) $(KERNEL_TESTS)
 dependencies:
 	packaging/install-dependencies check
 
+# The package for other architectures and on other releases of Debian, in change roots: half an hour, so not in check-full.
+.PHONY: check-arch
+check-arch:
+	packaging/install-dependencies check
+	$(PYTHON) tests/run-suite tests/arch
+
 .PHONY: check check-full check-unit check-make check-sanitizers sanitized-tests check-valgrind check-kernel check-nm check-attacks check-vm
 # Each suite runs in a make of its own: what `dependencies` has just installed is seen by pkg-config only then.
 check check-full: dependencies
@@ -317,7 +323,7 @@ lint:
 
 .PHONY: clean
 clean:
-	rm -rf $(filter-out build/vm,$(wildcard build/*))
+	rm -rf $(filter-out build/vm build/chroot,$(wildcard build/*))
 
 .PHONY: help
 help:
@@ -328,6 +334,7 @@ help:
 	@echo 'check-full     the same with every suite, valgrind and both Debian releases: an hour (root)'
 	@echo 'check-unit     values, parsing, policy, difference: no privileges'
 	@echo 'check-sanitizers, check-valgrind  with what finds misuse of memory; and the corpora of the fuzzing (root)'
+	@echo 'check-arch     packages and unit tests for i386, arm64 and s390x, and Debian 12 and 13, in change roots (root)'
 	@echo 'check-make     what make installs, and how the tests are run'
 	@echo 'check-kernel   against the real kernel, in network namespaces (root)'
 	@echo 'check-nm       a real NetworkManager and OpenVPN in namespaces (root)'
@@ -345,7 +352,7 @@ help:
 	@echo 'dist           the source as a tar ball, into build/dist/; the same bytes from the same files'
 	@echo 'deb, rpm, arch the package, into build/deb/, build/rpm/, build/arch/'
 	@echo 'format, lint   clang-format; both compilers with warnings as errors, and the other linters'
-	@echo 'clean          remove build/ but the cached machine images'
+	@echo 'clean          remove build/ but the cached machine images and change roots'
 	@echo 'Variables: PREFIX DESTDIR SYSCONFDIR CC CFLAGS V=1 WERROR=1 SANITIZE=address,undefined FAULTS=1'
 
 -include $(wildcard $(BUILD)/plugin/*/*.d $(BUILD)/dispatcher/*.d $(BUILD)/tests/*/*.d)

@@ -679,6 +679,92 @@ snapshot_under_changes_is_whole_or_an_error (void **state G_GNUC_UNUSED)
   assert_true (whole > 0);
 }
 
+/* --- no kernel: these run on other architectures too (tests/arch) --- */
+
+static void
+message_of_a_rule_comes_back_as_that_rule (void **state G_GNUC_UNUSED)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    KsRule rule = rule_of (&cases[i]), back;
+    g_autoptr (KsNlMessage) message = ks_rule_message_add (&rule);
+    struct nlmsghdr *header = nlmsg_hdr (message);
+
+    assert_int_equal (header->nlmsg_type, RTM_NEWRULE);
+    assert_true (ks_rule_message_parse (header, &back));
+    if (!ks_rule_equal (&back, &rule))
+      fail_msg ("%s comes back as another rule", cases[i].words);
+  }
+}
+
+/* The value of the attribute @type of @message, which has to have @size: a u64 as the machine stores numbers. */
+static guint64
+get_number (KsNlMessage *message, int type, int size)
+{
+  const struct nlattr *attribute = nlmsg_find_attr (nlmsg_hdr (message), sizeof (struct fib_rule_hdr), type);
+  guint8 u8;
+  guint16 u16;
+  guint32 u32;
+
+  if (!attribute || nla_len (attribute) != size)
+    fail_msg ("attribute %d: %d bytes, the kernel wants %d", type, attribute ? nla_len (attribute) : 0, size);
+  switch (size) {
+  case sizeof u8:
+    memcpy (&u8, nla_data (attribute), sizeof u8);
+    return u8;
+  case sizeof u16:
+    memcpy (&u16, nla_data (attribute), sizeof u16);
+    return u16;
+  default:
+    memcpy (&u32, nla_data (attribute), sizeof u32);
+    return u32;
+  }
+}
+
+/* A number of the wrong size happens to be right where the low byte comes first, and is 0 where the high byte does. */
+static void
+message_of_a_rule_has_numbers_of_the_kernels_sizes (void **state G_GNUC_UNUSED)
+{
+  KsRule rule = ks_rule_lookup (AF_INET, 8300, PROTOCOL, 0x01020304);
+  g_autoptr (KsNlMessage) message = NULL;
+  const struct nlattr *attribute;
+  guint32 uids[2];
+  guint16 ports[2];
+  const guint8 address[] = { 203, 0, 113, 10 };
+
+  assert_true (ks_prefix_parse ("203.0.113.10", &rule.to, NULL));
+  rule.fwmark = 0x0a0b0c0d;
+  rule.fwmask = 0xf0f1f2f3;
+  rule.ip_protocol = IPPROTO_UDP;
+  rule.suppress_prefixlength = 7;
+  rule.dport = (KsPortRange){ 0x1234, 0x5678 };
+  rule.has_uid_range = TRUE;
+  rule.uid_first = 0x00010203;
+  rule.uid_last = 0x04050607;
+  message = ks_rule_message_add (&rule);
+  /* fib_rule_policy, net/core/fib_rules.c */
+  assert_int_equal (get_number (message, FRA_PRIORITY, 4), 8300);
+  assert_int_equal (get_number (message, FRA_TABLE, 4), 0x01020304);
+  assert_int_equal (get_number (message, FRA_FWMARK, 4), 0x0a0b0c0d);
+  assert_int_equal (get_number (message, FRA_FWMASK, 4), 0xf0f1f2f3);
+  assert_int_equal (get_number (message, FRA_SUPPRESS_PREFIXLEN, 4), 7);
+  assert_int_equal (get_number (message, FRA_PROTOCOL, 1), PROTOCOL);
+  assert_int_equal (get_number (message, FRA_IP_PROTO, 1), IPPROTO_UDP);
+  attribute = nlmsg_find_attr (nlmsg_hdr (message), sizeof (struct fib_rule_hdr), FRA_UID_RANGE);
+  assert_int_equal (nla_len (attribute), sizeof uids);
+  memcpy (uids, nla_data (attribute), sizeof uids);
+  assert_int_equal (uids[0], 0x00010203);
+  assert_int_equal (uids[1], 0x04050607);
+  attribute = nlmsg_find_attr (nlmsg_hdr (message), sizeof (struct fib_rule_hdr), FRA_DPORT_RANGE);
+  assert_int_equal (nla_len (attribute), sizeof ports);
+  memcpy (ports, nla_data (attribute), sizeof ports);
+  assert_int_equal (ports[0], 0x1234);
+  assert_int_equal (ports[1], 0x5678);
+  /* addresses are in the network's order everywhere */
+  attribute = nlmsg_find_attr (nlmsg_hdr (message), sizeof (struct fib_rule_hdr), FRA_DST);
+  assert_int_equal (nla_len (attribute), sizeof address);
+  assert_memory_equal (nla_data (attribute), address, sizeof address);
+}
+
 static void
 malformed_message_is_refused_and_leaves_the_rule_alone (void **state G_GNUC_UNUSED)
 {
@@ -735,6 +821,8 @@ main (void)
     cmocka_unit_test (port_mask_of_all_ones_is_a_plain_port_and_another_is_not),
     cmocka_unit_test (interrupted_dump_is_said_to_be),
     cmocka_unit_test (snapshot_under_changes_is_whole_or_an_error),
+    cmocka_unit_test (message_of_a_rule_comes_back_as_that_rule),
+    cmocka_unit_test (message_of_a_rule_has_numbers_of_the_kernels_sizes),
     cmocka_unit_test (malformed_message_is_refused_and_leaves_the_rule_alone),
   };
 

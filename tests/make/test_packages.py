@@ -178,7 +178,9 @@ def the_debian_package_is_the_same_when_built_elsewhere():
 def lintian_has_nothing_to_say_of_the_debian_package():
     _needs("lintian")
     changes = _only(_deb(), "*.changes")
-    equal(_run("lintian", "--allow-root", "--display-info", "--pedantic", "--fail-on", "pedantic", changes), "", "tags")
+    # Debian 12's does not know the policy of Debian 13 yet
+    equal(_run("lintian", "--allow-root", "--display-info", "--pedantic", "--suppress-tags", "newer-standards-version", changes),
+          "", "tags")
     # control: it does look
     check("initial-upload-closes-no-bugs" in _run("lintian", "--allow-root", "--no-override", changes), "lintian finds nothing at all")
 

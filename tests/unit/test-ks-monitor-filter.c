@@ -91,6 +91,14 @@ device_passes (KsInterest interest, int type)
 
 static const int families[] = { AF_INET, AF_INET6 };
 
+/* tests/arch: QEMU's user mode has the host's kernel look for attributes, which reads their numbers in its own order.
+ */
+#define SKIP_IF_THE_KERNEL_HAS_ANOTHER_ORDER() \
+  do { \
+    if (g_getenv ("KS_EMULATED") && G_BYTE_ORDER == G_BIG_ENDIAN) \
+      skip (); \
+  } while (0)
+
 static void
 filter_of_an_idle_host_passes_new_rules_and_nothing_else (void **state G_GNUC_UNUSED)
 {
@@ -122,6 +130,7 @@ filter_passes_what_decides_before_the_last_of_our_rules (void **state G_GNUC_UNU
 {
   static const int types[] = { RTM_NEWRULE, RTM_DELRULE };
 
+  SKIP_IF_THE_KERNEL_HAS_ANOTHER_ORDER ();
   for (guint i = 0; i < G_N_ELEMENTS (types); i++)
     for (guint j = 0; j < G_N_ELEMENTS (families); j++) {
       assert_true (rule_passes (KS_INTEREST_OWN, types[i], families[j], 0, 2));
@@ -140,6 +149,7 @@ filter_passes_routes_of_our_tables_and_of_main (void **state G_GNUC_UNUSED)
   static const guint32 own[] = { 83, 84, 85, 86, 8300, 8303 };
   static const guint32 foreign[] = { RT_TABLE_LOCAL, RT_TABLE_DEFAULT, 82, 87, 8304, 51820, 83 << 8, 83 << 24 };
 
+  SKIP_IF_THE_KERNEL_HAS_ANOTHER_ORDER ();
   for (guint i = 0; i < G_N_ELEMENTS (families); i++) {
     for (guint j = 0; j < G_N_ELEMENTS (own); j++) {
       assert_true (route_passes (KS_INTEREST_OWN, RTM_DELROUTE, families[i], own[j]));
