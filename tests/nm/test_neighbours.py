@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""Other VPN programs' rule sets beside an armed VPN: put in and taken out as the programs do it.
+
+The programs themselves are not run: what they leave in the kernel is written down here from their source. Tailscale:
+ipRules() in wgengine/router/osrouter/router_linux.go and util/linuxfw/nftables_runner.go. Mullvad: all_rules() in
+talpid-routing/src/unix/linux.rs and talpid-core/src/firewall/linux.rs. Their devices are plain tun devices that nobody
+reads: what they would carry ends there.
+"""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+# pylint: disable=wrong-import-position
+from kstest import probes, runner
+from kstest.machine import VPN, Machine
+from kstest.netns import TARGET, TARGET6
+from kstest.probes import Probe
+from kstest.runner import check, equal, test, wait_for
+
+TAILSCALE_MARK, TAILSCALE_MASK = 0x80000, 0xff0000
+MULLVAD = 0x6d6f6c65    # "mole": its mark and its table
+
+_TAILSCALE_NFT = """
+table ip filter {
+    chain ts-input {
+        ip saddr 100.100.1.1 iifname "lo" accept
+        ip saddr 100.64.0.0/10 iifname != "tailscale0" drop
+        iifname "tailscale0" accept
+        udp dport 41641 accept
+    }
+    chain INPUT { type filter hook input priority filter; policy accept; jump ts-input; }
+    chain ts-forward {
+        iifname "tailscale0" meta mark set meta mark & 0xff00ffff | 0x00040000
+        meta mark & 0x00ff0000 == 0x00040000 accept
+        ip saddr 100.64.0.0/10 oifname "tailscale0" drop
+        oifname "tailscale0" accept
+    }
+    chain FORWARD { type filter hook forward priority filter; policy accept; jump ts-forward; }
+}
+"""
+
+# Connected, with its setting "local network sharing"; the transport of no other VPN is let out.
+_MULLVAD_NFT = """
+table inet mullvad {
+    chain output {
+        type filter hook output priority 0; policy drop;
+        oifname "lo" accept
+        udp sport 68 ip daddr 255.255.255.255 udp dport 67 accept
+        icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert } accept
+        ip daddr 198.18.0.9 udp dport 51820 meta mark 0x6d6f6c65 accept
+        oifname "wg0-mullvad" udp dport 53 ip daddr 10.64.0.1 accept
+        udp dport 53 reject
+        tcp dport 53 reject with tcp reset
+        oifname "wg0-mullvad" accept
+        ip daddr { 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, 224.0.0.0/24, 239.0.0.0/8 } accept
+        ip6 daddr { fe80::/10, fc00::/7, ff01::/16, ff02::/16, ff05::/16 } accept
+        reject
+    }
+    chain input {
+        type filter hook input priority 0; policy drop;
+        iifname "lo" accept
+        icmpv6 type { nd-router-advert, nd-redirect, nd-neighbor-solicit, nd-neighbor-advert } accept
+        ip saddr 198.18.0.9 udp sport 51820 ct state established accept
+        iifname "wg0-mullvad" accept
+        ip saddr { 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16 } accept
+        ip6 saddr { fe80::/10, fc00::/7 } accept
+    }
+    chain forward { type filter hook forward priority 0; policy drop; oifname "wg0-mullvad" accept; reject; }
+}
+"""
+
+
+def _both(commands):
+    return "".join(f"ip {family} {command}\n" for family in ("-4", "-6") for command in commands)
+
+
+def _tailscale_rules(verb):
+    mark = f"fwmark {TAILSCALE_MARK:#x}/{TAILSCALE_MASK:#x}"
+    return _both([f"rule {verb} pref 5210 {mark} table main", f"rule {verb} pref 5230 {mark} table default",
+                  f"rule {verb} pref 5250 {mark} type unreachable", f"rule {verb} pref 5270 table 52"])
+
+
+class Tailscale:
+    """With an exit node, and the local network not through it."""
+
+    device, table = "tailscale0", "ip filter"
+    start = (f"ip tuntap add tailscale0 mode tun\n{_tailscale_rules('add')}ip link set tailscale0 up\n"
+             "ip address add 100.100.1.1/32 dev tailscale0\nip -6 address add fd7a:115c:a1e0::1/128 dev tailscale0 nodad\n"
+             f"nft -f - <<'END'\n{_TAILSCALE_NFT}END\n"
+             "ip route add throw 192.168.50.0/24 table 52\n" + _both(["route add default dev tailscale0 table 52"]) +
+             "ip route add 100.64.0.0/10 dev tailscale0 table 52\n")
+    stop = f"ip link set tailscale0 down\n{_tailscale_rules('del')}nft delete table ip filter\nip route flush table 52\n" \
+           "ip link delete tailscale0\n"
+    # no exit node: only its own network goes through it
+    control = f"ip tuntap add tailscale0 mode tun\n{_tailscale_rules('add')}ip link set tailscale0 up\n" \
+              f"ip route add 100.64.0.0/10 dev tailscale0 table 52\nnft -f - <<'END'\n{_TAILSCALE_NFT}END\n"
+    mark, lets_others_through = TAILSCALE_MARK, True
+    deletes_one_of_ours, own_address = False, "100.100.100.100"
+
+
+# clear_routing_rules() takes the first rule that looks up main with suppress_prefixlength 0 for its own
+_MULLVAD_CLEARS = """
+for family in -4 -6; do
+    number=$(ip $family rule | sed -n 's/:.*lookup main suppress_prefixlength 0.*//p' | head -n 1)
+    [ -z "$number" ] || ip $family rule del priority $number
+done
+"""
+
+
+class Mullvad:
+    """Connected by WireGuard; the firewall of a program that trusts nobody but itself."""
+
+    device, table = "wg0-mullvad", "inet mullvad"
+    start = (f"{_MULLVAD_CLEARS}ip tuntap add wg0-mullvad mode tun\nip link set wg0-mullvad up\n"
+             "ip address add 10.64.0.2/32 dev wg0-mullvad\nip -6 address add fc00:bbbb:bbbb::2/128 dev wg0-mullvad nodad\n"
+             f"nft -f - <<'END'\n{_MULLVAD_NFT}END\n" + _both([f"route add default dev wg0-mullvad table {MULLVAD}",
+                                                            f"rule add not fwmark {MULLVAD:#x} table {MULLVAD}",
+                                                            "rule add table main suppress_prefixlength 0"]))
+    stop = f"{_MULLVAD_CLEARS}" + _both([f"rule del not fwmark {MULLVAD:#x} table {MULLVAD}"]) + \
+        "nft delete table inet mullvad\nip link delete wg0-mullvad\n"
+    # disconnected, when its firewall is gone and its rules are still there
+    control = _both(["rule add table main suppress_prefixlength 0"])
+    mark, lets_others_through = MULLVAD, False
+    deletes_one_of_ours = True
+
+
+def _theirs(m, neighbour):
+    """What is theirs in the kernel, without counters."""
+    return {**{family: [rule for rule in m.host.ip_json(family, "rule")
+                        if rule.get("protocol") != "killswitch" and rule["priority"] not in (0, 32766, 32767)]
+               for family in ("-4", "-6")},
+            "nftables": m.host.run("nft", "--stateless", "list", "table", *neighbour.table.split()).stdout}
+
+
+def _marked(m, neighbour):
+    """Root with the program's own mark: what the program itself sends."""
+    sent = [Probe(kind, target, port, mark=neighbour.mark) for target in (TARGET, TARGET6) for kind, port in (("udp", 7), ("tcp", 7))]
+    return probes.send(m.host, sent, 0, m.patience)
+
+
+def _beside(neighbour):
+    m = Machine(True)
+    m.arm()
+    heal = m.nm.stand_in_for_heal_socket()
+    m.up()
+    m.check_tunnel_carries()
+    mark = m.mark()
+    with m.flood() as flood:
+        m.host.run("sh", "-ec", neighbour.start)
+        if neighbour.deletes_one_of_ours:
+            wait_for(lambda: "repaired" in heal.text(), 10, "what it took of ours is put back")
+        theirs = _theirs(m, neighbour)
+        check(all(theirs.values()), f"all of theirs is there: {theirs}")
+        if neighbour.lets_others_through:
+            m.check_tunnel_carries()
+            # as README says: the neighbour's own network is not reached meanwhile
+            check(" dev tun0 " in m.host.run("ip", "route", "get", neighbour.own_address).stdout, "where its own network is looked for")
+        m.kill()
+        for result in _marked(m, neighbour):
+            check(not result.answered, f"with the program's mark past the VPN: {result}")
+        m.assert_no_leak(mark)
+        m.nm.stand_in_for_path_unit()
+        equal(_theirs(m, neighbour), theirs, "what is theirs, after ours was looked over")
+        if neighbour.lets_others_through:
+            m.check_blocked()
+            m.up()
+            m.check_tunnel_carries()
+        m.host.run("sh", "-ec", neighbour.stop)
+        check(not m.host.has_device(neighbour.device), "the neighbour is gone")
+        m.nm.stand_in_for_path_unit()
+        m.up()
+        m.check_tunnel_carries()
+        m.check_lan_works()
+    check(flood.sent["udp"] > 100, f"the flood was one: {flood.sent}")
+    m.assert_no_leak(mark)
+    # disarmed beside them, they are as they were
+    m.host.run("sh", "-ec", neighbour.start)
+    theirs = _theirs(m, neighbour)
+    m.nm.modify(VPN, "connection.zone", "")
+    m.wait_released()
+    equal(_theirs(m, neighbour), theirs, "what is theirs, disarmed")
+
+
+def _without(neighbour):
+    m = Machine(False)
+    m.host.run("sh", "-ec", neighbour.control)
+    m.up()
+    m.check_tunnel_carries()
+    mark = m.mark()
+    with m.flood():
+        m.kill()
+        wait_for(lambda: len(m.leaks(mark)) > 10, 10, "the flood leaks")
+
+
+@test
+def without_killswitch_losing_the_vpn_beside_tailscale_leaks():
+    _without(Tailscale)
+
+
+@test
+def nothing_leaks_beside_tailscale_and_nothing_of_it_is_changed():
+    _beside(Tailscale)
+
+
+@test
+def without_killswitch_losing_the_vpn_beside_mullvad_leaks():
+    _without(Mullvad)
+
+
+@test
+def nothing_leaks_beside_mullvad_and_nothing_of_it_is_changed():
+    _beside(Mullvad)
+
+
+if __name__ == "__main__":
+    runner.main()
