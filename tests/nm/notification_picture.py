@@ -27,7 +27,7 @@ WIDTH, HEIGHT = 640, 300
 
 def start(desktop):
     """The X server and the service."""
-    desktop.host.run("sh", "-c", f"mkdir -p {X}; mount -t tmpfs -o mode=1777 tmpfs {X}")
+    desktop.host.run("sh", "-c", f"mount -t tmpfs -o mode=1777 tmpfs /tmp; mkdir -m 1777 {X}")
     desktop.start("x", "Xvfb", ENVIRONMENT["DISPLAY"], "-wr", "-screen", "0", f"{WIDTH}x{HEIGHT}x24", "-nolisten", "tcp")
     wait_for(lambda: desktop.host.run("ls", X).stdout, 10, "the X server is up")
     desktop.start("daemon", DAEMON)
