@@ -144,6 +144,31 @@ def both_layers_at_once_are_repaired():
 
 
 @test
+def what_others_do_starts_nothing_while_nothing_is_armed():
+    machine = at.installed()
+    others = ("for i in $(seq 1 200); do echo route add 10.251.0.$i/32 dev eth0; echo route delete 10.251.0.$i/32 dev eth0;"
+              " done | ip -batch -; ip link add ks0 type veth peer name ks1; ip link set ks0 up; ip link delete ks0;"
+              " nft add table inet ks_foreign; nft delete table inet ks_foreign")
+    machine.run("ip route add 10.252.0.0/24 dev eth0; ip route delete 10.252.0.0/24 dev eth0")
+    wait_idle(machine)
+    since = now(machine)
+    machine.run(others)
+    wait_idle(machine)
+    equal(cpu_ms(machine, since, HEAL)[0], 0, "processes while nothing is armed")
+    # the device of a section is noticed, which nothing in the kernel tells of before it is there
+    machine.run("printf '[vpn x]\\nInterface=ks7\\nMode=session\\nProtocol=udp\\nPort=7\\nTo=203.0.113.99\\n'"
+                " >>/etc/nm-killswitch.conf")
+    wait_idle(machine)
+    machine.run("ip tuntap add mode tun name ks7; ip link set ks7 up")
+    wait_rule(machine, "^8390:", "armed by the section's device")
+    wait_idle(machine)
+    machine.run("ip rule delete priority 8390")
+    wait_rule(machine, "^8390:", "repaired: the filter is another one now")
+    machine.run("ip route add 10.252.0.0/24 dev eth0")
+    wait_for(lambda: "10.252.0.0" in machine.run("ip route show table 85").stdout, 30, "table 85 follows main")
+
+
+@test
 def a_program_that_insists_is_met_more_and_more_slowly():
     machine = at.armed()
     since = now(machine)
