@@ -1,11 +1,12 @@
 """Socket activation as systemd does it for nm-killswitch-heal, where there is no systemd.
 
-Listens as the socket unit says (ListenNetlink=), and runs the service's
+Listens as the socket unit says (ListenNetlink=, ListenFIFO=), and runs the service's
 command whenever a message waits, with the sockets passed to it:
 
     activation.main([DIRECTORY OF UNITS, "nm-killswitch-heal"])
 """
 
+import contextlib
 import os
 import re
 import select
@@ -31,6 +32,14 @@ def _listen(value):
     return sock
 
 
+def _make_fifo(path):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.mkfifo(path, 0o600)
+    # blocking: systemd takes O_NONBLOCK away for the service
+    return open(path, "r+b", buffering=0)
+
+
 def _run(command, sockets):
     pid = os.fork()
     if pid == 0:
@@ -47,6 +56,7 @@ def _run(command, sockets):
 def main(arguments):
     directory, name = arguments
     sockets = [_listen(value) for value in _values(directory, name + ".socket", "ListenNetlink")]
+    sockets += [_make_fifo(path) for path in _values(directory, name + ".socket", "ListenFIFO")]
     command = shlex.split(_values(directory, name + ".service", "ExecStart")[0])
     print("ready", flush=True)
     while True:
