@@ -15,9 +15,8 @@
  *
  * Options: device=NAME (SO_BINDTODEVICE), sport=PORT, port=PORT, mark=NUMBER, uid=NUMBER, cpu=NUMBER.
  *
- * A packet that the kernel refuses is an error, but for `watch`. The median of
- * the batches is what counts: one that was interrupted by another program is an
- * outlier.
+ * `cpu` also takes a real-time priority there: what else the machine does is not measured.
+ * A packet that the kernel refuses is an error, but for `watch` and `lose`.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -114,6 +113,19 @@ parse_address (const char *text, int port, struct sockaddr_storage *out)
   exit (2);
 }
 
+/* Nothing else runs on that processor for the milliseconds that are measured. */
+static void
+take_processor (unsigned cpu)
+{
+  struct sched_param parameter = { .sched_priority = 1 };
+  cpu_set_t set;
+
+  CPU_ZERO (&set);
+  CPU_SET (cpu, &set);
+  sched_setaffinity (0, sizeof set, &set);
+  sched_setscheduler (0, SCHED_FIFO, &parameter);
+}
+
 /* A socket as the options say, of the user they say. */
 static int
 open_socket (int family, int type, const Options *options)
@@ -134,13 +146,8 @@ open_socket (int family, int type, const Options *options)
     if (bind (fd, (struct sockaddr *) &any, length) < 0)
       fail ("bind");
   }
-  if (options->cpu >= 0) {
-    cpu_set_t set;
-
-    CPU_ZERO (&set);
-    CPU_SET ((unsigned) options->cpu, &set);
-    sched_setaffinity (0, sizeof set, &set); /* without it the figures vary more */
-  }
+  if (options->cpu >= 0 && type == SOCK_DGRAM)
+    take_processor ((unsigned) options->cpu);
   if (options->uid && (setgroups (0, NULL) < 0 || setgid (options->uid) < 0 || setuid (options->uid) < 0))
     fail ("uid");
   return fd;
@@ -227,19 +234,6 @@ run_watch (const char *address, int milliseconds, const Options *options)
       longest = taken = refused = 0;
     }
   } while (time < end);
-}
-
-/* Nothing else runs on that processor for the few milliseconds that are measured. */
-static void
-take_processor (unsigned cpu)
-{
-  struct sched_param parameter = { .sched_priority = 1 };
-  cpu_set_t set;
-
-  CPU_ZERO (&set);
-  CPU_SET (cpu, &set);
-  sched_setaffinity (0, sizeof set, &set);
-  sched_setscheduler (0, SCHED_FIFO, &parameter);
 }
 
 static void

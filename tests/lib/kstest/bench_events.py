@@ -3,10 +3,11 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import time
 
-from . import netns
+from . import netns, nm
 from .bench_hosts import (PACE, WG_QUICK_STEPS, BenchHost, Far, directory, median, openvpn_profile, ratios)
 from .machine import Machine
 from .runner import check
@@ -31,7 +32,7 @@ IP, SHELL, NMCLI, CLIENT, WG = ("five `ip rule` processes", "shell script with t
 
 
 def _title(count, armed):
-    return f"{count:,} profiles, {armed:,} armed"
+    return f"{count:,} profile{'s' if count != 1 else ''}, {armed:,} armed"
 
 
 def _build_client():
@@ -66,10 +67,10 @@ class _Host:
         return self.run(*EVENT)
 
 
-def _instructions(host, *command):
-    """In user space, as valgrind counts them; None where it does not run."""
-    result = host.bench.host.run("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command, timeout=120,
-                                 check=False)
+def _instructions(host):
+    """Of an event in user space, as valgrind counts them; None where it does not run."""
+    result = host.bench.host.run(*EVENT[:-3], "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *EVENT[-3:],
+                                 timeout=120, check=False)
     found = re.search(r"Collected : (\d+)", result.stderr)
     return int(found.group(1)) if found else None
 
@@ -137,19 +138,30 @@ def _toggle(host, rounds):
     return {name: median(values) for name, values in taken.items()}
 
 
+def _installed():
+    """KiB that `make install` installs, without the debug information that packages leave out."""
+    copy = os.path.join(directory(), "stage")
+    shutil.copytree(nm.stage(), copy, symlinks=True)
+    files = [os.path.join(path, name) for path, _, names in os.walk(copy) for name in names]
+    for path in files:
+        if not os.path.islink(path) and os.access(path, os.X_OK):
+            subprocess.run(["strip", path], check=False, stderr=subprocess.DEVNULL)
+    return sum(os.lstat(path).st_size for path in files) // 1024
+
+
 def run(quick):
     where = directory()
     far = Far(where)
     client = _build_client()
     hosts = [_Host(far, where, number + 1, count, armed) for number, (count, armed) in enumerate(QUICK if quick else COUNTS)]
     plain = _Host(far, where, len(hosts) + 1, 0, 0)
-    table = _others(plain, [host for host in hosts if host.armed in (0, 10) or not quick], client)
+    table = _others(plain, [host for host in hosts if host.armed == 10], client)
     for host in hosts:
         check(host.bench.host.run(*EVENT, check=False).returncode == 0, f"{host.name}: the event is handled")
         table[f"{NOTHING}, {host.name}"] = host.nothing
         if host.armed:
             table[f"{CHANGE}, {host.name}"] = host.change
-    taken = _interleave(table, 1 if quick else 15)
+    taken = _interleave(table, 1 if quick else 11)
     wall = {name: [each[0] for each in values] for name, values in taken.items()}
     processor = {name: [each[1] for each in values] for name, values in taken.items()}
     by_wall, by_processor = ratios(wall, IP), ratios(processor, IP)
@@ -159,9 +171,10 @@ def run(quick):
     for host in hosts:
         entry = figures[f"{NOTHING}, {host.name}"]
         if not quick:
-            entry["instructions"] = _instructions(host, *EVENT)
+            entry["instructions"] = _instructions(host)
         entry.update(_messages(host, *EVENT))
-    result = {"base": IP, "figures": figures, "toggle_ms": _toggle(hosts[1], 1 if quick else 11)}
+    result = {"base": IP, "figures": figures, "toggle_ms": _toggle(hosts[1], 1 if quick else 11),
+              "installed_kb": _installed()}
     if not quick:
         activation = _activation(7)
         result["activation"] = {"without_s": median(activation["without"]), "with_s": median(activation["with"]),

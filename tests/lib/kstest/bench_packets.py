@@ -69,7 +69,7 @@ def _measures(quick):
         return lambda host: host.pace("connected", address, batches, count, user, "cpu=1")
 
     def stream(address):
-        return lambda host: host.pace("stream", address, batches, 1 if quick else 20, user, "cpu=1")
+        return lambda host: host.pace("stream", address, batches, 1 if quick else 20, user)
 
     def forward(address):
         return lambda host: host.pace("send", address, batches, count, f"device=b{host.number}", "cpu=1",

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import textwrap
 
 from . import netns
 from .bench_packets import NONE, OURS, VENDORS, WG
@@ -45,6 +46,7 @@ def _event_lines(figures):
         yield (f"{name:<60}{each['ms']:>8.1f} ms  cpu {each['cpu_ms']:>7.1f} ms  x {each['cpu_ratio']:.2f}"
                f"  {each['mb']:.1f} MB{more}")
     toggle = figures["toggle_ms"]
+    yield f"installed: {figures['installed_kb']} KiB"
     yield f"a profile armed and disarmed by `sync`: {toggle['arm']:.1f} ms, {toggle['disarm']:.1f} ms"
     if "activation" in figures:
         each = figures["activation"]
@@ -60,14 +62,17 @@ def lines(part, figures):
 
 # --- as a document ---
 
+_TITLES = [f"{what}, {family}" for what in ("connected UDP", "TCP stream", "unconnected UDP", "forwarded",
+                                            "the tunnel's own packets") for family in ("IPv4", "IPv6")]
+
 _HEAD = """# Performance
 
-Measured by `sudo make bench` (about 15 minutes), which writes this page, the plots and [the figures](performance.json).
+Measured by `sudo make bench` (about 10 minutes), which writes this page, the plots and [the figures](performance.json).
 Nothing but network namespaces of its own is touched.
 
 - Every figure is compared with something else that was measured in the same run, in turn with it: `x 1.10` takes 10 % more.
-  Figures are medians. The machine does other things meanwhile, so only such ratios mean anything; differences of a few
-  per cent are noise.
+  Figures are medians. Packets are sent with a real-time priority, since the machine does other things meanwhile; differences
+  of one or two per cent are noise, and of TCP streams, which have two ends, ten.
 - Where it says processor, it is the time of a processor, not of a clock: what else runs does not count.
 - Machine: {machine}
 
@@ -106,7 +111,8 @@ def _packets_section(figures):
     hosts = [host for host in figures["hosts"] if host not in (NONE, OURS.format(10), OURS.format(100))]
     head = ["", NONE] + [_short(host) if "armed" not in host else f"nm-killswitch, {_short(host)}" for host in hosts]
     rows = []
-    for title, row in figures["figures"].items():
+    for title in _TITLES:
+        row = figures["figures"][title]
         unit = f"{row[NONE]['ns']:.0f} ns" if "TCP" not in title else f"{65536 * 8 / row[NONE]['ns']:.0f} Gbit/s"
         rows.append([title, unit] + [f"x {row[host]['ratio']:.2f}" for host in hosts])
     return _PACKETS.format(table=_table(head, rows))
@@ -135,7 +141,7 @@ def _idle_section(figures):
                       for cell in (figures[state][what]["processes"], f"{figures[state][what]['cpu_s']:.2f} s")]
             + [f"{figures['armed'][what]['seconds']:.1f} s"]
             for what in figures["idle"]]
-    storm = figures["armed"][list(figures["armed"])[-1]]
+    storm = next(each for each in figures["armed"].values() if "share" in each)
     return ("## A host that does not use it, and a storm\n\n"
             "What other programs change starts `nm-killswitch heal` only if it can matter: a filter in the kernel, on the"
             " sockets that systemd holds, drops the rest.\n\n"
@@ -157,7 +163,7 @@ def _event_section(figures):
             " *Nothing to do* is what nearly every event is.\n\n![Events](performance-events.svg)\n\n"
             + _table(["", "processor", "ratio", "most memory", "instructions", "netlink and bus messages sent"], rows)
             + f"\nA profile that is armed on disk is in force after {toggle['arm']:.0f} ms of `sync`, a disarmed one after"
-            f" {toggle['disarm']:.0f} ms. `nmcli connection up` of an OpenVPN profile takes {activation['without_s']:.2f} s"
+            f" {toggle['disarm']:.0f} ms. All that is installed takes {figures['installed_kb']} KiB. `nmcli connection up` of an OpenVPN profile takes {activation['without_s']:.2f} s"
             f" without the package and {activation['with_s']:.2f} s with it (x {activation['ratio']:.2f}).\n\n")
 
 
@@ -181,15 +187,15 @@ def _plot(path, height, script, data):
 
 
 def _plot_packets(figures, docs):
-    titles = [title for title in figures["figures"] if "TCP" not in title]
+    titles = [title for title in _TITLES if "TCP" not in title]
     hosts = [ARTICLE, WG, VENDORS, NO_GUARD, OURS.format(1)]
-    rows = [[f'"{title.replace(", ", chr(92) + "n")}"'] + [f"{figures['figures'][title][host]['more']:.0f}" for host in hosts]
+    rows = [[f'"{title.replace(", ", chr(92) + "n").replace("the tunnel", "tunnel").replace(" own packets", " own").replace("connected UDP", "connected")}"'] + [f"{figures['figures'][title][host]['more']:.0f}" for host in hosts]
             for title in titles]
     colours = ["#b0b0b0", "#8fa8c8", "#d8b070", "#a6d5a6", "#2e8b57"]
     series = ", ".join(f"$d using {i + 2}{':xtic(1)' if i == 0 else ''} title \"{host}\" lc '{colours[i]}'"
                        for i, host in enumerate(hosts))
     _plot(os.path.join(docs, "performance-packets.svg"), 420,
-          "set style data histogram\nset style fill solid border -1\nset boxwidth 0.9\nset xtics font ',10'\n"
+          "set key outside top center horizontal width -2\nset style data histogram\nset style fill solid border -1\nset boxwidth 0.9\nset xtics font ',10'\n"
           f"set ylabel 'ns above no kill switch'\nplot {series}\n", {"d": rows})
 
 
@@ -209,7 +215,7 @@ def _plot_events(figures, docs):
     rows = [[f'"{name.replace("`", "")}"', f"{each['cpu_ms']:.2f}"]
             for name, each in sorted(figures["figures"].items(), key=lambda item: item[1]["cpu_ms"])]
     _plot(os.path.join(docs, "performance-events.svg"), 40 + 22 * len(rows),
-          f"set style fill solid\nunset key\nset logscale x\nset xlabel 'ms of a processor'\nset yrange [-0.7:{len(rows) - 0.3}]\n"
+          f"set style fill solid\nunset key\nset logscale x\nset xrange [1:*]\nset xlabel 'ms of a processor'\nset yrange [-0.7:{len(rows) - 0.3}]\n"
           "set grid xtics lc '#dddddd'\nset lmargin 48\n"
           "plot $d using (0.5*$2):0:(0.5*$2):(0.4):ytic(1) with boxxyerror lc '#2e8b57'\n", {"d": rows})
 
@@ -232,8 +238,9 @@ def write(store, docs):
     text += _event_section(parts["events"])
     with open(os.path.join(netns.ROOT, "tests", "bench", "notes.md"), encoding="utf-8") as file:
         text += file.read()
+    text = "\n".join(textwrap.fill(line, 127) if line[:1].isalpha() else line for line in text.split("\n"))
     with open(os.path.join(docs, "performance.md"), "w", encoding="utf-8") as file:
-        file.write(text)
+        file.write(text.replace("\n\n\n", "\n\n"))
     with open(os.path.join(docs, "performance.json"), "w", encoding="utf-8") as file:
         json.dump(parts, file, indent=1, sort_keys=True)
         file.write("\n")
