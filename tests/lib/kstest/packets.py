@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import Optional
 
-ICMP, IGMP, TCP, UDP, ESP, ICMPV6 = 1, 2, 6, 17, 50, 58
+ICMP, IGMP, TCP, UDP, GRE, ESP, ICMPV6 = 1, 2, 6, 17, 47, 50, 58
 
 ETH_ARP, ETH_IPV4, ETH_IPV6 = 0x0806, 0x0800, 0x86DD
 _ETH_VLAN = (0x8100, 0x88A8)
@@ -21,7 +21,7 @@ _ETH_VLAN = (0x8100, 0x88A8)
 _V6_OPTIONS = (0, 43, 60)
 _V6_FRAGMENT = 44
 
-_PROTOCOL_NAMES = {ICMP: "icmp", IGMP: "igmp", TCP: "tcp", UDP: "udp", ESP: "esp",
+_PROTOCOL_NAMES = {ICMP: "icmp", IGMP: "igmp", TCP: "tcp", UDP: "udp", GRE: "gre", ESP: "esp",
                    ICMPV6: "icmpv6"}
 
 _PCAP_MAGIC = {

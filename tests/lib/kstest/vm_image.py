@@ -32,6 +32,20 @@ PACKAGES = (
 )
 # for one test (test_names.py), masked for all others
 ONLY_IN = {"bookworm": ("systemd-resolved",)}
+# Further images, RELEASE-VARIANT: what they have besides the release's own.
+VARIANTS = {
+    # VPN plugins and their servers. PPP is in this kernel, and not in the cloud's.
+    "bookworm-plugins": (
+        "linux-image-amd64", "network-manager-strongswan", "strongswan", "network-manager-l2tp", "xl2tpd",
+        "network-manager-pptp", "pptpd", "network-manager-sstp", "softether-vpnserver", "softether-vpncmd"),
+}
+# The servers among them: the tests start their own.
+MASKED_IN_VARIANTS = ("strongswan-starter.service", "xl2tpd.service", "pptpd.service", "softether-vpnserver.service")
+# what of a variant's packages nothing here uses, and is large
+UNUSED_IN_VARIANTS = tuple(f"/lib/modules/*/kernel/{name}/*" for name in (
+    "drivers/gpu", "drivers/media", "drivers/infiniband", "drivers/net/wireless", "drivers/net/ethernet", "drivers/iio",
+    "drivers/scsi", "drivers/staging", "drivers/hwmon", "drivers/input", "drivers/usb", "sound", "fs/xfs", "fs/btrfs")) + (
+        "/usr/share/fonts/*", "/usr/share/help/*")
 # what would only cost time at boot, or make noise on the wire
 MASKED = (
     "systemd-networkd.service", "systemd-networkd.socket", "systemd-timesyncd.service",
@@ -59,7 +73,7 @@ FILES = {
 }
 ENABLED = ("ks-agent.service", "ks-server.service")  # the prober is enabled by the tests that want it
 DISK_SIZE = 3 << 30
-BOOT_MODULES = ("virtio_pci", "virtio_blk")
+BOOT_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4")   # those of them that are no part of the kernel
 MAX_AGE = 7 * 24 * 3600  # packages get security updates
 
 
@@ -80,7 +94,7 @@ def recipe(image):
 
 
 def ensure_image(release="bookworm"):
-    """The image of RELEASE, built now unless a fresh one is there. Takes a minute or two to build."""
+    """The image of RELEASE, or of RELEASE-VARIANT, built now unless a fresh one is there. Takes a minute or two to build."""
     for program in ("mmdebstrap", "mke2fs"):
         if not shutil.which(program):
             raise Skip(f"{program} is not installed")
@@ -96,13 +110,25 @@ def ensure_image(release="bookworm"):
     return image
 
 
-def _packages(release):
-    return PACKAGES + ONLY_IN.get(release, ())
+def _packages(image):
+    release = image.partition("-")[0]
+    variant = VARIANTS.get(image, ())
+    own_kernel = any(name.startswith("linux-image-") for name in variant)
+    return tuple(name for name in PACKAGES if not (own_kernel and name.startswith("linux-image-"))) \
+        + ONLY_IN.get(release, ()) + variant
+
+
+def _masked(image):
+    return MASKED + (MASKED_IN_VARIANTS if image in VARIANTS else ())
+
+
+def _unused(image):
+    return ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*") + (UNUSED_IN_VARIANTS if image in VARIANTS else ())
 
 
 def _recipe(release):
     """A hash of all that decides what is in the image, but for the archive's contents."""
-    digest = hashlib.sha256(repr((release, _packages(release), MASKED, FILES, ENABLED, DISK_SIZE, BOOT_MODULES)).encode())
+    digest = hashlib.sha256(repr((release, _packages(release), _masked(release), _unused(release), FILES, ENABLED, DISK_SIZE, BOOT_MODULES)).encode())
     for path in [__file__] + [os.path.join(GUEST, name) for name in sorted(FILES)]:
         with open(path, "rb") as file:
             digest.update(file.read())
@@ -129,7 +155,7 @@ def _build(directory, image):
     with open(log, "wb") as output:
         try:
             _bootstrap(image.release, root, output)
-            _customise(root, output)
+            _customise(image.release, root, output)
             _make_boot_files(root, image)
             _make_disk(root, image.disk, output)
         except subprocess.SubprocessError as error:
@@ -140,24 +166,24 @@ def _build(directory, image):
         file.write(_recipe(image.release) + "\n")
 
 
-def _bootstrap(release, root, output):
+def _bootstrap(image, root, output):
+    release = image.partition("-")[0]
     command = ["mmdebstrap", "--variant=apt", "--mode=root", "--format=directory",
-               "--include=" + ",".join(_packages(release)),
+               "--include=" + ",".join(_packages(image)),
                "--aptopt=APT::Install-Recommends false",
                "--dpkgopt=force-unsafe-io",
-               "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
-               "--dpkgopt=path-exclude=/usr/share/locale/*", release, root, "-"]
+               *(f"--dpkgopt=path-exclude={path}" for path in _unused(image)), release, root, "-"]
     # INITRD=No keeps the kernel's package from making an initial RAM disk
     subprocess.run(command, input=sources(release).encode(), stdout=output, stderr=output, check=True,
                    timeout=900, env={**os.environ, "INITRD": "No", "LC_ALL": "C.UTF-8"})
 
 
-def _customise(root, output):
+def _customise(image, root, output):
     for name, (path, mode) in FILES.items():
         os.makedirs(os.path.dirname(root + path), exist_ok=True)
         shutil.copyfile(os.path.join(GUEST, name), root + path)
         os.chmod(root + path, mode)
-    for command in (["enable", *ENABLED], ["mask", *MASKED], ["set-default", "multi-user.target"]):
+    for command in (["enable", *ENABLED], ["mask", *_masked(image)], ["set-default", "multi-user.target"]):
         subprocess.run(["chroot", root, "systemctl", *command], stdout=output, stderr=output, check=True, timeout=60)
     # The exclusions were for the image only: the package under test must be installed whole.
     _write(root + "/etc/dpkg/dpkg.cfg.d/99mmdebstrap", "force-unsafe-io\n")

@@ -20,7 +20,7 @@ import time
 
 from . import packets, runner
 
-ICMP, IGMP, TCP, UDP, ESP, ICMPV6 = 1, 2, 6, 17, 50, 58
+ICMP, IGMP, TCP, UDP, GRE, ESP, ICMPV6 = 1, 2, 6, 17, 47, 50, 58
 
 # The kinds of what is no leak; 'leak', 'arp-foreign' and 'nd-foreign' are one.
 HARMLESS = ("transport", "lan", "arp-lan", "nd", "dhcp", "mdns", "llmnr", "dns-lan")
@@ -175,7 +175,7 @@ class Wire:
         for name, server, port in self.transports:
             if packet.dst != server:
                 continue
-            if name == "esp" and packet.proto == ESP:
+            if packet.proto == {"esp": ESP, "gre": GRE}.get(name):
                 return True
             if packet.proto == {"udp": UDP, "tcp": TCP}.get(name):
                 # Only the first fragment has a port.

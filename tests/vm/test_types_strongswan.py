@@ -1,0 +1,34 @@
+"""The sheet of cases (kstest/sheet.py) for strongSwan's IKEv2, with and without NAT between client and server."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+
+# pylint: disable=wrong-import-position
+from kstest import sheet
+from kstest.runner import main, test
+from kstest.sheet import Sheet
+from kstest.vm_plugin import PluginStages
+from kstest.vm_strongswan import StrongSwan, StrongSwanBehindNat
+
+at = PluginStages("types_strongswan", [StrongSwan])
+
+# That charon-nm's end leaks is not so: see below.
+direct = Sheet(lambda: StrongSwan(at))
+direct.register(left_out=[sheet.without_killswitch_killing_leaks])
+
+
+@test
+def without_killswitch_killing_leaves_the_kernel_encrypting():
+    subject = StrongSwan(at)
+    subject.up()
+    subject.kill()
+    subject.check_tunnel_carries()
+
+
+behind_nat = Sheet(lambda: StrongSwanBehindNat(at))
+behind_nat.register("behind_nat_", sheet.CONTROLS_OF_LOSSES)
+
+if __name__ == "__main__":
+    main(at.set_up)
