@@ -10,11 +10,15 @@ LIBEXECDIR  ?= $(PREFIX)/libexec
 NMLIBDIR    ?= /usr/lib/NetworkManager
 UNITDIR     ?= /usr/lib/systemd/system
 USERUNITDIR ?= /usr/lib/systemd/user
+CATALOGDIR  ?= /usr/lib/systemd/catalog
 GENERATORDIR ?= /usr/lib/systemd/system-generators
 FIREWALLDDIR ?= /usr/lib/firewalld
 IPROUTEDIR  ?= /etc/iproute2
 MANDIR      ?= $(PREFIX)/share/man
 DOCDIR      ?= $(PREFIX)/share/doc/nm-killswitch
+BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHCOMPDIR  ?= $(PREFIX)/share/zsh/site-functions
+FISHCOMPDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 DESTDIR     ?=
 
 VERSION     := $(shell sed -n '1s/.* //p' NEWS.md)
@@ -152,6 +156,10 @@ install: all
 		$(INSTALL) -D -m 0644 "$$unit" "$(DESTDIR)$(UNITDIR)/$${unit##*/}" || exit 1; done
 	for unit in $(USER_UNITS); do \
 		$(INSTALL) -D -m 0644 "$$unit" "$(DESTDIR)$(USERUNITDIR)/$${unit##*/}" || exit 1; done
+	$(INSTALL) -D -m 0644 nm-conf/completions/nm-killswitch.bash $(DESTDIR)$(BASHCOMPDIR)/nm-killswitch
+	$(INSTALL) -D -m 0644 nm-conf/completions/_nm-killswitch $(DESTDIR)$(ZSHCOMPDIR)/_nm-killswitch
+	$(INSTALL) -D -m 0644 nm-conf/completions/nm-killswitch.fish $(DESTDIR)$(FISHCOMPDIR)/nm-killswitch.fish
+	$(INSTALL) -D -m 0644 nm-conf/nm-killswitch.catalog $(DESTDIR)$(CATALOGDIR)/nm-killswitch.catalog
 	for zone in nm-conf/zones/*.xml; do \
 		$(INSTALL) -D -m 0644 "$$zone" "$(DESTDIR)$(FIREWALLDDIR)/zones/$${zone##*/}" || exit 1; done
 	$(INSTALL) -D -m 0644 $(BUILD)/man/nm-killswitch.8 $(DESTDIR)$(MANDIR)/man8/nm-killswitch.8
@@ -165,6 +173,9 @@ uninstall:
 		$(DESTDIR)$(DISPATCHER)/pre-up.d/10-killswitch $(DESTDIR)$(DISPATCHER)/pre-down.d/10-killswitch \
 		$(DESTDIR)$(BINDIR)/nm-killswitch $(DESTDIR)$(LIBEXECDIR)/nm-killswitch-selftest \
 		$(DESTDIR)$(LIBEXECDIR)/nm-killswitch-notify $(DESTDIR)$(GENERATORDIR)/nm-killswitch-generator \
+		$(DESTDIR)$(CATALOGDIR)/nm-killswitch.catalog \
+		$(DESTDIR)$(BASHCOMPDIR)/nm-killswitch $(DESTDIR)$(ZSHCOMPDIR)/_nm-killswitch \
+		$(DESTDIR)$(FISHCOMPDIR)/nm-killswitch.fish \
 		$(DESTDIR)$(SYSCONFDIR)/nm-killswitch.conf \
 		$(DESTDIR)$(IPROUTEDIR)/rt_tables.d/nm-killswitch.conf \
 		$(DESTDIR)$(IPROUTEDIR)/rt_protos.d/nm-killswitch.conf \

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "base/ks-error.h"
+#include "report/ks-transition.h"
+#include "run/ks-summary.h"
 
 static const char *program_name = "nm-killswitch";
 
@@ -14,22 +16,68 @@ ks_log_init (const char *program)
   program_name = program;
 }
 
+typedef struct {
+  GLogLevelFlags level; /* G_LOG_LEVEL_WARNING: shown to a person as well */
+  const char *id;
+  const char *text;
+  const KsReport *report; /* nullable: it is about this run */
+  const KsTransition *transition; /* nullable */
+} Message;
+
+static void
+add_field (GArray *fields, const char *key, const char *value)
+{
+  const GLogField field = { key, value, -1 };
+
+  if (value)
+    g_array_append_val (fields, field);
+}
+
+/* A field comes once for each profile (journald allows that): all UUIDs, then all interfaces. */
+static void
+add_profiles (GArray *fields, const GPtrArray *profiles)
+{
+  for (guint i = 0; i < profiles->len; i++) {
+    const KsSummaryProfile *profile = profiles->pdata[i];
+
+    add_field (fields, "KILLSWITCH_PROFILE", profile->uuid ? profile->uuid : profile->id);
+  }
+  for (guint i = 0; i < profiles->len; i++)
+    add_field (fields, "KILLSWITCH_INTERFACE", ((const KsSummaryProfile *) profiles->pdata[i])->tunnel);
+}
+
+static const char *
+priority_of (const Message *message)
+{
+  if (message->level == G_LOG_LEVEL_WARNING)
+    return "4";
+  return message->level == G_LOG_LEVEL_MESSAGE ? "5" : "6";
+}
+
 /* Returns whether the journal took it. */
 static gboolean
-send_to_journal (GLogLevelFlags level, const char *id, const char *text, const char *armed, const char *changes)
+send_to_journal (const Message *message)
 {
-  const GLogField fields[] = {
-    { "MESSAGE", text, -1 },
-    { "PRIORITY", level == G_LOG_LEVEL_WARNING ? "4" : "6", -1 },
-    { "MESSAGE_ID", id, -1 },
-    { "SYSLOG_IDENTIFIER", "nm-killswitch", -1 },
-    { "KILLSWITCH_PROGRAM", program_name, -1 },
-    { "KILLSWITCH_ARMED", armed, -1 },
-    { "KILLSWITCH_CHANGES", changes, -1 },
-  };
+  const KsReport *report = message->report;
+  g_autoptr (GArray) fields = g_array_new (FALSE, FALSE, sizeof (GLogField));
+  g_autofree char *changes = report ? g_strdup_printf ("%u", report->changes) : NULL;
 
-  return access ("/run/systemd/journal/socket", W_OK) == 0
-         && g_log_writer_journald (level, fields, G_N_ELEMENTS (fields), NULL) == G_LOG_WRITER_HANDLED;
+  if (access ("/run/systemd/journal/socket", W_OK) != 0)
+    return FALSE;
+  add_field (fields, "MESSAGE", message->text);
+  add_field (fields, "PRIORITY", priority_of (message));
+  add_field (fields, "MESSAGE_ID", message->id);
+  add_field (fields, "SYSLOG_IDENTIFIER", "nm-killswitch");
+  add_field (fields, "KILLSWITCH_PROGRAM", program_name);
+  if (report && report->policy)
+    add_field (fields, "KILLSWITCH_ARMED", report->policy->armed ? "1" : "0");
+  add_field (fields, "KILLSWITCH_CHANGES", changes);
+  if (report && report->summary)
+    add_field (fields, "KILLSWITCH_STATE", report->summary->state);
+  if (message->transition)
+    add_profiles (fields, message->transition->profiles);
+  return g_log_writer_journald (message->level, (const GLogField *) (gpointer) fields->data, fields->len, NULL)
+         == G_LOG_WRITER_HANDLED;
 }
 
 /*
@@ -49,21 +97,31 @@ is_stderr_journal (void)
  * the message already. First, since a journal that does not read makes us wait.
  */
 static void
-send_message (GLogLevelFlags level, const char *id, const char *text, const char *armed, const char *changes)
+send_message (const Message *message)
 {
-  gboolean is_warning = level == G_LOG_LEVEL_WARNING;
+  gboolean is_warning = message->level == G_LOG_LEVEL_WARNING;
   gboolean is_shown = is_warning && !is_stderr_journal ();
 
   if (is_shown)
-    g_printerr ("%s: %s\n", program_name, text);
-  if (!send_to_journal (level, id, text, armed, changes) && is_warning && !is_shown)
-    g_printerr ("%s: %s\n", program_name, text);
+    g_printerr ("%s: %s\n", program_name, message->text);
+  if (!send_to_journal (message) && is_warning && !is_shown)
+    g_printerr ("%s: %s\n", program_name, message->text);
+}
+
+static void
+log_error_of (const GError *error, const KsReport *report)
+{
+  const Message message = {
+    .level = G_LOG_LEVEL_WARNING, .id = KS_MESSAGE_ERROR, .text = error->message, .report = report
+  };
+
+  send_message (&message);
 }
 
 void
 ks_log_error (const GError *error)
 {
-  send_message (G_LOG_LEVEL_WARNING, KS_MESSAGE_ERROR, error->message, "", "");
+  log_error_of (error, NULL);
 }
 
 /* Whether @warnings are others than those that were logged last; remembers them. */
@@ -92,55 +150,91 @@ send_warnings (const GPtrArray *warnings, gboolean news, gboolean show)
 {
   for (guint i = 0; i < warnings->len; i++) {
     const char *text = warnings->pdata[i];
-    gboolean is_logged = news && send_to_journal (G_LOG_LEVEL_WARNING, KS_MESSAGE_WARNING, text, "", "");
+    const Message message = { .level = G_LOG_LEVEL_WARNING, .id = KS_MESSAGE_WARNING, .text = text };
+    gboolean is_logged = news && send_to_journal (&message);
 
     if ((show && !is_stderr_journal ()) || (news && !is_logged))
       g_printerr ("%s: warning: %s\n", program_name, text);
   }
 }
 
+static const char *
+id_of (KsTransitionKind kind)
+{
+  static const char *const ids[] = {
+    [KS_TRANSITION_NONE] = KS_MESSAGE_CHANGED,      [KS_TRANSITION_INCOMPLETE] = KS_MESSAGE_INCOMPLETE,
+    [KS_TRANSITION_RELEASED] = KS_MESSAGE_RELEASED, [KS_TRANSITION_ARMED] = KS_MESSAGE_ARMED,
+    [KS_TRANSITION_DISARMED] = KS_MESSAGE_DISARMED, [KS_TRANSITION_PROTECTED] = KS_MESSAGE_PROTECTED,
+    [KS_TRANSITION_BLOCKED] = KS_MESSAGE_BLOCKED,
+  };
+
+  return ids[kind];
+}
+
+/*
+ * One message about what the run has changed, if it has. What changes for a
+ * person without a change in the kernel (a status file that was lost) is none:
+ * where that file cannot be written, every run would tell it.
+ */
+static void
+log_changes (const KsReport *report, const char *what)
+{
+  g_auto (KsTransition) transition = { 0 };
+  g_autofree char *happened = NULL;
+  g_autofree char *text = NULL;
+  Message message = { .level = G_LOG_LEVEL_INFO, .report = report, .transition = &transition };
+
+  ks_transition_init (&transition, report->former, report->summary);
+  if (report->changes == 0 && (transition.kind == KS_TRANSITION_NONE || !report->former))
+    return;
+  if (report->summary)
+    happened = ks_transition_format (&transition, report->summary);
+  else
+    happened = g_strdup (report->policy && report->policy->armed ? "armed" : "not armed");
+  text = g_strdup_printf ("%s: %s, %u change%s", what, happened, report->changes, report->changes == 1 ? "" : "s");
+  message.id = id_of (transition.kind);
+  message.text = text;
+  if (transition.kind == KS_TRANSITION_BLOCKED || transition.kind == KS_TRANSITION_INCOMPLETE)
+    message.level = G_LOG_LEVEL_MESSAGE; /* what is wrong is an error's message */
+  send_message (&message);
+}
+
 void
 ks_log_report (const KsReport *report, const KsPaths *paths, const char *what, gboolean show)
 {
-  gboolean is_armed = report->policy && report->policy->armed;
-  g_autofree char *changes = g_strdup_printf ("%u", report->changes);
-  g_autofree char *text = NULL;
-
   for (guint i = 0; i < report->errors->len; i++)
-    ks_log_error (report->errors->pdata[i]);
+    log_error_of (report->errors->pdata[i], report);
   if (report->situation)
     send_warnings (report->situation->warnings, are_news (report->situation->warnings, paths), show);
   send_warnings (report->cut_off, TRUE, show);
-  if (report->changes == 0)
-    return;
-  text = g_strdup_printf ("%s: %s, %s change%s", what, is_armed ? "armed" : "not armed", changes,
-                          report->changes == 1 ? "" : "s");
-  send_message (G_LOG_LEVEL_INFO, is_armed ? KS_MESSAGE_CHANGED : KS_MESSAGE_RELEASED, text, is_armed ? "1" : "0",
-                changes);
+  log_changes (report, what);
 }
 
-/* A device of the section @id has come. */
-static void
-log_appeared (const char *id, const KsReport *report)
+static gboolean
+has_transition (const KsReport *report)
 {
-  g_autofree char *name = ks_error_printable (id);
-  g_autofree char *changes = g_strdup_printf ("%u", report->changes);
-  g_autofree char *text = g_strdup_printf ("the device of [vpn %s] has appeared: armed, %s change%s", name, changes,
-                                           report->changes == 1 ? "" : "s");
+  g_auto (KsTransition) transition = { 0 };
 
-  send_message (G_LOG_LEVEL_INFO, KS_MESSAGE_CHANGED, text, "1", changes);
+  ks_transition_init (&transition, report->former, report->summary);
+  return transition.kind != KS_TRANSITION_NONE;
 }
 
 void
 ks_log_healed (const KsReport *report, gboolean insists)
 {
   g_autoptr (GString) text = g_string_new ("repaired what somebody else had changed:");
-  g_autofree char *changes = g_strdup_printf ("%u", report->changes);
+  Message message = { .level = G_LOG_LEVEL_WARNING, .id = KS_MESSAGE_HEALED, .report = report };
 
   for (guint i = 0; i < report->errors->len; i++)
-    ks_log_error (report->errors->pdata[i]);
-  if (report->situation && report->situation->appeared && report->changes > 0)
-    log_appeared (report->situation->appeared, report);
+    log_error_of (report->errors->pdata[i], report);
+  if (report->situation && report->situation->appeared && report->changes > 0) {
+    g_autofree char *name = ks_error_printable (report->situation->appeared);
+    g_autofree char *what = g_strdup_printf ("the device of [vpn %s] has appeared", name);
+
+    log_changes (report, what);
+  } else if (has_transition (report)) {
+    log_changes (report, "the network has changed");
+  }
   if (report->repairs == 0)
     return; /* a route of the uplink, followed: nothing to say */
   for (guint i = 0; i < report->done->len && i < KS_REPORT_MAX_STEPS; i++)
@@ -149,5 +243,6 @@ ks_log_healed (const KsReport *report, gboolean insists)
     g_string_append_printf (text, "; and %u more", report->done->len - KS_REPORT_MAX_STEPS);
   if (insists)
     g_string_append (text, "; this keeps happening: the delay between repairs grows");
-  send_message (G_LOG_LEVEL_WARNING, KS_MESSAGE_HEALED, text->str, "1", changes);
+  message.text = text->str;
+  send_message (&message);
 }

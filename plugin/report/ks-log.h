@@ -7,7 +7,15 @@
 
 #include "run/ks-reconcile.h"
 
-/* MESSAGE_ID of journal messages (sd-journal(3)); new ones with `systemd-id128 new`. */
+/*
+ * MESSAGE_ID of journal messages (sd-journal(3)); new ones with `systemd-id128
+ * new`. nm-conf/nm-killswitch.catalog explains each of them.
+ */
+#define KS_MESSAGE_ARMED "8e6f894ef1b0424097d68e67559d67b1"
+#define KS_MESSAGE_DISARMED "7c1c824d2de043c5b0e77106811f69b7"
+#define KS_MESSAGE_PROTECTED "d50034d25dd84f6083e7245d7a022ca4"
+#define KS_MESSAGE_BLOCKED "acc322d375da4b7ea4391ffcc55dcd59"
+#define KS_MESSAGE_INCOMPLETE "774e543b78154a40b279cc9edf7c4935"
 #define KS_MESSAGE_RELEASED "c3c0b9de7d5f4a53b0f4a1a1f2d9a7e4"
 #define KS_MESSAGE_CHANGED "8f0a6d7e52b14c39a6a9c7f43f5b8d10"
 #define KS_MESSAGE_HEALED "0d9f6b1e7c5a4e2fb3a8c1d4e5f60718"

@@ -11,6 +11,7 @@
 #include "ks-test.h"
 #include "netns.h"
 #include "report/ks-log.h"
+#include "run/ks-summary.h"
 
 #define JOURNAL "/run/systemd/journal"
 #define TEXT "the kernel refused it"
@@ -202,6 +203,47 @@ log_needs_no_standard_error (void **state G_GNUC_UNUSED)
   close (journal);
 }
 
+/* In the journal's own format a field is KEY=VALUE in a line of its own. */
+static void
+log_tells_a_change_of_state_once_with_profile_interface_and_state (void **state G_GNUC_UNUSED)
+{
+  static const char *const fields[] = { "MESSAGE=test: protected by 'home' on wg7, 1 change\n",
+                                        "PRIORITY=6\n",
+                                        "MESSAGE_ID=" KS_MESSAGE_PROTECTED "\n",
+                                        "KILLSWITCH_STATE=protected\n",
+                                        "KILLSWITCH_PROFILE=11111111-1111-4111-8111-111111111111\n",
+                                        "KILLSWITCH_INTERFACE=wg7\n",
+                                        "KILLSWITCH_CHANGES=1\n" };
+  g_autoptr (KsReport) report = ks_report_new ();
+  char buffer[4096] = "";
+  int journal;
+
+  NEED_OWN_RUN ();
+  journal = make_socket ("socket", SOCK_DGRAM);
+  report->changes = 1;
+  report->former = ks_summary_parse ("{\"file_version\":1,\"state\":\"blocking\",\"armed\":[{\"id\":\"home\","
+                                     "\"uuid\":\"11111111-1111-4111-8111-111111111111\",\"type\":\"wireguard\","
+                                     "\"mode\":\"strict\",\"reason\":\"connection.zone\",\"tunnel\":null}]}",
+                                     NULL);
+  report->summary = ks_summary_parse ("{\"file_version\":1,\"state\":\"protected\",\"armed\":[{\"id\":\"home\","
+                                      "\"uuid\":\"11111111-1111-4111-8111-111111111111\",\"type\":\"wireguard\","
+                                      "\"mode\":\"strict\",\"reason\":\"connection.zone\",\"tunnel\":\"wg7\"}]}",
+                                      NULL);
+  ks_log_report (report, &ks_paths_default, "test", FALSE);
+  assert_true (recv (journal, buffer, sizeof buffer - 1, MSG_DONTWAIT) > 0);
+  for (guint i = 0; i < G_N_ELEMENTS (fields); i++)
+    if (!strstr (buffer, fields[i]))
+      fail_msg ("%s is not in %s", fields[i], buffer);
+  assert_int_equal (recv (journal, buffer, sizeof buffer - 1, MSG_DONTWAIT), -1);
+
+  /* a status file that cannot be written: nothing is known of the run before, and nothing has changed */
+  report->changes = 0;
+  g_clear_pointer (&report->former, ks_summary_free);
+  ks_log_report (report, &ks_paths_default, "test", FALSE);
+  assert_int_equal (recv (journal, buffer, sizeof buffer - 1, MSG_DONTWAIT), -1);
+  close (journal);
+}
+
 /* The commands that people run, with an error that needs nothing: no right to do it. */
 static void
 commands_show_why_they_fail_on_a_pipe_with_a_journal (void **state G_GNUC_UNUSED)
@@ -243,6 +285,7 @@ main (void)
     cmocka_unit_test_teardown (log_writes_once_when_standard_error_is_the_journal, tear_down),
     cmocka_unit_test_teardown (log_falls_back_to_the_journals_stream, tear_down),
     cmocka_unit_test_teardown (log_needs_no_standard_error, tear_down),
+    cmocka_unit_test_teardown (log_tells_a_change_of_state_once_with_profile_interface_and_state, tear_down),
     cmocka_unit_test_teardown (commands_show_why_they_fail_on_a_pipe_with_a_journal, tear_down),
   };
 

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "report/ks-transition.h"
+
+#include <string.h>
+
+#include "base/ks-error.h"
+
+/* So many are named; all of them are in the message's fields. */
+#define MAX_NAMED 3
+
+/* The profiles of @summary, while it is armed, that @other has not got. */
+static void
+add_missing (GPtrArray *profiles, const KsSummary *summary, const KsSummary *other)
+{
+  if (!summary || !ks_summary_is_armed (summary))
+    return;
+  for (guint i = 0; i < summary->profiles->len; i++) {
+    const KsSummaryProfile *profile = summary->profiles->pdata[i];
+
+    if (!other || !ks_summary_is_armed (other) || !ks_summary_find (other, profile->uuid, profile->id))
+      g_ptr_array_add (profiles, (gpointer) profile);
+  }
+}
+
+/* The profiles of @summary that are up, or that are not. */
+static void
+add_all (GPtrArray *profiles, const KsSummary *summary, gboolean is_up)
+{
+  for (guint i = 0; i < summary->profiles->len; i++) {
+    const KsSummaryProfile *profile = summary->profiles->pdata[i];
+
+    if ((profile->tunnel != NULL) == is_up)
+      g_ptr_array_add (profiles, (gpointer) profile);
+  }
+}
+
+static gboolean
+is_in (const KsSummary *summary, const char *state)
+{
+  return summary && strcmp (summary->state, state) == 0;
+}
+
+/* Whether @now is in @state, and @former was in another one. */
+static gboolean
+has_become (const KsSummary *former, const KsSummary *now, const char *state)
+{
+  return is_in (now, state) && !is_in (former, state);
+}
+
+static KsTransitionKind
+find_kind (const KsSummary *former, const KsSummary *now, GPtrArray *profiles)
+{
+  gboolean was_armed = former && ks_summary_is_armed (former), is_armed = ks_summary_is_armed (now);
+
+  if (has_become (former, now, "incomplete")) {
+    add_all (profiles, now, TRUE);
+    add_all (profiles, now, FALSE);
+    return KS_TRANSITION_INCOMPLETE;
+  }
+  if ((was_armed && !is_armed) || (former && has_become (former, now, "released"))) {
+    add_missing (profiles, former, now);
+    return KS_TRANSITION_RELEASED;
+  }
+  add_missing (profiles, now, former);
+  if (profiles->len > 0)
+    return KS_TRANSITION_ARMED;
+  add_missing (profiles, former, now);
+  if (profiles->len > 0)
+    return KS_TRANSITION_DISARMED;
+  if (has_become (former, now, "protected")) {
+    add_all (profiles, now, TRUE);
+    return KS_TRANSITION_PROTECTED;
+  }
+  if (has_become (former, now, "blocking")) {
+    add_all (profiles, now, FALSE);
+    return KS_TRANSITION_BLOCKED;
+  }
+  return KS_TRANSITION_NONE;
+}
+
+void
+ks_transition_init (KsTransition *self, const KsSummary *former, const KsSummary *now)
+{
+  self->profiles = g_ptr_array_new ();
+  self->kind = now ? find_kind (former, now, self->profiles) : KS_TRANSITION_NONE;
+}
+
+void
+ks_transition_clear (KsTransition *self)
+{
+  g_clear_pointer (&self->profiles, g_ptr_array_unref);
+}
+
+/* "'a' (strict), 'b' on wg0 and 2 more" */
+static char *
+format_profiles (const GPtrArray *profiles, gboolean with_mode)
+{
+  GString *out = g_string_new (NULL);
+
+  for (guint i = 0; i < profiles->len && i < MAX_NAMED; i++) {
+    const KsSummaryProfile *profile = profiles->pdata[i];
+    g_autofree char *id = ks_error_printable (profile->id);
+
+    g_string_append_printf (out, "%s'%s'", i ? ", " : "", id);
+    if (with_mode)
+      g_string_append_printf (out, " (%s)", profile->mode);
+    else if (profile->tunnel)
+      g_string_append_printf (out, " on %s", profile->tunnel);
+  }
+  if (profiles->len > MAX_NAMED)
+    g_string_append_printf (out, " and %u more", profiles->len - MAX_NAMED);
+  return g_string_free (out, FALSE);
+}
+
+char *
+ks_transition_format (const KsTransition *self, const KsSummary *now)
+{
+  g_autofree char *profiles =
+    format_profiles (self->profiles, self->kind == KS_TRANSITION_ARMED || self->kind == KS_TRANSITION_DISARMED);
+
+  switch (self->kind) {
+  case KS_TRANSITION_INCOMPLETE:
+    return g_strdup ("incomplete: the kernel does not hold what it should");
+  case KS_TRANSITION_RELEASED:
+    return g_strdup (is_in (now, "released") ? "released: nothing is blocked"
+                                             : "not armed any more: nothing is blocked");
+  case KS_TRANSITION_ARMED:
+    return g_strdup_printf ("armed by %s, %s", profiles, now->state);
+  case KS_TRANSITION_DISARMED:
+    return g_strdup_printf ("not armed by %s any more, still %s", profiles, now->state);
+  case KS_TRANSITION_PROTECTED:
+    return g_strdup_printf ("protected by %s", profiles);
+  case KS_TRANSITION_BLOCKED:
+    return g_strdup ("blocking: no VPN is up");
+  default:
+    return g_strdup (ks_summary_is_armed (now) ? "armed" : "not armed");
+  }
+}
