@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Aliases: what a host's name stands for in the DNS (CNAME), and what that
- * stands for, and so on. getaddrinfo() and GResolver keep that to themselves.
+ * stands for, and so on. getaddrinfo() keeps that to itself.
  */
 #pragma once
 

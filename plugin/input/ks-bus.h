@@ -11,7 +11,7 @@ typedef struct _KsBus KsBus;
 
 /*
  * Connects to the bus, which may hang as well. This and all that is asked
- * takes at most @timeout_ms milliseconds. An error is D-Bus's or GIO's own.
+ * takes at most @timeout_ms milliseconds. KS_ERROR_IO, KS_ERROR_SILENT.
  */
 KsBus *ks_bus_new (guint timeout_ms, GError **error);
 void ks_bus_free (KsBus *self);
@@ -19,7 +19,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsBus, ks_bus_free)
 
 /*
  * All properties of one interface of one object: a{sv} (transfer full). NULL
- * with D-Bus's own error, or KS_ERROR_SILENT when the time is over.
+ * with KS_ERROR_INVALID for an object that is not there, KS_ERROR_SILENT when
+ * there is nobody to answer or the time is over, KS_ERROR_PERMISSION for another
+ * error as an answer, KS_ERROR_IO when the bus fails.
  */
 GVariant *ks_bus_get (KsBus *self, const char *path, const char *interface, GError **error);
 /* As ks_bus_get(), with an empty dictionary for "/" and for an object that vanished. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "input/ks-nm-connection.h"
 
-#include <gio/gio.h>
 #include <string.h>
 
 #include "base/ks-error.h"

@@ -1,136 +1,191 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The C library's resolver has no time limit that could be set, so each name
+ * is asked for in a thread. Threads that still wait when the time is over end
+ * with the process; what they come to then is left alone.
+ *
+ * Not by GResolver, which does the same: GIO takes longer to load than most
+ * runs take (ks-bus-message.c).
+ */
 #include "input/ks-resolve.h"
 
-#include <gio/gio.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
 
-#include "input/ks-wait.h"
 #include "value/ks-prefix.h"
 
+/* As many as GResolver has. */
+#define MAX_THREADS 10
+
+/* What the threads and the one who waits for them share. */
 typedef struct {
+  GMutex mutex;
+  GCond came; /* an answer, or that there is none */
+  guint pending;
+  gboolean is_over; /* nobody waits any more: @answers is gone */
+  gboolean is_news;
   KsAnswers *answers;
   KsAliasFunc ask_aliases;
-  GMainLoop *loop;
-  guint pending;
-  gboolean is_news;
-} Resolving;
+} Shared;
 
 typedef struct {
-  Resolving *resolving;
+  Shared *shared; /* a reference */
   char *host;
-} Query;
-
-/* What a thread needs. */
-typedef struct {
-  KsAliasFunc ask;
-  char *host;
+  gboolean is_about_aliases;
 } Job;
 
 static void
-end_query (Query *query)
+shared_clear (gpointer data)
 {
-  if (--query->resolving->pending == 0)
-    g_main_loop_quit (query->resolving->loop);
-  g_free (query->host);
-  g_free (query);
+  Shared *self = data;
+
+  g_mutex_clear (&self->mutex);
+  g_cond_clear (&self->came);
 }
 
 static void
-on_answer (GObject *source, GAsyncResult *result, gpointer user_data)
+job_free (Job *job)
 {
-  Query *query = user_data;
-  Resolving *resolving = query->resolving;
-  g_autoptr (GArray) addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
-  GList *answers = g_resolver_lookup_by_name_finish (G_RESOLVER (source), result, NULL);
-
-  for (GList *answer = answers; answer; answer = answer->next) {
-    int family = g_inet_address_get_family (answer->data) == G_SOCKET_FAMILY_IPV6 ? AF_INET6 : AF_INET;
-    KsPrefix address =
-      ks_prefix_from_bytes (family, g_inet_address_to_bytes (answer->data), ks_prefix_full_length (family));
-
-    ks_prefix_array_add (addresses, &address);
-  }
-  g_resolver_free_addresses (answers);
-  if (addresses->len > 0 && ks_answers_add (resolving->answers, query->host, addresses))
-    resolving->is_news = TRUE;
-  end_query (query);
-}
-
-/* In a thread: the query may be gone by the time there is an answer. */
-static void
-ask_aliases (GTask *task, gpointer source G_GNUC_UNUSED, gpointer task_data, GCancellable *cancellable G_GNUC_UNUSED)
-{
-  const Job *job = task_data;
-
-  g_task_return_pointer (task, job->ask (job->host), (GDestroyNotify) g_ptr_array_unref);
-}
-
-static void
-on_aliases (GObject *source G_GNUC_UNUSED, GAsyncResult *result, gpointer user_data)
-{
-  Query *query = user_data;
-  g_autoptr (GPtrArray) aliases = g_task_propagate_pointer (G_TASK (result), NULL);
-
-  if (aliases && ks_answers_set_aliases (query->resolving->answers, query->host, aliases))
-    query->resolving->is_news = TRUE;
-  end_query (query);
-}
-
-static Query *
-new_query (Resolving *resolving, const char *host)
-{
-  Query *query = g_new0 (Query, 1);
-
-  query->resolving = resolving;
-  query->host = g_strdup (host);
-  resolving->pending++;
-  return query;
-}
-
-static void
-job_free (gpointer data)
-{
-  Job *job = data;
-
+  g_atomic_rc_box_release_full (job->shared, shared_clear);
   g_free (job->host);
   g_free (job);
 }
 
-static void
-start_asking_aliases (Resolving *resolving, const char *host, GCancellable *cancellable)
+/* Whether @host is the host itself, as "localhost" and every name below it: nobody is asked for these (RFC 6761). */
+static gboolean
+is_localhost (const char *host)
 {
-  g_autoptr (GTask) task = g_task_new (NULL, cancellable, on_aliases, new_query (resolving, host));
+  static const char name[] = "localhost";
+  gsize length = strlen (host);
+
+  if (length > 0 && host[length - 1] == '.')
+    length--;
+  if (length < strlen (name) || g_ascii_strncasecmp (host + length - strlen (name), name, strlen (name)) != 0)
+    return FALSE;
+  return length == strlen (name) || host[length - strlen (name) - 1] == '.';
+}
+
+static void
+add_loopback (GArray *addresses)
+{
+  static const guint8 ipv4[] = { 127, 0, 0, 1 };
+  KsPrefix address = ks_prefix_from_bytes (AF_INET, ipv4, 32);
+
+  ks_prefix_array_add (addresses, &address);
+  address = ks_prefix_from_bytes (AF_INET6, &in6addr_loopback, 128);
+  ks_prefix_array_add (addresses, &address);
+}
+
+/* The addresses of @host (KsPrefix; transfer full). */
+static GArray *
+ask_addresses (const char *host)
+{
+  static const struct addrinfo hints = {
+    .ai_family = AF_UNSPEC,
+    .ai_socktype = SOCK_STREAM, /* each address once */
+    .ai_protocol = IPPROTO_TCP,
+    .ai_flags = AI_ADDRCONFIG,
+  };
+  GArray *addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  g_autofree char *ascii = g_hostname_to_ascii (host);
+  struct addrinfo *list = NULL;
+
+  if (is_localhost (host)) {
+    add_loopback (addresses);
+    return addresses;
+  }
+  if (!ascii || getaddrinfo (ascii, NULL, &hints, &list) != 0)
+    return addresses;
+  for (const struct addrinfo *entry = list; entry; entry = entry->ai_next) {
+    KsPrefix address;
+
+    if (entry->ai_family == AF_INET)
+      address =
+        ks_prefix_from_bytes (AF_INET, &((const struct sockaddr_in *) (gconstpointer) entry->ai_addr)->sin_addr, 32);
+    else if (entry->ai_family == AF_INET6)
+      address = ks_prefix_from_bytes (AF_INET6,
+                                      &((const struct sockaddr_in6 *) (gconstpointer) entry->ai_addr)->sin6_addr, 128);
+    else
+      continue;
+    ks_prefix_array_add (addresses, &address);
+  }
+  freeaddrinfo (list);
+  return addresses;
+}
+
+/* In a thread. */
+static void
+run_job (gpointer data, gpointer user_data G_GNUC_UNUSED)
+{
+  Job *job = data;
+  Shared *shared = job->shared;
+  g_autoptr (GPtrArray) aliases = NULL;
+  g_autoptr (GArray) addresses = NULL;
+  gboolean is_over;
+
+  g_mutex_lock (&shared->mutex);
+  is_over = shared->is_over;
+  g_mutex_unlock (&shared->mutex);
+  if (!is_over && job->is_about_aliases)
+    aliases = shared->ask_aliases (job->host);
+  else if (!is_over)
+    addresses = ask_addresses (job->host);
+
+  g_mutex_lock (&shared->mutex);
+  if (!shared->is_over && addresses && addresses->len > 0)
+    shared->is_news |= ks_answers_add (shared->answers, job->host, addresses);
+  if (!shared->is_over && aliases)
+    shared->is_news |= ks_answers_set_aliases (shared->answers, job->host, aliases);
+  shared->pending--;
+  g_cond_signal (&shared->came);
+  g_mutex_unlock (&shared->mutex);
+  job_free (job);
+}
+
+static void
+start (GThreadPool *pool, Shared *shared, const char *host, gboolean is_about_aliases)
+{
   Job *job = g_new0 (Job, 1);
 
-  job->ask = resolving->ask_aliases;
+  job->shared = g_atomic_rc_box_acquire (shared);
   job->host = g_strdup (host);
-  g_task_set_task_data (task, job, job_free);
-  g_task_set_return_on_cancel (task, TRUE);
-  /* the threads are GResolver's too: addresses come first */
-  g_task_set_priority (task, G_PRIORITY_LOW);
-  g_task_run_in_thread (task, ask_aliases);
+  job->is_about_aliases = is_about_aliases;
+  g_thread_pool_push (pool, job, NULL);
 }
 
 gboolean
 ks_resolve_hosts (const GPtrArray *hosts, KsAliasFunc ask, guint timeout_ms, KsAnswers *answers)
 {
-  g_autoptr (GResolver) resolver = NULL;
-  Resolving resolving = { .answers = answers, .ask_aliases = ask };
-  KsWait wait;
+  gint64 end = g_get_monotonic_time () + (gint64) timeout_ms * 1000;
+  GThreadPool *pool;
+  Shared *shared;
+  gboolean is_news;
 
   if (hosts->len == 0)
     return FALSE;
-  ks_wait_init (&wait, timeout_ms);
-  resolver = g_resolver_get_default ();
+  shared = g_atomic_rc_box_new0 (Shared);
+  g_mutex_init (&shared->mutex);
+  g_cond_init (&shared->came);
+  shared->answers = answers;
+  shared->ask_aliases = ask;
+  shared->pending = 2 * hosts->len;
+  pool = g_thread_pool_new (run_job, NULL, MAX_THREADS, FALSE, NULL);
+  /* addresses come first */
+  for (guint i = 0; i < hosts->len; i++)
+    start (pool, shared, hosts->pdata[i], FALSE);
+  for (guint i = 0; i < hosts->len; i++)
+    start (pool, shared, hosts->pdata[i], TRUE);
 
-  resolving.loop = wait.loop;
-  for (guint i = 0; i < hosts->len; i++) {
-    const char *host = hosts->pdata[i];
-
-    g_resolver_lookup_by_name_async (resolver, host, wait.cancellable, on_answer, new_query (&resolving, host));
-    start_asking_aliases (&resolving, host, wait.cancellable);
-  }
-  /* after the time limit every query ends as cancelled; threads that still wait end with the process */
-  g_main_loop_run (wait.loop);
-  ks_wait_clear (&wait);
-  return resolving.is_news;
+  g_mutex_lock (&shared->mutex);
+  while (shared->pending > 0 && g_cond_wait_until (&shared->came, &shared->mutex, end))
+    ;
+  shared->is_over = TRUE;
+  is_news = shared->is_news;
+  g_mutex_unlock (&shared->mutex);
+  /* what has not begun asks nobody any more; nobody waits for the rest. "At once" would free what GLib wakes by. */
+  g_thread_pool_free (pool, FALSE, FALSE);
+  g_atomic_rc_box_release_full (shared, shared_clear);
+  return is_news;
 }

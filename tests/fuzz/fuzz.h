@@ -24,6 +24,7 @@
 
 typedef void (*KsFuzzFunc) (const uint8_t *data, size_t size);
 
+void fuzz_bus_message (const uint8_t *data, size_t size);
 void fuzz_configuration (const uint8_t *data, size_t size);
 void fuzz_endpoint (const uint8_t *data, size_t size);
 void fuzz_event (const uint8_t *data, size_t size);

@@ -37,6 +37,7 @@ replay (const char *name, KsFuzzFunc fuzz)
     replay (name, fuzz_##function); \
   }
 
+CORPUS ("bus-message", bus_message)
 CORPUS ("configuration", configuration)
 CORPUS ("endpoint", endpoint)
 CORPUS ("event", event)
@@ -50,10 +51,11 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (corpus_of_configuration_is_harmless), cmocka_unit_test (corpus_of_endpoint_is_harmless),
-    cmocka_unit_test (corpus_of_event_is_harmless),         cmocka_unit_test (corpus_of_profile_is_harmless),
-    cmocka_unit_test (corpus_of_profile_codec_is_harmless), cmocka_unit_test (corpus_of_route_message_is_harmless),
-    cmocka_unit_test (corpus_of_rule_message_is_harmless),  cmocka_unit_test (corpus_of_state_is_harmless),
+    cmocka_unit_test (corpus_of_bus_message_is_harmless),   cmocka_unit_test (corpus_of_configuration_is_harmless),
+    cmocka_unit_test (corpus_of_endpoint_is_harmless),      cmocka_unit_test (corpus_of_event_is_harmless),
+    cmocka_unit_test (corpus_of_profile_is_harmless),       cmocka_unit_test (corpus_of_profile_codec_is_harmless),
+    cmocka_unit_test (corpus_of_route_message_is_harmless), cmocka_unit_test (corpus_of_rule_message_is_harmless),
+    cmocka_unit_test (corpus_of_state_is_harmless),
   };
 
   return cmocka_run_group_tests_name ("corpora", tests, NULL, NULL);
