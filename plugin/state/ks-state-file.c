@@ -6,11 +6,13 @@
  */
 #include "state/ks-state-file.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <string.h>
 
 #include "base/ks-error.h"
+#include "state/ks-key-lines.h"
 #include "value/ks-interface.h"
 
 #define PROFILE_GROUP "profile "
@@ -22,42 +24,34 @@
 /* --- a profile, as lines of a key file --- */
 
 static void
-set_string (GKeyFile *file, const char *group, const char *key, const char *value)
+put_string (GString *out, const char *key, const char *value)
 {
   if (value)
-    g_key_file_set_string (file, group, key, value);
+    ks_key_put_string (out, key, value);
 }
 
 static void
-set_number (GKeyFile *file, const char *group, const char *key, guint32 value)
+put_number (GString *out, const char *key, guint32 value)
 {
   if (value)
-    g_key_file_set_uint64 (file, group, key, value);
-}
-
-/* 0 when it is not there, or larger than @max. */
-static guint32
-get_number (GKeyFile *file, const char *group, const char *key, guint32 max)
-{
-  guint64 value = g_key_file_get_uint64 (file, group, key, NULL);
-
-  return value <= max ? (guint32) value : 0;
+    ks_key_put_number (out, key, value);
 }
 
 static void
-set_prefixes (GKeyFile *file, const char *group, const char *key, const GArray *prefixes)
+put_prefixes (GString *out, const char *key, const GArray *prefixes)
 {
-  g_autoptr (GPtrArray) words = g_ptr_array_new_with_free_func (g_free);
-
   if (prefixes->len == 0)
     return;
+  ks_key_put_list (out, key);
   for (guint i = 0; i < prefixes->len; i++) {
     const KsPrefix *prefix = &g_array_index (prefixes, KsPrefix, i);
-    g_autofree char *address = ks_prefix_format_address (prefix);
+    char address[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 4];
 
-    g_ptr_array_add (words, g_strdup_printf ("%s/%u", address, prefix->length));
+    inet_ntop (prefix->family, prefix->bytes, address, sizeof address);
+    g_snprintf (text, sizeof text, "%s/%u", address, prefix->length);
+    ks_key_put_part (out, text);
   }
-  g_key_file_set_string_list (file, group, key, (const char *const *) words->pdata, words->len);
+  ks_key_put_end (out);
 }
 
 /* By KsCarriage. */
@@ -65,76 +59,80 @@ static const char *const carriage_words[] = { "", "/wrapped", "/ipsec", "/inside
 
 /* PROTOCOL[/CARRIAGE],PORT,HOST each */
 static void
-set_endpoints (GKeyFile *file, const char *group, const GPtrArray *endpoints)
+put_endpoints (GString *out, const GPtrArray *endpoints)
 {
-  g_autoptr (GPtrArray) words = g_ptr_array_new_with_free_func (g_free);
-
+  ks_key_put_list (out, "endpoints");
   for (guint i = 0; i < endpoints->len; i++) {
     const KsEndpoint *endpoint = endpoints->pdata[i];
+    g_autofree char *word = g_strdup_printf ("%u%s,%u,%s", endpoint->ip_protocol, carriage_words[endpoint->carriage],
+                                             endpoint->port, endpoint->host);
 
-    g_ptr_array_add (words, g_strdup_printf ("%u%s,%u,%s", endpoint->ip_protocol, carriage_words[endpoint->carriage],
-                                             endpoint->port, endpoint->host));
+    ks_key_put_part (out, word);
   }
-  g_key_file_set_string_list (file, group, "endpoints", (const char *const *) words->pdata, words->len);
+  ks_key_put_end (out);
 }
 
-/* @values is of guint32. */
+/* @values is of guint32. Those above G_MAXINT32 are negative, as they always were in this file. */
 static void
-set_numbers (GKeyFile *file, const char *group, const char *key, const GArray *values)
+put_numbers (GString *out, const char *key, const GArray *values)
 {
-  g_autofree int *numbers = g_new (int, values->len + 1);
+  ks_key_put_list (out, key);
+  for (guint i = 0; i < values->len; i++) {
+    char text[16];
 
-  for (guint i = 0; i < values->len; i++)
-    numbers[i] = (int) g_array_index (values, guint32, i);
-  g_key_file_set_integer_list (file, group, key, numbers, values->len);
+    g_snprintf (text, sizeof text, "%d", (int) g_array_index (values, guint32, i));
+    ks_key_put_part (out, text);
+  }
+  ks_key_put_end (out);
 }
 
 static void
-write_remembered (GKeyFile *file, const KsRemembered *remembered, guint number)
+write_remembered (GString *out, const KsRemembered *remembered, guint number)
 {
   const KsProfile *profile = remembered->profile;
   /* not its key, a UUID or a path as somebody wrote it: a group's name may not have brackets or control characters */
   g_autofree char *group = g_strdup_printf (PROFILE_GROUP "%u", number);
   g_autofree char *path = g_strescape (profile->path, NULL); /* need not be UTF-8 */
 
-  set_string (file, group, "path", path);
-  set_string (file, group, "uuid", profile->uuid);
-  set_string (file, group, "id", profile->id);
-  set_string (file, group, "type", profile->type);
-  set_string (file, group, "interface", profile->interface);
-  set_string (file, group, "service", profile->service);
-  g_key_file_set_string (file, group, "mode", ks_mode_format (profile->mode));
-  g_key_file_set_integer (file, group, "vpn-type", profile->vpn_type);
+  ks_key_put_group (out, group);
+  put_string (out, "path", path);
+  put_string (out, "uuid", profile->uuid);
+  put_string (out, "id", profile->id);
+  put_string (out, "type", profile->type);
+  put_string (out, "interface", profile->interface);
+  put_string (out, "service", profile->service);
+  ks_key_put_string (out, "mode", ks_mode_format (profile->mode));
+  ks_key_put_number (out, "vpn-type", profile->vpn_type);
   if (profile->lan != KS_LAN_UNSET)
-    g_key_file_set_string (file, group, "lan", ks_lan_format (profile->lan));
+    ks_key_put_string (out, "lan", ks_lan_format (profile->lan));
   if (profile->dns != KS_DNS_UNSET)
-    g_key_file_set_string (file, group, "dns", ks_dns_format (profile->dns));
-  set_number (file, group, "listen-port", profile->listen_port);
-  set_number (file, group, "fwmark", profile->fwmark);
-  set_endpoints (file, group, profile->endpoints);
-  set_prefixes (file, group, "prefixes", profile->prefixes);
-  set_prefixes (file, group, "nameservers", profile->nameservers);
-  set_numbers (file, group, "uids", profile->uids);
+    ks_key_put_string (out, "dns", ks_dns_format (profile->dns));
+  put_number (out, "listen-port", profile->listen_port);
+  put_number (out, "fwmark", profile->fwmark);
+  put_endpoints (out, profile->endpoints);
+  put_prefixes (out, "prefixes", profile->prefixes);
+  put_prefixes (out, "nameservers", profile->nameservers);
+  put_numbers (out, "uids", profile->uids);
   if (profile->kernel)
-    g_key_file_set_boolean (file, group, "kernel", TRUE);
-  set_string (file, group, "tunnel", remembered->tunnel);
-  set_prefixes (file, group, "tunnel-prefixes", remembered->prefixes);
-  set_prefixes (file, group, "tunnel-addresses", remembered->addresses);
-  set_number (file, group, "tunnel-listen-port", remembered->listen_port);
-  set_number (file, group, "tunnel-fwmark", remembered->fwmark);
-  set_string (file, group, "session", remembered->session);
-  set_string (file, group, "disabled", remembered->disabled);
+    ks_key_put_string (out, "kernel", "true");
+  put_string (out, "tunnel", remembered->tunnel);
+  put_prefixes (out, "tunnel-prefixes", remembered->prefixes);
+  put_prefixes (out, "tunnel-addresses", remembered->addresses);
+  put_number (out, "tunnel-listen-port", remembered->listen_port);
+  put_number (out, "tunnel-fwmark", remembered->fwmark);
+  put_string (out, "session", remembered->session);
+  put_string (out, "disabled", remembered->disabled);
   if (remembered->disabled)
-    set_numbers (file, group, "disabled-devices", remembered->disabled_devices);
+    put_numbers (out, "disabled-devices", remembered->disabled_devices);
   if (remembered->leaving)
-    g_key_file_set_boolean (file, group, "leaving", TRUE);
+    ks_key_put_string (out, "leaving", "true");
 }
 
 /* Words that are no prefix are left out: the file may be anything. */
 static void
-get_prefixes (GKeyFile *file, const char *group, const char *key, GArray *out)
+get_prefixes (const KsKeyGroup *group, const char *key, GArray *out)
 {
-  g_auto (GStrv) words = g_key_file_get_string_list (file, group, key, NULL, NULL);
+  g_auto (GStrv) words = ks_key_group_list (group, key);
 
   for (char **word = words; word && *word; word++) {
     KsPrefix prefix;
@@ -157,9 +155,9 @@ cut_carriage (char *text)
 }
 
 static void
-get_endpoints (GKeyFile *file, const char *group, GPtrArray *out)
+get_endpoints (const KsKeyGroup *group, GPtrArray *out)
 {
-  g_auto (GStrv) words = g_key_file_get_string_list (file, group, "endpoints", NULL, NULL);
+  g_auto (GStrv) words = ks_key_group_list (group, "endpoints");
 
   for (char **word = words; word && *word; word++) {
     g_auto (GStrv) parts = g_strsplit (*word, ",", 3);
@@ -178,54 +176,56 @@ get_endpoints (GKeyFile *file, const char *group, GPtrArray *out)
 
 /* Appends those of the list that are not 0 to @out (of guint32). */
 static void
-get_numbers (GKeyFile *file, const char *group, const char *key, GArray *out)
+get_numbers (const KsKeyGroup *group, const char *key, GArray *out)
 {
-  gsize count = 0;
-  g_autofree int *numbers = g_key_file_get_integer_list (file, group, key, &count, NULL);
+  g_auto (GStrv) words = ks_key_group_list (group, key);
 
-  for (gsize i = 0; i < count; i++) {
-    guint32 number = (guint32) numbers[i];
+  for (char **word = words; *word; word++) {
+    gint64 value;
 
-    if (number != 0)
+    if (g_ascii_string_to_signed (*word, 10, G_MININT32, G_MAXUINT32, &value, NULL) && value != 0) {
+      guint32 number = (guint32) value;
+
       g_array_append_val (out, number);
+    }
   }
 }
 
 /* Root is always among them. */
 static void
-get_uids (GKeyFile *file, const char *group, GArray *out)
+get_uids (const KsKeyGroup *group, GArray *out)
 {
   guint32 root = 0;
 
   g_array_append_val (out, root);
-  get_numbers (file, group, "uids", out);
+  get_numbers (group, "uids", out);
 }
 
 static char *
-get_interface (GKeyFile *file, const char *group, const char *key)
+get_interface (const KsKeyGroup *group, const char *key)
 {
-  g_autofree char *name = g_key_file_get_string (file, group, key, NULL);
+  g_autofree char *name = ks_key_group_string (group, key);
 
   return name && ks_interface_name_is_valid (name) ? g_steal_pointer (&name) : NULL;
 }
 
 static KsProfile *
-read_profile (GKeyFile *file, const char *group)
+read_profile (const KsKeyGroup *group)
 {
   KsProfile *profile = ks_profile_new ();
-  g_autofree char *mode = g_key_file_get_string (file, group, "mode", NULL);
-  g_autofree char *lan = g_key_file_get_string (file, group, "lan", NULL);
-  g_autofree char *dns = g_key_file_get_string (file, group, "dns", NULL);
-  g_autofree char *path = g_key_file_get_string (file, group, "path", NULL);
-  int type = g_key_file_get_integer (file, group, "vpn-type", NULL);
+  g_autofree char *mode = ks_key_group_string (group, "mode");
+  g_autofree char *lan = ks_key_group_string (group, "lan");
+  g_autofree char *dns = ks_key_group_string (group, "dns");
+  g_autofree char *path = ks_key_group_string (group, "path");
+  guint32 type = ks_key_group_number (group, "vpn-type", KS_VPN_SECTION);
 
   profile->path = path ? g_strcompress (path) : NULL;
-  profile->uuid = g_key_file_get_string (file, group, "uuid", NULL);
-  profile->id = g_key_file_get_string (file, group, "id", NULL);
-  profile->type = g_key_file_get_string (file, group, "type", NULL);
-  profile->service = g_key_file_get_string (file, group, "service", NULL);
-  profile->interface = get_interface (file, group, "interface");
-  profile->vpn_type = type > KS_VPN_NONE && type <= KS_VPN_SECTION ? (KsVpnType) type : KS_VPN_PLUGIN;
+  profile->uuid = ks_key_group_string (group, "uuid");
+  profile->id = ks_key_group_string (group, "id");
+  profile->type = ks_key_group_string (group, "type");
+  profile->service = ks_key_group_string (group, "service");
+  profile->interface = get_interface (group, "interface");
+  profile->vpn_type = type > KS_VPN_NONE ? (KsVpnType) type : KS_VPN_PLUGIN;
   /* remembered is armed: what cannot be read any more arms strict */
   if (!mode || !ks_mode_parse (mode, &profile->mode) || profile->mode == KS_MODE_OFF)
     profile->mode = KS_MODE_STRICT;
@@ -234,21 +234,21 @@ read_profile (GKeyFile *file, const char *group)
     ks_lan_parse (lan, &profile->lan);
   if (dns)
     ks_dns_parse (dns, &profile->dns);
-  profile->listen_port = (guint16) get_number (file, group, "listen-port", G_MAXUINT16);
-  profile->fwmark = get_number (file, group, "fwmark", G_MAXUINT32);
-  get_endpoints (file, group, profile->endpoints);
-  get_prefixes (file, group, "prefixes", profile->prefixes);
-  get_prefixes (file, group, "nameservers", profile->nameservers);
-  get_uids (file, group, profile->uids);
-  profile->kernel = g_key_file_get_boolean (file, group, "kernel", NULL);
+  profile->listen_port = (guint16) ks_key_group_number (group, "listen-port", G_MAXUINT16);
+  profile->fwmark = ks_key_group_number (group, "fwmark", G_MAXUINT32);
+  get_endpoints (group, profile->endpoints);
+  get_prefixes (group, "prefixes", profile->prefixes);
+  get_prefixes (group, "nameservers", profile->nameservers);
+  get_uids (group, profile->uids);
+  profile->kernel = ks_key_group_boolean (group, "kernel");
   return profile;
 }
 
 /* Whether @group is one that we wrote. */
 static gboolean
-read_remembered (KsState *state, GKeyFile *file, const char *group)
+read_remembered (KsState *state, const KsKeyGroup *group)
 {
-  KsProfile *profile = read_profile (file, group);
+  KsProfile *profile = read_profile (group);
   KsRemembered *remembered;
 
   if (!profile->path || !profile->id || ks_state_find (state, ks_profile_key (profile))) {
@@ -256,27 +256,27 @@ read_remembered (KsState *state, GKeyFile *file, const char *group)
     return FALSE;
   }
   remembered = ks_state_add (state, profile);
-  remembered->tunnel = get_interface (file, group, "tunnel");
-  get_prefixes (file, group, "tunnel-prefixes", remembered->prefixes);
-  get_prefixes (file, group, "tunnel-addresses", remembered->addresses);
-  remembered->listen_port = (guint16) get_number (file, group, "tunnel-listen-port", G_MAXUINT16);
-  remembered->fwmark = get_number (file, group, "tunnel-fwmark", G_MAXUINT32);
-  remembered->session = g_key_file_get_string (file, group, "session", NULL);
-  remembered->disabled = g_key_file_get_string (file, group, "disabled", NULL);
-  get_numbers (file, group, "disabled-devices", remembered->disabled_devices);
-  remembered->leaving = g_key_file_get_boolean (file, group, "leaving", NULL);
+  remembered->tunnel = get_interface (group, "tunnel");
+  get_prefixes (group, "tunnel-prefixes", remembered->prefixes);
+  get_prefixes (group, "tunnel-addresses", remembered->addresses);
+  remembered->listen_port = (guint16) ks_key_group_number (group, "tunnel-listen-port", G_MAXUINT16);
+  remembered->fwmark = ks_key_group_number (group, "tunnel-fwmark", G_MAXUINT32);
+  remembered->session = ks_key_group_string (group, "session");
+  remembered->disabled = ks_key_group_string (group, "disabled");
+  get_numbers (group, "disabled-devices", remembered->disabled_devices);
+  remembered->leaving = ks_key_group_boolean (group, "leaving");
   return TRUE;
 }
 
 static void
-read_host (KsState *state, GKeyFile *file, const char *group)
+read_host (KsState *state, const KsKeyGroup *group)
 {
-  const char *host = group + strlen (HOST_GROUP);
-  g_auto (GStrv) words = g_key_file_get_string_list (file, group, "aliases", NULL, NULL);
+  const char *host = group->name + strlen (HOST_GROUP);
+  g_auto (GStrv) words = ks_key_group_list (group, "aliases");
   g_autoptr (GPtrArray) aliases = g_ptr_array_new ();
   GArray *addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
 
-  get_prefixes (file, group, "addresses", addresses);
+  get_prefixes (group, "addresses", addresses);
   g_hash_table_insert (state->answers->addresses, g_strdup (host), addresses);
   for (char **word = words; word && *word; word++)
     g_ptr_array_add (aliases, *word);
@@ -284,47 +284,47 @@ read_host (KsState *state, GKeyFile *file, const char *group)
 }
 
 /* We never write an empty file: a disk may leave one after a crash. */
-static gboolean
-load (GKeyFile *file, const char *path, GError **error)
+static KsKeyLines *
+load (const char *path, GError **error)
 {
   g_autofree char *text = NULL;
   gsize length;
 
   if (!g_file_get_contents (path, &text, &length, error))
-    return FALSE;
+    return NULL;
   if (length == 0) {
     g_set_error_literal (error, KS_ERROR, KS_ERROR_INVALID, "the file is empty");
-    return FALSE;
+    return NULL;
   }
-  return g_key_file_load_from_data (file, text, length, G_KEY_FILE_NONE, error);
+  return ks_key_lines_parse (g_steal_pointer (&text), length, error);
 }
 
 /* Numbers that this program would never use are no hint: they could name somebody else's objects. */
 static KsConfig *
-read_numbers (GKeyFile *file)
+read_numbers (const KsKeyGroup *group)
 {
   g_autoptr (KsConfig) numbers = ks_config_new ();
 
-  numbers->table = get_number (file, NUMBERS_GROUP, "table", G_MAXUINT32);
-  numbers->tunnel_table = get_number (file, NUMBERS_GROUP, "tunnel-table", G_MAXUINT32);
-  numbers->uplink_table = get_number (file, NUMBERS_GROUP, "uplink-table", G_MAXUINT32);
+  numbers->table = ks_key_group_number (group, "table", G_MAXUINT32);
+  numbers->tunnel_table = ks_key_group_number (group, "tunnel-table", G_MAXUINT32);
+  numbers->uplink_table = ks_key_group_number (group, "uplink-table", G_MAXUINT32);
   /* version 0.1.0 had no such table, and did not write it */
-  if (g_key_file_has_key (file, NUMBERS_GROUP, "servers-table", NULL))
-    numbers->servers_table = get_number (file, NUMBERS_GROUP, "servers-table", G_MAXUINT32);
+  if (ks_key_group_has (group, "servers-table"))
+    numbers->servers_table = ks_key_group_number (group, "servers-table", G_MAXUINT32);
   /* an older version knew none, and used none */
-  if (g_key_file_has_key (file, NUMBERS_GROUP, "management-table", NULL))
-    numbers->management_table = get_number (file, NUMBERS_GROUP, "management-table", G_MAXUINT32);
-  numbers->protocol = (guint8) get_number (file, NUMBERS_GROUP, "protocol", G_MAXUINT8);
-  numbers->priority = get_number (file, NUMBERS_GROUP, "priority", 32766 - KS_PRIORITY_WINDOW);
+  if (ks_key_group_has (group, "management-table"))
+    numbers->management_table = ks_key_group_number (group, "management-table", G_MAXUINT32);
+  numbers->protocol = (guint8) ks_key_group_number (group, "protocol", G_MAXUINT8);
+  numbers->priority = ks_key_group_number (group, "priority", 32766 - KS_PRIORITY_WINDOW);
   return ks_config_numbers_are_valid (numbers) ? g_steal_pointer (&numbers) : NULL;
 }
 
 static void
-read_unclear (KsState *state, GKeyFile *file)
+read_unclear (KsState *state, const KsKeyGroup *group)
 {
-  g_auto (GStrv) paths = g_key_file_get_string_list (file, UNCLEAR_GROUP, "paths", NULL, NULL);
+  g_auto (GStrv) paths = ks_key_group_list (group, "paths");
 
-  for (char **path = paths; path && *path; path++)
+  for (char **path = paths; *path; path++)
     g_ptr_array_add (state->unclear, g_strcompress (*path));
 }
 
@@ -332,11 +332,11 @@ KsState *
 ks_state_file_read (const char *path, GPtrArray *errors)
 {
   KsState *state = ks_state_new ();
-  g_autoptr (GKeyFile) file = g_key_file_new ();
   g_autoptr (GError) error = NULL;
-  g_auto (GStrv) groups = NULL;
+  g_autoptr (KsKeyLines) lines = load (path, &error);
+  const KsKeyGroup *numbers;
 
-  if (!load (file, path, &error)) {
+  if (!lines) {
     if (!g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
       g_autofree char *reason = ks_error_printable (error->message);
 
@@ -345,19 +345,23 @@ ks_state_file_read (const char *path, GPtrArray *errors)
     return state;
   }
   state->is_known = TRUE;
-  if (g_key_file_has_group (file, NUMBERS_GROUP))
-    state->numbers = read_numbers (file);
-  read_unclear (state, file);
-  state->released = g_key_file_get_string (file, RELEASE_GROUP, "boot", NULL);
-  groups = g_key_file_get_groups (file, NULL);
-  for (char **group = groups; *group; group++) {
-    if (g_str_has_prefix (*group, PROFILE_GROUP)) {
-      if (!read_remembered (state, file, *group)) {
+  numbers = ks_key_lines_find (lines, NUMBERS_GROUP);
+  if (numbers)
+    state->numbers = read_numbers (numbers);
+  read_unclear (state, ks_key_lines_find (lines, UNCLEAR_GROUP));
+  state->released = ks_key_group_string (ks_key_lines_find (lines, RELEASE_GROUP), "boot");
+  for (guint i = 0; i < lines->groups->len; i++) {
+    const KsKeyGroup *group = lines->groups->pdata[i];
+
+    if (g_str_has_prefix (group->name, PROFILE_GROUP)) {
+      if (!read_remembered (state, group)) {
+        g_autofree char *name = ks_error_printable (group->name);
+
         state->is_known = FALSE;
-        g_ptr_array_add (errors, g_error_new (KS_ERROR, KS_ERROR_INVALID, "%s: [%s] is incomplete", path, *group));
+        g_ptr_array_add (errors, g_error_new (KS_ERROR, KS_ERROR_INVALID, "%s: [%s] is incomplete", path, name));
       }
-    } else if (g_str_has_prefix (*group, HOST_GROUP)) {
-      read_host (state, file, *group);
+    } else if (g_str_has_prefix (group->name, HOST_GROUP)) {
+      read_host (state, group);
     }
   }
   return state;
@@ -370,69 +374,97 @@ compare_names (gconstpointer a, gconstpointer b)
 }
 
 static void
-write_numbers (GKeyFile *file, const KsConfig *numbers)
+write_numbers (GString *out, const KsConfig *numbers)
 {
-  set_number (file, NUMBERS_GROUP, "table", numbers->table);
-  set_number (file, NUMBERS_GROUP, "tunnel-table", numbers->tunnel_table);
-  set_number (file, NUMBERS_GROUP, "uplink-table", numbers->uplink_table);
-  set_number (file, NUMBERS_GROUP, "servers-table", numbers->servers_table);
-  set_number (file, NUMBERS_GROUP, "management-table", numbers->management_table);
-  set_number (file, NUMBERS_GROUP, "protocol", numbers->protocol);
-  set_number (file, NUMBERS_GROUP, "priority", numbers->priority);
+  ks_key_put_group (out, NUMBERS_GROUP);
+  put_number (out, "table", numbers->table);
+  put_number (out, "tunnel-table", numbers->tunnel_table);
+  put_number (out, "uplink-table", numbers->uplink_table);
+  put_number (out, "servers-table", numbers->servers_table);
+  put_number (out, "management-table", numbers->management_table);
+  put_number (out, "protocol", numbers->protocol);
+  put_number (out, "priority", numbers->priority);
 }
 
 static void
-write_unclear (GKeyFile *file, const GPtrArray *unclear)
+write_unclear (GString *out, const GPtrArray *unclear)
 {
-  g_autoptr (GPtrArray) paths = g_ptr_array_new_with_free_func (g_free);
+  if (unclear->len == 0)
+    return;
+  ks_key_put_group (out, UNCLEAR_GROUP);
+  ks_key_put_list (out, "paths");
+  for (guint i = 0; i < unclear->len; i++) {
+    g_autofree char *path = g_strescape (unclear->pdata[i], NULL); /* need not be UTF-8 */
 
-  for (guint i = 0; i < unclear->len; i++)
-    g_ptr_array_add (paths, g_strescape (unclear->pdata[i], NULL)); /* need not be UTF-8 */
-  if (paths->len > 0)
-    g_key_file_set_string_list (file, UNCLEAR_GROUP, "paths", (const char *const *) paths->pdata, paths->len);
+    ks_key_put_part (out, path);
+  }
+  ks_key_put_end (out);
 }
 
-static char *
-format_state (const KsState *self, gsize *length)
+/* Whether @host can be part of a group's name; no host's name has anything else. */
+static gboolean
+is_plain (const char *host)
 {
-  g_autoptr (GKeyFile) file = g_key_file_new ();
+  for (const char *p = host; *p; p++)
+    if (*p == '[' || *p == ']' || g_ascii_iscntrl (*p))
+      return FALSE;
+  return g_utf8_validate (host, -1, NULL);
+}
+
+static void
+write_host (GString *out, const char *host, const KsAnswers *answers)
+{
+  g_autofree char *group = g_strconcat (HOST_GROUP, host, NULL);
+  const GPtrArray *aliases = g_hash_table_lookup (answers->aliases, host);
+
+  ks_key_put_group (out, group);
+  put_prefixes (out, "addresses", g_hash_table_lookup (answers->addresses, host));
+  if (!aliases)
+    return;
+  ks_key_put_list (out, "aliases");
+  for (guint i = 0; i < aliases->len; i++)
+    ks_key_put_part (out, aliases->pdata[i]);
+  ks_key_put_end (out);
+}
+
+static GString *
+format_state (const KsState *self)
+{
   g_autoptr (GList) hosts = g_list_sort (g_hash_table_get_keys (self->answers->addresses), compare_names);
+  GString *out = g_string_new ("# What nm-killswitch remembers. Safe to delete.\n");
 
-  g_key_file_set_comment (file, NULL, NULL, " What nm-killswitch remembers. Safe to delete.", NULL);
   for (guint i = 0; i < self->remembered->len; i++)
-    write_remembered (file, self->remembered->pdata[i], i + 1);
-  for (GList *host = hosts; host; host = host->next) {
-    g_autofree char *group = g_strconcat (HOST_GROUP, (const char *) host->data, NULL);
-
-    const GPtrArray *aliases = g_hash_table_lookup (self->answers->aliases, host->data);
-
-    set_prefixes (file, group, "addresses", g_hash_table_lookup (self->answers->addresses, host->data));
-    if (aliases)
-      g_key_file_set_string_list (file, group, "aliases", (const char *const *) aliases->pdata, aliases->len);
-  }
+    write_remembered (out, self->remembered->pdata[i], i + 1);
+  for (GList *host = hosts; host; host = host->next)
+    if (is_plain (host->data))
+      write_host (out, host->data, self->answers);
   if (self->numbers)
-    write_numbers (file, self->numbers);
-  write_unclear (file, self->unclear);
-  set_string (file, RELEASE_GROUP, "boot", self->released);
-  return g_key_file_to_data (file, length, NULL);
+    write_numbers (out, self->numbers);
+  write_unclear (out, self->unclear);
+  if (self->released) {
+    ks_key_put_group (out, RELEASE_GROUP);
+    put_string (out, "boot", self->released);
+  }
+  return out;
 }
 
 gboolean
 ks_state_file_write (const KsState *self, const char *path, GError **error)
 {
-  gsize length, old_length;
-  g_autofree char *text = format_state (self, &length);
+  g_autoptr (GString) text = format_state (self);
+  gsize old_length;
   g_autofree char *old = NULL;
   g_autofree char *directory = g_path_get_dirname (path);
   g_autoptr (GError) local = NULL;
 
-  if (g_file_get_contents (path, &old, &old_length, NULL) && old_length == length && memcmp (old, text, length) == 0)
+  if (g_file_get_contents (path, &old, &old_length, NULL) && old_length == text->len
+      && memcmp (old, text->str, text->len) == 0)
     return TRUE;
   if (g_mkdir_with_parents (directory, 0700) < 0) {
     g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot make %s: %s", directory, g_strerror (errno));
     return FALSE;
   }
-  if (!g_file_set_contents_full (path, text, length, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &local)) {
+  if (!g_file_set_contents_full (path, text->str, (gssize) text->len, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &local)) {
     g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot write what has to be remembered: %s", local->message);
     return FALSE;
   }

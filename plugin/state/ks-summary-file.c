@@ -237,6 +237,16 @@ ks_summary_parse (const char *text, GError **error)
   return NULL;
 }
 
+gint64
+ks_summary_find_since (const char *text)
+{
+  const char *found = strstr (text, "\"since_boottime\"");
+  const char *digits = found ? strpbrk (found, "0123456789,}") : NULL;
+  gint64 value = digits ? g_ascii_strtoll (digits, NULL, 10) : 0;
+
+  return digits && g_ascii_isdigit (*digits) && value >= 0 ? value : -1;
+}
+
 /* --- the file --- */
 
 char *

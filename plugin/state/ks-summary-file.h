@@ -53,6 +53,9 @@ char *ks_summary_format (const KsSummary *self);
 /* NULL with KS_ERROR_INVALID (transfer full). */
 KsSummary *ks_summary_parse (const char *text, GError **error);
 
+/* What "since" is in a text that ks_summary_format() made; -1 for none, and anything for another text. */
+gint64 ks_summary_find_since (const char *text);
+
 /* What the last run left. NULL with KS_ERROR_IO when there is no such file, KS_ERROR_INVALID (transfer full). */
 KsSummary *ks_summary_read (const KsPaths *paths, GError **error);
 /* The same as text, whatever it is; NULL, and errno, when it cannot be read (transfer full). */
