@@ -16,6 +16,10 @@
 
 #define TIMEOUT_SECONDS 5
 /* Every nftables transaction on the host interrupts the reading. */
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
 #define DUMP_TRIES 20
 
 typedef struct {
@@ -352,4 +356,15 @@ ks_guard_readback (KsGuardReadback *out, GError **error)
   ks_guard_readback_clear (out);
   set_error (error, result);
   return FALSE;
+}
+
+gboolean
+ks_guard_readback_present (guint32 *generation, guint64 *namespace)
+{
+  g_autoptr (KsNlSocket) socket = NULL;
+  socklen_t length = sizeof *namespace;
+
+  return open_socket (&socket) == 0
+         && getsockopt (nl_socket_get_fd (socket), SOL_SOCKET, SO_NETNS_COOKIE, namespace, &length) == 0
+         && length == sizeof *namespace && read_generation (socket, generation) == 0;
 }

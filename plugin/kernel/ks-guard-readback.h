@@ -24,6 +24,12 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KsGuardReadback, ks_guard_readback_clear)
 /* Reads into @out, zeroed by the caller. KS_ERROR_UNSUPPORTED (no nf_tables), KS_ERROR_PERMISSION, KS_ERROR_KERNEL. */
 gboolean ks_guard_readback (KsGuardReadback *out, GError **error);
 
+/*
+ * The number of the ruleset's generation, and the network namespace, by a number that no other one ever has. FALSE
+ * when either cannot be told (SO_NETNS_COOKIE: Linux 5.14).
+ */
+gboolean ks_guard_readback_present (guint32 *generation, guint64 *namespace);
+
 /* Whether a message of nf_tables is about our table. */
 gboolean ks_guard_readback_is_ours (struct nlmsghdr *header);
 /* The number in an NFT_MSG_NEWGEN. FALSE when there is none. */

@@ -8,8 +8,8 @@
  * nobody's `nft flush` or deleted rule goes unnoticed while NetworkManager is
  * silent and the policy, which may lack a port in use, does not count; the
  * guard that was tampered with is then replaced by exactly the one that was
- * there. nftables' text is never parsed, and an unchanged guard costs less than
- * a millisecond.
+ * there. nftables' text is never parsed. While nothing in nftables has changed
+ * at all, the guard is not even read (ks-guard-memory.c).
  *
  * Between a transaction and the reading right after it another program may have
  * changed the guard. The number of the ruleset's generation tells, which each
@@ -29,6 +29,7 @@
 #include "base/ks-error.h"
 #include "kernel/ks-fault.h"
 #include "kernel/ks-guard-libnftables.h"
+#include "kernel/ks-guard-memory.h"
 #include "kernel/ks-guard-readback.h"
 #include "kernel/ks-guard-watch.h"
 
@@ -89,8 +90,10 @@ static void
 forget (const char *state_path)
 {
   g_clear_pointer (&unwritten, g_free);
-  if (state_path)
-    g_unlink (state_path);
+  if (!state_path)
+    return;
+  g_unlink (state_path);
+  ks_guard_memory_forget (state_path);
 }
 
 static gboolean
@@ -181,6 +184,18 @@ run (const char *text, guint *changes, GError **error)
 
 /* --- the three verbs --- */
 
+/* Whether the guard is what it should be, and it can be told without reading it. */
+static gboolean
+is_known_in_place (const char *wanted, const Record *installed, const char *state_path)
+{
+  g_autofree char *digest = NULL;
+
+  if (!wanted || !installed->text || strcmp (installed->text, wanted) != 0)
+    return FALSE;
+  digest = ks_guard_memory_recall (state_path);
+  return g_strcmp0 (digest, installed->digest) == 0;
+}
+
 /* The text that should be installed (transfer full), NULL for none; and what was installed, into @installed. */
 static char *
 read_wanted (const KsPolicy *policy, gboolean hold, const char *state_path, Record *installed)
@@ -257,8 +272,12 @@ ks_guard_apply (const KsPolicy *policy, gboolean hold, const char *state_path, K
   KsGuardState state = KS_GUARD_UNKNOWN;
 
   wanted = read_wanted (policy, hold, state_path, &installed);
-  if (ks_guard_readback (&kernel, &failure))
+  if (is_known_in_place (wanted, &installed, state_path))
+    state = KS_GUARD_IN_PLACE;
+  else if (ks_guard_readback (&kernel, &failure)) {
     state = compare (wanted, &installed, &kernel);
+    ks_guard_memory_note (state_path, &kernel);
+  }
   if (found)
     *found = state;
   if (state == KS_GUARD_UNKNOWN) {
@@ -271,7 +290,10 @@ ks_guard_apply (const KsPolicy *policy, gboolean hold, const char *state_path, K
     return TRUE;
   if (!wanted)
     return remove_present (&kernel, state_path, changes, error);
-  return install (wanted, policy, &kernel, changes, error) && remember (wanted, &kernel, state_path, error);
+  if (!install (wanted, policy, &kernel, changes, error))
+    return FALSE;
+  ks_guard_memory_note (state_path, &kernel);
+  return remember (wanted, &kernel, state_path, error);
 }
 
 gboolean

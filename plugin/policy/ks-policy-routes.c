@@ -129,11 +129,11 @@ add_default_routes (KsPolicyBuilder *b)
 static gboolean
 is_specific (const KsPolicyBuilder *b, const KsPrefix *prefix)
 {
-  KsPrefix multicast;
+  static const KsPrefix multicast4 = { .family = AF_INET, .length = 4, .bytes = { 224 } };
+  static const KsPrefix multicast6 = { .family = AF_INET6, .length = 8, .bytes = { 0xff } };
 
-  ks_prefix_parse (prefix->family == AF_INET6 ? "ff00::/8" : "224.0.0.0/4", &multicast, NULL);
-  if (prefix->length == 0 || ks_prefix_overlaps (prefix, &multicast) || ks_prefix_is_link_local (prefix)
-      || ks_prefix_is_loopback (prefix))
+  if (prefix->length == 0 || ks_prefix_overlaps (prefix, prefix->family == AF_INET6 ? &multicast6 : &multicast4)
+      || ks_prefix_is_link_local (prefix) || ks_prefix_is_loopback (prefix))
     return FALSE;
   for (guint i = 0; i < b->config->lan_prefixes->len; i++) {
     const KsPrefix *lan = &g_array_index (b->config->lan_prefixes, KsPrefix, i);

@@ -29,8 +29,13 @@ ks_prefix_parse (const char *text, KsPrefix *out, GError **error)
 {
   KsPrefix prefix = KS_PREFIX_UNSET;
   const char *slash = strchr (text, '/');
-  g_autofree char *address = slash ? g_strndup (text, slash - text) : g_strdup (text);
+  gsize length = slash ? (gsize) (slash - text) : strlen (text);
+  char address[INET6_ADDRSTRLEN];
 
+  if (length >= sizeof address)
+    goto invalid;
+  memcpy (address, text, length);
+  address[length] = '\0';
   if (inet_pton (AF_INET, address, prefix.bytes) == 1)
     prefix.family = AF_INET;
   else if (inet_pton (AF_INET6, address, prefix.bytes) == 1)

@@ -16,6 +16,7 @@
  * socket that no hook sees, has come out: no waiting, no guessing.
  */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
@@ -23,11 +24,14 @@
 #include <netinet/ip_icmp.h>
 #include <netpacket/packet.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "base/ks-error.h"
 #include "kernel/ks-guard-libnftables.h"
+#include "kernel/ks-guard-readback.h"
 #include "kernel/ks-guard.h"
 #include "ks-test-policy.h"
 #include "ks-test.h"
@@ -1212,6 +1216,116 @@ guard_notices_a_deleted_and_a_replaced_rule (void **state G_GNUC_UNUSED)
   assert_int_equal (apply (policy), 1);
 }
 
+/* --- what is remembered of it --- */
+
+static guint messages_sent;
+
+/* In place of the C library's, also for libraries. */
+ssize_t
+sendmsg (int fd, const struct msghdr *message, int flags)
+{
+  messages_sent++;
+  return syscall (SYS_sendmsg, fd, message, flags);
+}
+
+/* How many messages it took to find the guard in place. */
+static guint
+count_messages (const KsPolicy *policy)
+{
+  messages_sent = 0;
+  assert_int_equal (apply (policy), 0);
+  return messages_sent;
+}
+
+static void
+guard_is_not_read_while_nothing_in_nftables_changes (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  guint32 generation;
+  guint64 namespace;
+
+  NEED_NAMESPACE ();
+  if (!ks_guard_readback_present (&generation, &namespace))
+    skip (); /* no SO_NETNS_COOKIE */
+  apply (policy);
+  assert_int_equal (count_messages (policy), 1);
+  assert_int_equal (count_messages (policy), 1);
+  /* another program's table */
+  assert_true (command ("nft add table ip others"));
+  assert_true (count_messages (policy) > 5);
+  assert_int_equal (count_messages (policy), 1);
+}
+
+static void
+guard_that_is_remembered_is_replaced_after_any_change (void **state G_GNUC_UNUSED)
+{
+  static const char *const changes[] = {
+    "delete table inet nm_killswitch",
+    "flush chain inet nm_killswitch postrouting",
+    "add table inet nm_killswitch { flags dormant; }",
+    "add element inet nm_killswitch lan4 { 198.51.100.0/24 }",
+    "insert rule inet nm_killswitch postrouting accept",
+    "add chain inet nm_killswitch postrouting { policy accept; }",
+    "flush ruleset",
+  };
+  g_autoptr (KsPolicy) policy = new_policy ();
+
+  NEED_NAMESPACE ();
+  apply (policy);
+  for (guint i = 0; i < G_N_ELEMENTS (changes); i++) {
+    count_messages (policy);
+    assert_true (command ("nft %s", changes[i]));
+    if (apply (policy) != 1)
+      fail_msg ("nft %s: not noticed", changes[i]);
+    assert_int_equal (inspect (policy, NULL), KS_GUARD_IN_PLACE);
+  }
+}
+
+/* The same file in /run, and the number of the ruleset is the same. */
+static void
+guard_that_is_remembered_of_another_namespace_is_installed (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  int home = open ("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+  guint32 remembered, generation = 0;
+  guint64 one, other = 0;
+
+  NEED_NAMESPACE ();
+  apply (policy);
+  count_messages (policy);
+  if (!ks_guard_readback_present (&remembered, &one))
+    skip ();
+  assert_int_equal (unshare (CLONE_NEWNET), 0);
+  for (int i = 0; i < 1000 && generation != remembered; i++) {
+    assert_true (command ("nft add table ip others%d", i));
+    assert_true (ks_guard_readback_present (&generation, &other));
+  }
+  assert_int_equal (generation, remembered);
+  assert_true (one != other);
+  assert_int_equal (apply (policy), 1);
+  assert_int_equal (inspect (policy, NULL), KS_GUARD_IN_PLACE);
+  assert_int_equal (setns (home, CLONE_NEWNET), 0);
+  close (home);
+}
+
+static void
+guard_with_a_malformed_memory_is_read (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *path = g_strconcat (state_path, ".read", NULL);
+  g_autofree char *text = NULL;
+  gsize length = 0;
+
+  NEED_NAMESPACE ();
+  apply (policy);
+  if (!g_file_get_contents (path, &text, &length, NULL))
+    skip ();
+  for (gsize cut = 0; cut < length; cut += 3) {
+    assert_true (g_file_set_contents (path, text, (gssize) cut, NULL));
+    assert_true (count_messages (policy) > 5);
+  }
+}
+
 static void
 guard_is_replaced_when_its_state_file_is_lost (void **state G_GNUC_UNUSED)
 {
@@ -1513,6 +1627,10 @@ main (int argc, char **argv)
     TEST (guard_is_not_touched_when_nothing_changed),
     TEST (guard_notices_whatever_somebody_does_to_it),
     TEST (guard_notices_a_deleted_and_a_replaced_rule),
+    TEST (guard_is_not_read_while_nothing_in_nftables_changes),
+    TEST (guard_that_is_remembered_is_replaced_after_any_change),
+    TEST (guard_that_is_remembered_of_another_namespace_is_installed),
+    TEST (guard_with_a_malformed_memory_is_read),
     TEST (guard_is_replaced_when_its_state_file_is_lost),
     TEST (guard_that_is_held_stays_as_long_as_it_is_as_installed),
     TEST (guard_that_is_held_is_restored_when_it_was_tampered_with),

@@ -18,6 +18,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "kernel/ks-guard.h"
 #include "ks-test-nm.h"
@@ -27,7 +28,7 @@
 
 #define TERMINAL_RULES "8390" /* the priority of `unreachable` */
 #define TAMPER "nft insert rule inet nm_killswitch postrouting accept"
-#define MAX_REPORTS 1000
+#define MAX_REPORTS 10000
 
 /* --- the clock --- */
 
@@ -531,11 +532,21 @@ new_section_of_an_idle_host_has_devices_noticed (void **state G_GNUC_UNUSED)
 }
 
 /* Main changes all the time: it is followed, more and more slowly, and what is ours is put back at once. */
+/* Microseconds of a processor, of this process. */
+static gint64
+processor_time (void)
+{
+  struct timespec time;
+
+  clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &time);
+  return time.tv_sec * G_USEC_PER_SEC + time.tv_nsec / 1000;
+}
+
 static void
 heal_does_not_run_after_every_change_of_a_storm (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
-  gint64 start;
+  gint64 start, used;
 
   NEED_HOST (f);
   assert_true (heal (f));
@@ -543,8 +554,11 @@ heal_does_not_run_after_every_change_of_a_storm (void **state G_GNUC_UNUSED)
   f->undo_rounds = MAX_REPORTS;
   netns_run ("%s", f->undo);
   start = g_get_monotonic_time ();
+  used = processor_time ();
   assert_true (heal (f));
-  assert_true (waits->len > 100); /* glances of 20 ms */
+  used = processor_time () - used;
+  /* what a first burst may use, and a tenth from then on; where the machine leaves us less there is nothing to limit */
+  assert_true (used < G_USEC_PER_SEC / 2 + (g_get_monotonic_time () - start) / 10);
   assert_true (g_get_monotonic_time () - start >= 19 * G_USEC_PER_SEC);
   assert_true (g_get_monotonic_time () - start < (time_limit () - 20) * G_USEC_PER_SEC);
   assert_int_equal (count_repairs (f), 0);
