@@ -126,15 +126,20 @@ prove (KsReport *report, const KsPaths *paths, KsKernel *kernel, gboolean is_sec
   ks_report_take_error (report, &error);
 }
 
-/* One dump, difference and application. Returns whether there is nothing left to do. */
+/*
+ * One dump, difference and application. The report's policy is that of the situation and @snapshot already if
+ * @is_current. Returns whether there is nothing left to do.
+ */
 static gboolean
-apply_once (KsReport *report, KsKernel *kernel, KsSnapshot *snapshot, GError **error)
+apply_once (KsReport *report, KsKernel *kernel, KsSnapshot *snapshot, gboolean is_current, GError **error)
 {
   const KsSituation *situation = report->situation;
   g_autoptr (GArray) plan = NULL;
 
-  g_clear_pointer (&report->policy, ks_policy_free);
-  report->policy = ks_situation_policy (situation, snapshot);
+  if (!is_current) {
+    g_clear_pointer (&report->policy, ks_policy_free);
+    report->policy = ks_situation_policy (situation, snapshot);
+  }
   plan = ks_diff_compute (situation->config, snapshot->rules, snapshot->routes, report->policy, diff_flags (report));
   if (plan->len == 0)
     return TRUE;
@@ -164,15 +169,16 @@ refresh_tunnels (KsReport *report, const KsPaths *paths, KsKernel *kernel, const
 
 /*
  * Repeats until the kernel holds what it should; only what is still wrong at
- * the end is an error. Returns whether it does.
+ * the end is an error. @is_current is as for apply_once(), of the first time.
+ * Returns whether it does.
  */
 static gboolean
-apply_routing (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot **snapshot)
+apply_routing (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot **snapshot, gboolean is_current)
 {
   for (int pass = 1;; pass++) {
     g_autoptr (GError) error = NULL;
 
-    if (apply_once (report, kernel, *snapshot, &error))
+    if (apply_once (report, kernel, *snapshot, is_current && pass == 1, &error))
       return TRUE;
     if (pass == MAX_PASSES) {
       if (!error)
@@ -190,12 +196,20 @@ apply_routing (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnaps
   }
 }
 
+/* What the policy goes without since the guard could not be installed with it. */
+static guint
+find_limits (const KsSituation *situation)
+{
+  return (situation->no_guard ? 1 : 0) | (situation->no_names ? 2 : 0) | (situation->no_management ? 4 : 0);
+}
+
 /* Returns whether the kernel's rules and routes are what they should be; why not is an error of the report. */
 static gboolean
 apply (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot *first)
 {
   g_autoptr (KsSnapshot) snapshot = first;
   gboolean is_first, is_applied;
+  guint limits = find_limits (report->situation);
 
   g_clear_pointer (&report->policy, ks_policy_free);
   report->policy = ks_situation_policy (report->situation, snapshot);
@@ -203,7 +217,7 @@ apply (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot *fir
   /* one transaction that blocks at once: first when it comes, last when it goes, since some rules rely on it */
   if (is_first)
     arm_guard (report, paths, snapshot);
-  is_applied = apply_routing (report, paths, kernel, &snapshot);
+  is_applied = apply_routing (report, paths, kernel, &snapshot, find_limits (report->situation) == limits);
   if (!is_first && !report->adds_only)
     apply_guard (report, paths, holds_guard (report));
   return is_applied;
