@@ -337,48 +337,64 @@ push (GArray *plan, const KsConfig *config, const KsPolicy *policy, KsStep step)
   g_array_append_val (plan, step);
 }
 
-static GArray *
+static int
+compare_rules (gconstpointer a, gconstpointer b)
+{
+  return ks_rule_compare (*(gconstpointer const *) a, *(gconstpointer const *) b);
+}
+
+static int
+compare_routes (gconstpointer a, gconstpointer b)
+{
+  return ks_route_compare (*(gconstpointer const *) a, *(gconstpointer const *) b);
+}
+
+/* What is compared are pointers: there may be thousands of routes, of half a kilobyte each. */
+static GPtrArray *
 own_rules (const KsConfig *config, const GArray *rules)
 {
-  GArray *own = g_array_new (FALSE, FALSE, sizeof (KsRule));
+  GPtrArray *own = g_ptr_array_new ();
 
   for (guint i = 0; i < rules->len; i++)
     if (ks_owner_has_rule (config, &g_array_index (rules, KsRule, i)))
-      g_array_append_val (own, g_array_index (rules, KsRule, i));
-  g_array_sort (own, ks_rule_compare);
+      g_ptr_array_add (own, &g_array_index (rules, KsRule, i));
+  g_ptr_array_sort (own, compare_rules);
   return own;
 }
 
-static GArray *
+static GPtrArray *
 own_routes (const KsConfig *config, const GArray *routes)
 {
-  GArray *own = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+  GPtrArray *own = g_ptr_array_new ();
+  guint kept = 0;
 
   for (guint i = 0; i < routes->len; i++)
     if (ks_owner_has_route (config, &g_array_index (routes, KsRoute, i)))
-      g_array_append_val (own, g_array_index (routes, KsRoute, i));
-  g_array_sort (own, ks_route_compare);
+      g_ptr_array_add (own, &g_array_index (routes, KsRoute, i));
+  g_ptr_array_sort (own, compare_routes);
   /* the kernel has each once; a dump of IPv6 routes that somebody changes meanwhile may show one twice */
-  for (guint i = own->len; i-- > 1;)
-    if (ks_route_equal (&g_array_index (own, KsRoute, i), &g_array_index (own, KsRoute, i - 1)))
-      g_array_remove_index (own, i);
+  for (guint i = 0; i < own->len; i++)
+    if (kept == 0 || !ks_route_equal (own->pdata[kept - 1], own->pdata[i]))
+      own->pdata[kept++] = own->pdata[i];
+  g_ptr_array_set_size (own, (int) kept);
   return own;
 }
 
-static GArray *
-sorted_copy (const GArray *array, guint size, GCompareFunc compare)
+/* Pointers to the elements of @array, each of @size bytes, in order. */
+static GPtrArray *
+sorted (const GArray *array, guint size, GCompareFunc compare_pointers)
 {
-  GArray *copy = g_array_new (FALSE, FALSE, size);
+  GPtrArray *pointers = g_ptr_array_sized_new (array->len);
 
-  g_array_append_vals (copy, array->data, array->len);
-  g_array_sort (copy, compare);
-  return copy;
+  for (guint i = 0; i < array->len; i++)
+    g_ptr_array_add (pointers, array->data + (gsize) i * size);
+  g_ptr_array_sort (pointers, compare_pointers);
+  return pointers;
 }
 
 /* Two sorted arrays, walked side by side for what only one of them has. */
 typedef struct {
-  const GArray *have, *want;
-  gsize size;
+  const GPtrArray *have, *want;
   GCompareFunc compare;
   guint i, j;
 } Merge;
@@ -388,8 +404,8 @@ static gboolean
 merge_next (Merge *m, gconstpointer *old, gconstpointer *new)
 {
   while (m->i < m->have->len || m->j < m->want->len) {
-    gconstpointer a = m->i < m->have->len ? m->have->data + m->i * m->size : NULL;
-    gconstpointer b = m->j < m->want->len ? m->want->data + m->j * m->size : NULL;
+    gconstpointer a = m->i < m->have->len ? m->have->pdata[m->i] : NULL;
+    gconstpointer b = m->j < m->want->len ? m->want->pdata[m->j] : NULL;
     int order = !a ? 1 : !b ? -1 : m->compare (a, b);
 
     m->i += order <= 0;
@@ -405,12 +421,12 @@ merge_next (Merge *m, gconstpointer *old, gconstpointer *new)
 
 /* The servers that have a route among @routes, and where they are (KsPrefix -> Place, transfer full). */
 static GHashTable *
-servers_of (const KsConfig *config, const GArray *routes)
+servers_of (const KsConfig *config, const GPtrArray *routes)
 {
   GHashTable *servers = g_hash_table_new (ks_prefix_hash, ks_prefix_equal_func);
 
   for (guint i = 0; i < routes->len; i++) {
-    KsRoute *route = &g_array_index (routes, KsRoute, i);
+    KsRoute *route = routes->pdata[i];
     gboolean is_inside = route->metric == KS_NESTED_METRIC || place_of (servers, route) == PLACE_INSIDE;
 
     if (route->table == config->servers_table)
@@ -422,9 +438,9 @@ servers_of (const KsConfig *config, const GArray *routes)
 static void
 diff_rules (GArray *plan, const KsConfig *config, const GArray *rules, const KsPolicy *policy)
 {
-  g_autoptr (GArray) have = own_rules (config, rules);
-  g_autoptr (GArray) want = sorted_copy (policy->rules, sizeof (KsRule), ks_rule_compare);
-  Merge merge = { have, want, sizeof (KsRule), ks_rule_compare };
+  g_autoptr (GPtrArray) have = own_rules (config, rules);
+  g_autoptr (GPtrArray) want = sorted (policy->rules, sizeof (KsRule), compare_rules);
+  Merge merge = { have, want, ks_rule_compare };
   const KsRule *old, *new;
 
   while (merge_next (&merge, (gconstpointer *) &old, (gconstpointer *) &new)) {
@@ -440,11 +456,11 @@ diff_rules (GArray *plan, const KsConfig *config, const GArray *rules, const KsP
 static void
 diff_routes (GArray *plan, const KsConfig *config, const GArray *rules, const GArray *routes, const KsPolicy *policy)
 {
-  g_autoptr (GArray) have = own_routes (config, routes);
-  g_autoptr (GArray) want = sorted_copy (policy->routes, sizeof (KsRoute), ks_route_compare);
+  g_autoptr (GPtrArray) have = own_routes (config, routes);
+  g_autoptr (GPtrArray) want = sorted (policy->routes, sizeof (KsRoute), compare_routes);
   g_autoptr (GHashTable) had_servers = servers_of (config, have);
   g_autoptr (GHashTable) wanted_servers = servers_of (config, want);
-  Merge merge = { have, want, sizeof (KsRoute), ks_route_compare };
+  Merge merge = { have, want, ks_route_compare };
   const KsRoute *old, *new;
 
   while (merge_next (&merge, (gconstpointer *) &old, (gconstpointer *) &new)) {
