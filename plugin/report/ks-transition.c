@@ -8,16 +8,37 @@
 /* So many are named; all of them are in the message's fields. */
 #define MAX_NAMED 3
 
+/* What tells a profile from others, as for ks_summary_find() (transfer full). */
+static char *
+key_of (const KsSummaryProfile *profile)
+{
+  return profile->uuid ? g_ascii_strdown (profile->uuid, -1) : g_strconcat ("id ", profile->id, NULL);
+}
+
+/* The keys of the profiles of @summary while it is armed (set of char*; transfer full): there may be a thousand. */
+static GHashTable *
+keys_of (const KsSummary *summary)
+{
+  GHashTable *keys = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (guint i = 0; summary && ks_summary_is_armed (summary) && i < summary->profiles->len; i++)
+    g_hash_table_add (keys, key_of (summary->profiles->pdata[i]));
+  return keys;
+}
+
 /* The profiles of @summary, while it is armed, that @other has not got. */
 static void
 add_missing (GPtrArray *profiles, const KsSummary *summary, const KsSummary *other)
 {
+  g_autoptr (GHashTable) others = keys_of (other);
+
   if (!summary || !ks_summary_is_armed (summary))
     return;
   for (guint i = 0; i < summary->profiles->len; i++) {
     const KsSummaryProfile *profile = summary->profiles->pdata[i];
+    g_autofree char *key = key_of (profile);
 
-    if (!other || !ks_summary_is_armed (other) || !ks_summary_find (other, profile->uuid, profile->id))
+    if (!g_hash_table_contains (others, key))
       g_ptr_array_add (profiles, (gpointer) profile);
   }
 }
