@@ -1,0 +1,121 @@
+"""VPNs that are made of PPP, in the virtual machine: L2TP by xl2tpd, without IPsec.
+
+At both ends pppd makes the device. They have IPv4 only.
+"""
+
+from .netns import TARGET
+from .subject import PROBES
+from .vm_plugin import Plugin, start
+from .vm_vpn import SERVER
+
+_DIRECTORY = "/etc/ks-ppp"
+_USER, _PASSWORD = "somebody", "worth-nothing"
+
+_OPTIONS = f"""\
+name server
+require-mschap-v2
+nodefaultroute
+noipv6
+ms-dns {TARGET}
+mtu 1400
+mru 1400
+"""
+
+_XL2TPD = f"""\
+[global]
+listen-addr = {SERVER}
+access control = no
+[lns default]
+ip range = 10.14.0.2-10.14.0.99
+local ip = 10.14.0.1
+require authentication = yes
+name = server
+pppoptfile = {_DIRECTORY}/options
+"""
+
+# By the echo requests the client notices that the server has gone.
+_PROFILE = """\
+[connection]
+id={name}
+uuid=88888888-8888-4888-8888-00000000001{number}
+type=vpn
+autoconnect=false
+
+[vpn]
+service-type=org.freedesktop.NetworkManager.{service}
+gateway={server}
+user={user}
+password-flags=0
+lcp-echo-interval=3
+lcp-echo-failure=4
+{more}
+[vpn-secrets]
+password={password}
+
+[ipv4]
+method=auto
+
+[ipv6]
+method=auto
+"""
+
+
+def _profile(name, number, service, more=""):
+    return _PROFILE.format(name=name, number=number, service=service, server=SERVER, user=_USER, password=_PASSWORD, more=more)
+
+
+def _kill_servers(machine, names):
+    """The provider's processes of these NAMES end without a word."""
+    machine.server(f"pkill -KILL --ns $$ --nslist net -x '{names}'")
+
+
+class _Ppp(Plugin):
+    device = "ppp0"
+    carried = [probe for probe in PROBES if ":" not in probe.to]
+
+    @classmethod
+    def prepare(cls, machine):
+        machine.push(f"{_DIRECTORY}/options", _OPTIONS)
+        machine.push("/etc/ppp/chap-secrets", f"{_USER} * {_PASSWORD} *\n", 0o600)
+        super().prepare(machine)
+
+    def down(self):
+        super().down()
+        self._wait_no_device()
+
+    def wait_down(self):
+        self._wait_no_device()
+        super().wait_down()
+
+    def _wait_no_device(self):
+        """pppd goes on for seconds after nmcli has returned: it waits for the server to say that it may end."""
+        self.machine.run("while pgrep --ns 1 --nslist net -x 'pppd|xl2tpd' >/dev/null; do sleep 0.2; done", timeout=30)
+
+
+class L2tp(_Ppp):
+    """Without IPsec."""
+
+    name = "l2tp"
+    profile = _profile("l2tp", 1, "l2tp")
+    transport = [("udp", SERVER, 1701)]
+    inside = ("10.14.",)
+    program = "xl2tpd"
+
+    @classmethod
+    def prepare(cls, machine):
+        machine.push(f"{_DIRECTORY}/xl2tpd.conf", _XL2TPD)
+        super().prepare(machine)
+
+    @staticmethod
+    def serve(machine):
+        start(machine, "xl2tpd", f"exec xl2tpd -D -c {_DIRECTORY}/xl2tpd.conf -p /run/ks-xl2tpd.pid -C /run/ks-xl2tpd.control",
+              "^xl2tpd.*: Listening on")
+
+    @staticmethod
+    def end_server(machine):
+        _kill_servers(machine, "xl2tpd|pppd")
+
+    def wait_down(self):
+        """NetworkManager's plugin leaves its route to the server behind."""
+        super().wait_down()
+        self.machine.run(f"ip route delete {SERVER}; true")

@@ -1,0 +1,21 @@
+"""The sheet of cases (kstest/sheet.py) for VPNs that are made of PPP: L2TP."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+
+# pylint: disable=wrong-import-position
+from kstest import sheet
+from kstest.runner import main
+from kstest.sheet import Sheet
+from kstest.vm_plugin import PluginStages
+from kstest.vm_ppp import L2tp
+
+at = PluginStages("types_ppp", [L2tp])
+
+# It does not connect again by itself.
+Sheet(lambda: L2tp(at)).register("l2tp_", [sheet.reconnecting_does_not_leak])
+
+if __name__ == "__main__":
+    main(at.set_up)
