@@ -162,10 +162,10 @@ judge (struct nlmsghdr *header, const KsConfig *config)
     return judge_rule (header, config);
   case RTM_NEWLINK:
   case RTM_DELLINK:
-    return is_link_relevant (header, config) ? KS_NOTICE_RELEVANT : KS_NOTICE_OTHER;
+    return is_link_relevant (header, config) ? KS_NOTICE_URGENT : KS_NOTICE_OTHER;
   case RTM_NEWADDR:
   case RTM_DELADDR:
-    return is_address_relevant (header, config) ? KS_NOTICE_RELEVANT : KS_NOTICE_OTHER;
+    return is_address_relevant (header, config) ? KS_NOTICE_URGENT : KS_NOTICE_OTHER;
   default:
     return KS_NOTICE_URGENT; /* whatever there may be */
   }
@@ -245,7 +245,7 @@ drain_fifo (int fifo, char *buffer)
   KsNotice notice = KS_NOTICE_NONE;
 
   while (poll (&waiting, 1, 0) == 1 && (waiting.revents & POLLIN) && read (fifo, buffer, BUFFER_SIZE) > 0)
-    notice = KS_NOTICE_RELEVANT;
+    notice = KS_NOTICE_URGENT;
   return notice;
 }
 

@@ -10,8 +10,11 @@
 typedef enum {
   KS_NOTICE_NONE, /* nothing was waiting */
   KS_NOTICE_OTHER, /* only what is of no concern: other tables and devices, foreign nftables, rules after ours */
-  KS_NOTICE_RELEVANT, /* what ours follow: a route of main, a section's device, a foreign rule that went; or a nudge */
-  KS_NOTICE_URGENT, /* what ours are or decides before them: our rules, routes and guard, a rule in front; or a loss */
+  KS_NOTICE_RELEVANT, /* what ours follow and others may change all the time: a route of main, a foreign rule that went
+                       */
+  /* what ours are or decides before them: our rules, routes and guard, a rule in front; or a loss; a section's device,
+     which may have to be armed, or be no tunnel any more; a nudge */
+  KS_NOTICE_URGENT,
 } KsNotice;
 
 /* What others did to ours. */

@@ -168,13 +168,13 @@ monitor_notices_devices_for_sections_only (void **state G_GNUC_UNUSED)
   send_address (sockets.kernel[0], RTM_NEWADDR, loopback);
   assert_int_equal (drain_with_section (&sockets, NULL), KS_NOTICE_OTHER);
   send_link (sockets.kernel[0], RTM_NEWLINK, "tun0", G_MAXUINT32, FALSE);
-  assert_int_equal (drain_with_section (&sockets, "tun*"), KS_NOTICE_RELEVANT);
+  assert_int_equal (drain_with_section (&sockets, "tun*"), KS_NOTICE_URGENT);
   send_link (sockets.kernel[0], RTM_DELLINK, "tun0", G_MAXUINT32, FALSE);
-  assert_int_equal (drain_with_section (&sockets, "tun*"), KS_NOTICE_RELEVANT);
+  assert_int_equal (drain_with_section (&sockets, "tun*"), KS_NOTICE_URGENT);
   send_address (sockets.kernel[0], RTM_NEWADDR, loopback);
   assert_int_equal (drain_with_section (&sockets, "tun*"), KS_NOTICE_OTHER);
   send_address (sockets.kernel[0], RTM_DELADDR, loopback);
-  assert_int_equal (drain_with_section (&sockets, "lo"), KS_NOTICE_RELEVANT);
+  assert_int_equal (drain_with_section (&sockets, "lo"), KS_NOTICE_URGENT);
   sockets_close (&sockets);
 }
 
@@ -186,7 +186,7 @@ monitor_notices_that_a_device_may_have_been_renamed (void **state G_GNUC_UNUSED)
 
   sockets_open (&sockets);
   send_link (sockets.kernel[0], RTM_NEWLINK, "other0", 0, FALSE);
-  assert_int_equal (drain_with_section (&sockets, "tun*"), KS_NOTICE_RELEVANT);
+  assert_int_equal (drain_with_section (&sockets, "tun*"), KS_NOTICE_URGENT);
   send_link (sockets.kernel[0], RTM_NEWLINK, "wlan0", 0, TRUE);
   send_link (sockets.kernel[0], RTM_NEWLINK, "eth0", IFF_UP, FALSE);
   send_link (sockets.kernel[0], RTM_DELLINK, "eth0", 0, FALSE);
@@ -398,7 +398,7 @@ monitor_takes_a_nudge (void **state G_GNUC_UNUSED)
   fifo = open (path, O_RDWR);
   assert_int_equal (ks_monitor_drain (&fifo, 1, config, NULL), KS_NOTICE_NONE);
   assert_int_equal (write (fifo, "!!", 2), 2);
-  assert_int_equal (ks_monitor_drain (&fifo, 1, config, NULL), KS_NOTICE_RELEVANT);
+  assert_int_equal (ks_monitor_drain (&fifo, 1, config, NULL), KS_NOTICE_URGENT);
   assert_int_equal (ks_monitor_drain (&fifo, 1, config, NULL), KS_NOTICE_NONE);
   close (fifo);
   unlink (path);
