@@ -89,7 +89,7 @@ $(BUILD)/plugin/value/ks-clock.o: NEWS.md
 
 # What was read from a keyfile is not for a program that would read it otherwise.
 READER_SOURCES = $(sort $(wildcard $(addprefix plugin/,base/*.[ch] input/*.[ch] value/*.[ch] vpn/*.[ch])))
-$(BUILD)/plugin/input/ks-profile-memory.o: ALL_CPPFLAGS += -DKS_READER='"$(shell cat $(READER_SOURCES) | sha256sum | cut -c1-32)"'
+%/plugin/input/ks-profile-memory.o: ALL_CPPFLAGS += -DKS_READER='"$(shell cat $(READER_SOURCES) | sha256sum | cut -c1-32)"'
 $(BUILD)/plugin/input/ks-profile-memory.o: $(READER_SOURCES)
 
 $(PLUGIN): $(PLUGIN_OBJECTS)
