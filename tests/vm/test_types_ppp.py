@@ -1,4 +1,4 @@
-"""The sheet of cases (kstest/sheet.py) for VPNs that are made of PPP: L2TP."""
+"""The sheet of cases (kstest/sheet.py) for VPNs that are made of PPP: L2TP and PPTP."""
 
 import os
 import sys
@@ -10,12 +10,13 @@ from kstest import sheet
 from kstest.runner import main
 from kstest.sheet import Sheet
 from kstest.vm_plugin import PluginStages
-from kstest.vm_ppp import L2tp
+from kstest.vm_ppp import L2tp, Pptp
 
-at = PluginStages("types_ppp", [L2tp])
+at = PluginStages("types_ppp", [L2tp, Pptp])
 
-# It does not connect again by itself.
-Sheet(lambda: L2tp(at)).register("l2tp_", [sheet.reconnecting_does_not_leak])
+# They do not connect again by themselves.
+for each in (L2tp, Pptp):
+    Sheet(lambda each=each: each(at)).register(f"{each.name}_", [sheet.reconnecting_does_not_leak])
 
 if __name__ == "__main__":
     main(at.set_up)

@@ -1,4 +1,4 @@
-"""VPNs that are made of PPP, in the virtual machine: L2TP by xl2tpd, without IPsec.
+"""VPNs that are made of PPP, in the virtual machine: L2TP by xl2tpd, without IPsec, and PPTP by pptpd.
 
 At both ends pppd makes the device. They have IPv4 only.
 """
@@ -31,6 +31,13 @@ local ip = 10.14.0.1
 require authentication = yes
 name = server
 pppoptfile = {_DIRECTORY}/options
+"""
+
+_PPTPD = f"""\
+option {_DIRECTORY}/options
+listen {SERVER}
+localip 10.15.0.1
+remoteip 10.15.0.2-99
 """
 
 # By the echo requests the client notices that the server has gone.
@@ -89,7 +96,7 @@ class _Ppp(Plugin):
 
     def _wait_no_device(self):
         """pppd goes on for seconds after nmcli has returned: it waits for the server to say that it may end."""
-        self.machine.run("while pgrep --ns 1 --nslist net -x 'pppd|xl2tpd' >/dev/null; do sleep 0.2; done", timeout=30)
+        self.machine.run("while pgrep --ns 1 --nslist net -x 'pppd|xl2tpd|pptp' >/dev/null; do sleep 0.2; done", timeout=30)
 
 
 class L2tp(_Ppp):
@@ -119,3 +126,27 @@ class L2tp(_Ppp):
         """NetworkManager's plugin leaves its route to the server behind."""
         super().wait_down()
         self.machine.run(f"ip route delete {SERVER}; true")
+
+
+class Pptp(_Ppp):
+    """Its data are in GRE."""
+
+    name = "pptp"
+    profile = _profile("pptp", 3, "pptp")
+    transport = [("tcp", SERVER, 1723), ("gre", SERVER, None)]
+    inside = ("10.15.",)
+    program = "pppd"
+
+    @classmethod
+    def prepare(cls, machine):
+        machine.push(f"{_DIRECTORY}/pptpd.conf", _PPTPD)
+        super().prepare(machine)
+
+    @staticmethod
+    def serve(machine):
+        start(machine, "pptpd", f"pptpd --fg --conf {_DIRECTORY}/pptpd.conf &\n"
+              f"until ss -ltn | grep -q {SERVER}:1723; do sleep 0.1; done; echo ready; wait", "^ready")
+
+    @staticmethod
+    def end_server(machine):
+        _kill_servers(machine, "pptpd|pptpctrl|pppd")
