@@ -16,11 +16,10 @@
 
 #define TIMEOUT_SECONDS 5
 /* Every nftables transaction on the host interrupts the reading. */
-#ifndef SO_NETNS_COOKIE
+#define DUMP_TRIES 20
+#ifndef SO_NETNS_COOKIE /* Linux 5.14 */
 #define SO_NETNS_COOKIE 71
 #endif
-
-#define DUMP_TRIES 20
 
 typedef struct {
   KsNlSocket *socket;

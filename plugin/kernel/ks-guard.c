@@ -193,7 +193,7 @@ is_known_in_place (const char *wanted, const Record *installed, const char *stat
   if (!wanted || !installed->text || strcmp (installed->text, wanted) != 0)
     return FALSE;
   digest = ks_guard_memory_recall (state_path);
-  return g_strcmp0 (digest, installed->digest) == 0;
+  return digest && g_strcmp0 (digest, installed->digest) == 0;
 }
 
 /* The text that should be installed (transfer full), NULL for none; and what was installed, into @installed. */
