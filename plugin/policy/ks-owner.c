@@ -12,6 +12,15 @@ ks_owner_has_rule (const KsConfig *config, const KsRule *rule)
 }
 
 gboolean
+ks_owner_has_any_rule (const KsConfig *config, const GArray *rules)
+{
+  for (guint i = 0; i < rules->len; i++)
+    if (ks_owner_has_rule (config, &g_array_index (rules, KsRule, i)))
+      return TRUE;
+  return FALSE;
+}
+
+gboolean
 ks_owner_is_management_table (const KsConfig *config, guint32 table)
 {
   return table >= config->management_table && table - config->management_table < KS_MANAGEMENT_TABLES;
@@ -36,4 +45,13 @@ ks_owner_has_route (const KsConfig *config, const KsRoute *route)
 {
   return route->protocol == config->protocol
          && (ks_owner_has_table (config, route->table) || ks_owner_has_bypass (config, route));
+}
+
+gboolean
+ks_owner_has_any_route (const KsConfig *config, const GArray *routes)
+{
+  for (guint i = 0; i < routes->len; i++)
+    if (ks_owner_has_route (config, &g_array_index (routes, KsRoute, i)))
+      return TRUE;
+  return FALSE;
 }

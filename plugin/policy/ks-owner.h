@@ -29,9 +29,13 @@ enum {
 gboolean ks_owner_has_table (const KsConfig *config, guint32 table);
 /* Whether @rule has our protocol and one of our priorities, or is our jump to them. */
 gboolean ks_owner_has_rule (const KsConfig *config, const KsRule *rule);
+/* Whether any of @rules (of KsRule) is one of ours. */
+gboolean ks_owner_has_any_rule (const KsConfig *config, const GArray *rules);
 /* Whether @table is one of those for ManagementFrom=. */
 gboolean ks_owner_is_management_table (const KsConfig *config, guint32 table);
 /* Whether @route has our protocol and is in one of our tables, or is a bypass route. */
 gboolean ks_owner_has_route (const KsConfig *config, const KsRoute *route);
+/* Whether any of @routes (of KsRoute) is one of ours. */
+gboolean ks_owner_has_any_route (const KsConfig *config, const GArray *routes);
 /* Whether @route is one of our host routes in table main (ks-bypass.h). */
 gboolean ks_owner_has_bypass (const KsConfig *config, const KsRoute *route);

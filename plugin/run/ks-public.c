@@ -14,15 +14,6 @@ ks_public_free (KsPublic *self)
   g_free (self);
 }
 
-static gboolean
-has_own_rule (const KsConfig *config, const KsSnapshot *snapshot)
-{
-  for (guint i = 0; i < snapshot->rules->len; i++)
-    if (ks_owner_has_rule (config, &g_array_index (snapshot->rules, KsRule, i)))
-      return TRUE;
-  return FALSE;
-}
-
 /* Whether the two rules that everything else ends at are there. */
 static gboolean
 has_last_rules (const KsConfig *config, const KsSnapshot *snapshot, int family)
@@ -123,7 +114,7 @@ KsSummary *
 ks_public_judge (KsSummary *summary, const KsConfig *config, const KsSnapshot *snapshot, const GArray *links,
                  GPtrArray *problems)
 {
-  gboolean is_held = has_own_rule (config, snapshot);
+  gboolean is_held = ks_owner_has_any_rule (config, snapshot->rules);
 
   if (!summary) {
     if (is_held)

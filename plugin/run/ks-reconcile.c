@@ -240,24 +240,6 @@ guard_alone (KsReport *report, const KsPaths *paths)
 }
 
 static gboolean
-has_own_rule (const KsConfig *config, const KsSnapshot *snapshot)
-{
-  for (guint i = 0; i < snapshot->rules->len; i++)
-    if (ks_owner_has_rule (config, &g_array_index (snapshot->rules, KsRule, i)))
-      return TRUE;
-  return FALSE;
-}
-
-static gboolean
-has_own_route (const KsConfig *config, const KsSnapshot *snapshot)
-{
-  for (guint i = 0; i < snapshot->routes->len; i++)
-    if (ks_owner_has_route (config, &g_array_index (snapshot->routes, KsRoute, i)))
-      return TRUE;
-  return FALSE;
-}
-
-static gboolean
 has_guard (void)
 {
   g_auto (KsGuardReadback) guard = { 0 };
@@ -312,7 +294,7 @@ block_first (KsReport *report, const KsPaths *paths)
     snapshot = kernel ? ks_kernel_dump (kernel, report->situation->config, NULL) : NULL;
     if (!snapshot)
       guard_alone (report, paths);
-    else if (!has_own_rule (report->situation->config, snapshot)) {
+    else if (!ks_owner_has_any_rule (report->situation->config, snapshot->rules)) {
       found_nothing = !has_guard ();
       apply (report, paths, kernel, g_steal_pointer (&snapshot));
     }
@@ -337,7 +319,7 @@ settle_numbers (KsReport *report, KsKernel *kernel)
   if (!former || ks_config_can_stand_beside (former, situation->config))
     return;
   snapshot = ks_kernel_dump (kernel, former, NULL);
-  if (!snapshot || has_own_rule (former, snapshot) || has_own_route (former, snapshot))
+  if (!snapshot || ks_owner_has_any_rule (former, snapshot->rules) || ks_owner_has_any_route (former, snapshot->routes))
     ks_situation_keep_numbers (situation);
 }
 
@@ -414,12 +396,12 @@ is_anything_held (const KsSituation *situation, KsKernel *kernel, const KsSnapsh
   const KsConfig *former = situation->state->numbers;
   g_autoptr (KsSnapshot) old = NULL;
 
-  if (has_own_rule (situation->config, snapshot) || has_guard ())
+  if (ks_owner_has_any_rule (situation->config, snapshot->rules) || has_guard ())
     return TRUE;
   if (!former || ks_config_has_same_numbers (former, situation->config))
     return FALSE;
   old = ks_kernel_dump (kernel, former, NULL);
-  return !old || has_own_rule (former, old);
+  return !old || ks_owner_has_any_rule (former, old->rules);
 }
 
 /* Holding what is there makes sense only while something is there that they may have asked for. */
@@ -556,7 +538,7 @@ reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
   }
   settle_unclear (report, kernel, snapshot, found_nothing);
   ks_situation_find_tunnels (report->situation, kernel, snapshot, look->event);
-  is_new = !has_own_rule (report->situation->config, snapshot);
+  is_new = !ks_owner_has_any_rule (report->situation->config, snapshot->rules);
   addresses = g_array_ref (snapshot->addresses);
   is_applied = apply (report, look->paths, kernel, snapshot);
   ks_report_take_errors (report, report->situation->errors); /* of looking for devices */
