@@ -387,8 +387,10 @@ def all_packages_have_the_version_of_the_news():
 
 @test
 def all_packages_install_the_same():
-    # Debian has no presets; Arch has no /usr/libexec; Debian 12's debhelper wants units in /lib
-    renamed = {"deb": lambda path: re.sub(r"^lib/systemd/system/", "usr/lib/systemd/system/", path), "rpm": lambda path: path,
+    # Debian has no presets, and zsh looks for packages' completions in a directory of its own; Arch has no /usr/libexec;
+    # Debian 12's debhelper wants units in /lib
+    renamed = {"deb": lambda path: re.sub(r"^lib/systemd/system/", "usr/lib/systemd/system/", path)
+                                     .replace("/zsh/vendor-completions/", "/zsh/site-functions/"), "rpm": lambda path: path,
                "arch": lambda path: path.replace("usr/lib/nm-killswitch/", "usr/libexec/")}
     found = {kind: {rename(path): link for path, link in _installed(kind).items()} for kind, rename in renamed.items()}
     for kind in ("system", "user"):
