@@ -1,4 +1,4 @@
-"""VPNs that are made of PPP, in the virtual machine: L2TP by xl2tpd, without IPsec, and PPTP by pptpd.
+"""VPNs that are made of PPP, in the virtual machine: L2TP by xl2tpd, without IPsec and with strongSwan's, and PPTP by pptpd.
 
 At both ends pppd makes the device. They have IPv4 only.
 """
@@ -6,6 +6,7 @@ At both ends pppd makes the device. They have IPv4 only.
 from .netns import TARGET
 from .subject import PROBES
 from .vm_plugin import Plugin, start
+from .vm_strongswan import SECRET, configure_strongswan, start_strongswan
 from .vm_vpn import SERVER
 
 _DIRECTORY = "/etc/ks-ppp"
@@ -31,6 +32,29 @@ local ip = 10.14.0.1
 require authentication = yes
 name = server
 pppoptfile = {_DIRECTORY}/options
+"""
+
+_IKEV1 = f"""\
+conn l2tp
+    keyexchange = ikev1
+    type = transport
+    ike = aes128-sha256-modp2048!
+    esp = aes128-sha256!
+    left = {SERVER}
+    leftid = {SERVER}
+    leftprotoport = udp/1701
+    leftauth = psk
+    right = %any
+    rightprotoport = udp/%any
+    rightauth = psk
+    auto = add
+"""
+
+_WITH_IPSEC = f"""\
+ipsec-enabled=yes
+ipsec-psk={SECRET}
+ipsec-ike=aes128-sha256-modp2048
+ipsec-esp=aes128-sha256
 """
 
 _PPTPD = f"""\
@@ -126,6 +150,26 @@ class L2tp(_Ppp):
         """NetworkManager's plugin leaves its route to the server behind."""
         super().wait_down()
         self.machine.run(f"ip route delete {SERVER}; true")
+
+
+class L2tpIpsec(L2tp):
+    """With IPsec, by strongSwan at both ends: of L2TP nothing is seen."""
+
+    name = "l2tp-ipsec"
+    profile = _profile("l2tp-ipsec", 2, "l2tp", _WITH_IPSEC)
+    transport = [("udp", SERVER, 500), ("udp", SERVER, 4500), ("esp", SERVER, None)]
+
+    def kill(self):
+        """The server still has its half of the tunnel, and takes the next one, from the same port, for that: it begins anew."""
+        super().kill()
+        self.end_server(self.machine)
+        self._served = False
+
+    @classmethod
+    def prepare(cls, machine):
+        """The server of L2tp serves it, too: only IPsec is to be added."""
+        configure_strongswan(machine, _IKEV1)
+        start_strongswan(machine)
 
 
 class Pptp(_Ppp):
