@@ -38,9 +38,21 @@ VARIANTS = {
     "bookworm-plugins": (
         "linux-image-amd64", "network-manager-strongswan", "strongswan", "network-manager-l2tp", "xl2tpd",
         "network-manager-pptp", "pptpd", "network-manager-sstp", "softether-vpnserver", "softether-vpncmd"),
+    "trixie-plugins": ("linux-image-amd64", "network-manager-strongswan", "strongswan"),
+    # other programs that touch rules, routes and nftables
+    "bookworm-neighbours": (
+        "firewalld", "ufw", "docker.io", "podman", "netavark", "aardvark-dns", "libvirt-daemon-system", "libvirt-clients"),
+    # what a person's session has
+    "bookworm-desktop": ("polkitd", "pkexec", "dbus-user-session", "libpam-systemd"),
+    # a policy that is enforced
+    "bookworm-selinux": ("selinux-policy-default", "policycoreutils"),
 }
-# The servers among them: the tests start their own.
-MASKED_IN_VARIANTS = ("strongswan-starter.service", "xl2tpd.service", "pptpd.service", "softether-vpnserver.service")
+# Of these, the tests start what they need.
+MASKED_IN_VARIANTS = (
+    "strongswan-starter.service", "xl2tpd.service", "pptpd.service", "softether-vpnserver.service",
+    "firewalld.service", "ufw.service", "docker.service", "docker.socket", "containerd.service",
+    "podman.service", "podman.socket", "podman-restart.service", "podman-auto-update.timer", "libvirtd.service", "libvirtd.socket",
+    "libvirtd-ro.socket", "libvirtd-admin.socket", "virtlogd.socket", "virtlockd.socket", "libvirt-guests.service")
 # what of a variant's packages nothing here uses, and is large
 UNUSED_IN_VARIANTS = tuple(f"/lib/modules/*/kernel/{name}/*" for name in (
     "drivers/gpu", "drivers/media", "drivers/infiniband", "drivers/net/wireless", "drivers/net/ethernet", "drivers/iio",

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from .runner import Skip, check
 from .vm import Machine
-from .vm_image import BUILD, ensure_image, recipe
+from .vm_image import BUILD, VARIANTS, ensure_image, recipe
 from .vm_openvpn import OpenVPN, make_openvpn
 from .vm_vpn import (PUBLIC, SERVER, SERVER6, WireGuard, arm, install, make_wireguard, package, ping, snapshot, up,
                      wait_idle, watch)
@@ -74,8 +74,8 @@ def _make_vpns(machine):
 
 # What is kept on disk
 
-def _path(name):
-    return os.path.join(BUILD, RELEASE, f"{name}.qcow2")
+def _path(image, name):
+    return os.path.join(BUILD, image, f"{name}.qcow2")
 
 
 def _hash(*parts):
@@ -88,9 +88,9 @@ def _hash(*parts):
     return digest.hexdigest()
 
 
-def _kept(name, key, build):
-    """(Kept, Vpns) of this NAME; made by BUILD unless one with this KEY is there."""
-    path = _path(name)
+def _kept(image, name, key, build):
+    """(Kept, Vpns) of this NAME beside IMAGE; made by BUILD unless one with this KEY is there."""
+    path = _path(image, name)
     with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError), open(f"{path}.made", "rb") as file:
         made = pickle.load(file)
         if made[0] == key and os.path.exists(path):
@@ -105,8 +105,8 @@ def _kept(name, key, build):
     return result
 
 
-def _boot():
-    machine = Machine(f"clean-{RELEASE}", RELEASE, uplinks=2)
+def _boot(image):
+    machine = Machine(f"clean-{image}", image, uplinks=2)
     machine.plug(2, False)  # the second uplink is for one test
     machine.start()
     machine.wait_booted()
@@ -115,8 +115,8 @@ def _boot():
     return machine, made[0]
 
 
-def _install(clean, vpns):
-    machine = Machine(f"installed-{RELEASE}", RELEASE, uplinks=2, kept=clean)
+def _install(image, clean, vpns):
+    machine = Machine(f"installed-{image}", image, uplinks=2, kept=clean)
 
     def build():
         machine.stage("clean", None)
@@ -134,32 +134,35 @@ def _has_package():
         return False
 
 
-def _furthest():
-    """(Kept, Vpns) with as many states as can be made."""
-    key = _hash(recipe(ensure_image(RELEASE)))
-    clean, vpns = _kept("clean", key, _boot)
+def _furthest(image):
+    """(Kept, Vpns) with as many states of IMAGE as can be made."""
+    key = _hash(recipe(ensure_image(image)))
+    clean, vpns = _kept(image, "clean", key, lambda: _boot(image))
     if not _has_package():
         return clean, vpns
     with open(package(), "rb") as file:
         key = _hash(key, hashlib.sha256(file.read()).hexdigest())
-    return _kept("installed", key, lambda: _install(clean, vpns))
+    return _kept(image, "installed", key, lambda: _install(image, clean, vpns))
 
 
 class Stages:
-    """The machine of a test program, in the states above."""
+    """The machine of a test program, in the states above; of VARIANT, if given, an image with further programs."""
 
-    def __init__(self, name):
+    def __init__(self, name, variant=None):
         self._name = name
+        self._image = f"{RELEASE}-{variant}" if variant else RELEASE
         self.machine = self.vpns = None
 
     def set_up(self):
-        directory = os.path.join(BUILD, RELEASE)
+        if self._image not in (RELEASE, *VARIANTS):
+            raise Skip(f"there is no image {self._image}")
+        directory = os.path.join(BUILD, self._image)
         os.makedirs(directory, exist_ok=True)
         # until the machine has its copy: another program may have another package
         with open(os.path.join(directory, "stages.lock"), "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            kept, self.vpns = _furthest()
-            self.machine = Machine(f"{self._name}-{RELEASE}", RELEASE, uplinks=2, kept=kept)
+            kept, self.vpns = _furthest(self._image)
+            self.machine = Machine(f"{self._name}-{RELEASE}", self._image, uplinks=2, kept=kept)
         self.machine.plug(2, False)
         self.vpns.watch(self.machine)
 
