@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Between ks-policy.c and ks-policy-routes.c, -shield.c and -management.c: a
- * policy while it is computed.
+ * A policy while it is computed: between ks-policy.c and ks-policy-transports.c,
+ * -rules.c, -routes.c, -shield.c and -management.c.
  */
 #pragma once
 
@@ -22,6 +22,10 @@ typedef struct {
 extern const int ks_policy_families[];
 guint ks_policy_family_count (const KsPolicyBuilder *b);
 
+/* Adds what is exempted: transports, in order, each once, and the queries for servers' names. */
+void ks_policy_add_transports (KsPolicyBuilder *b);
+/* Adds the rules of @family, in order of priority. Transports come first. */
+void ks_policy_add_rules (KsPolicyBuilder *b, int family);
 /* Adds all routes, in order, each once. */
 void ks_policy_add_routes (KsPolicyBuilder *b);
 /* Adds the addresses whose replies ManagementFrom= lets out, and the routes of their tables. */
