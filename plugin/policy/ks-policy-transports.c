@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the policy exempts: the way of each VPN's own packets to its servers, and that of the queries for their names. */
+/* What the policy exempts: the way of each VPN's own packets to its servers, and that of the queries for their names.
+ */
 #include "policy/ks-policy-builder.h"
 #include "policy/ks-query.h"
 
