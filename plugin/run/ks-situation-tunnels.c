@@ -9,13 +9,13 @@
 
 #include "base/ks-error.h"
 
-static gboolean
-is_armed (const KsSituation *self, const char *key)
+static const KsProfile *
+find_armed (const KsSituation *self, const char *key)
 {
   for (guint i = 0; i < self->armed->len; i++)
     if (g_strcmp0 (ks_profile_key (self->armed->pdata[i]), key) == 0)
-      return TRUE;
-  return FALSE;
+      return self->armed->pdata[i];
+  return NULL;
 }
 
 static void
@@ -24,7 +24,7 @@ take_network_tunnels (KsSituation *self, KsKernel *kernel)
   for (guint i = 0; i < self->network->tunnels->len;) {
     KsTunnel *tunnel = self->network->tunnels->pdata[i];
 
-    tunnel->ifindex = is_armed (self, tunnel->key) ? ks_kernel_link_index (kernel, tunnel->interface) : 0;
+    tunnel->ifindex = find_armed (self, tunnel->key) ? ks_kernel_link_index (kernel, tunnel->interface) : 0;
     if (tunnel->ifindex)
       g_ptr_array_add (self->tunnels, g_ptr_array_steal_index (self->network->tunnels, i));
     else
@@ -114,7 +114,7 @@ describe_from_event (KsTunnel *tunnel, const KsEvent *event)
 
 /*
  * NetworkManager 1.52 lists the IPv6 addresses of a plugin VPN only some time after its event has named them (run, with
- * OpenVPN): until something else happened the tunnel would carry no IPv6.
+ * OpenVPN), and the kernel may get them in between. See add_what_the_kernel_knows() for what comes after this event.
  */
 static void
 add_what_the_event_knows (KsSituation *self, const KsEvent *event)
@@ -220,24 +220,23 @@ remember_tunnels (KsSituation *self)
   }
 }
 
-/* --- the tunnels of sections --- */
+/* --- what the kernel tells of a tunnel --- */
 
 static gboolean
-is_tunnel (const KsSituation *self, guint ifindex)
+is_of_family (int wanted, int family)
 {
-  for (guint i = 0; i < self->tunnels->len; i++)
-    if (((const KsTunnel *) self->tunnels->pdata[i])->ifindex == ifindex)
-      return TRUE;
-  return FALSE;
+  return wanted == AF_UNSPEC || wanted == family;
 }
 
+/* @family: AF_UNSPEC for both. */
 static void
-describe_from_addresses (KsTunnel *tunnel, const GArray *addresses)
+describe_from_addresses (KsTunnel *tunnel, const GArray *addresses, int family)
 {
   for (guint i = 0; i < addresses->len; i++) {
     const KsAddress *address = &g_array_index (addresses, KsAddress, i);
 
-    if (address->ifindex != tunnel->ifindex || ks_prefix_is_link_local (&address->prefix))
+    if (address->ifindex != tunnel->ifindex || !is_of_family (family, address->prefix.family)
+        || ks_prefix_is_link_local (&address->prefix))
       continue;
     if (address->prefix.family == AF_INET)
       tunnel->has_ipv4 = TRUE;
@@ -249,17 +248,18 @@ describe_from_addresses (KsTunnel *tunnel, const GArray *addresses)
   }
 }
 
-/* By whoever's routes, in whatever table: a program may have a table of its own for its tunnel. */
+/* By whoever's @routes, in whatever table: a program may have a table of its own for its tunnel. */
 static void
-describe_from_all_routes (KsTunnel *tunnel, const KsConfig *config, const GArray *routes)
+describe_from_routes_of_others (KsTunnel *tunnel, const KsConfig *config, const GArray *routes, int family)
 {
   for (guint i = 0; i < routes->len; i++) {
     const KsRoute *route = &g_array_index (routes, KsRoute, i);
     const KsPrefix *gateway;
     KsPrefix *to;
 
-    if (ks_owner_has_route (config, route) || route->type != RTN_UNICAST || !ks_route_uses (route, tunnel->ifindex)
-        || ks_prefix_is_link_local (&route->dst) || ks_prefix_is_multicast (&route->dst))
+    if (ks_owner_has_route (config, route) || !is_of_family (family, route->family) || route->type != RTN_UNICAST
+        || !ks_route_uses (route, tunnel->ifindex) || ks_prefix_is_link_local (&route->dst)
+        || ks_prefix_is_multicast (&route->dst))
       continue;
     gateway = &route->nexthops[0].gateway;
     to = route->family == AF_INET ? &tunnel->gateway4 : &tunnel->gateway6;
@@ -268,6 +268,38 @@ describe_from_all_routes (KsTunnel *tunnel, const KsConfig *config, const GArray
     else if (!ks_prefix_is_set (to) && gateway->family == route->family)
       *to = *gateway;
   }
+}
+
+/*
+ * A family of which NetworkManager lists no address yet although its plugin VPN's device has one: without this, IPv6
+ * would stay blocked from any event until NetworkManager 1.52 has caught up, and then until one more event. The device
+ * is the VPN's own, so whatever the kernel says of it leads into the tunnel.
+ */
+static void
+add_what_the_kernel_knows (KsSituation *self, const KsSnapshot *snapshot)
+{
+  for (guint i = 0; i < self->tunnels->len; i++) {
+    KsTunnel *tunnel = self->tunnels->pdata[i];
+    const KsProfile *profile = find_armed (self, tunnel->key);
+    int missing = !tunnel->has_ipv6 ? AF_INET6 : !tunnel->has_ipv4 ? AF_INET : 0;
+
+    if (!missing || !snapshot->addresses || !profile || profile->vpn_type != KS_VPN_PLUGIN)
+      continue;
+    describe_from_addresses (tunnel, snapshot->addresses, missing);
+    if (missing == AF_INET6 ? tunnel->has_ipv6 : tunnel->has_ipv4)
+      describe_from_routes_of_others (tunnel, self->config, snapshot->routes, missing);
+  }
+}
+
+/* --- the tunnels of sections --- */
+
+static gboolean
+is_tunnel (const KsSituation *self, guint ifindex)
+{
+  for (guint i = 0; i < self->tunnels->len; i++)
+    if (((const KsTunnel *) self->tunnels->pdata[i])->ifindex == ifindex)
+      return TRUE;
+  return FALSE;
 }
 
 static void
@@ -300,8 +332,8 @@ add_devices (KsSituation *self, const KsProfile *profile, const GArray *links, c
     }
     tunnel = ks_tunnel_new (ks_profile_key (profile), link->name);
     tunnel->ifindex = link->ifindex;
-    describe_from_addresses (tunnel, addresses);
-    describe_from_all_routes (tunnel, self->config, routes);
+    describe_from_addresses (tunnel, addresses, AF_UNSPEC);
+    describe_from_routes_of_others (tunnel, self->config, routes, AF_UNSPEC);
     g_ptr_array_add (self->tunnels, tunnel);
   }
 }
@@ -408,6 +440,7 @@ ks_situation_find_tunnels (KsSituation *self, KsKernel *kernel, const KsSnapshot
   if (self->network) {
     take_network_tunnels (self, kernel);
     add_what_the_event_knows (self, event);
+    add_what_the_kernel_knows (self, snapshot);
   } else {
     for (guint i = 0; i < self->armed->len; i++)
       if (((const KsProfile *) self->armed->pdata[i])->vpn_type != KS_VPN_SECTION)

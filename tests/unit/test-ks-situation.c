@@ -881,6 +881,56 @@ situation_adds_to_networkmanagers_tunnel_what_the_event_knows (void **state)
   }
 }
 
+/*
+ * The events that follow do not name the addresses, and NetworkManager 1.52 may still not list them: the kernel has
+ * them. A link-local address is on every device and carries nothing.
+ */
+static void
+situation_adds_to_networkmanagers_tunnel_what_the_kernel_knows (void **state)
+{
+  static const struct {
+    const char *address;
+    gboolean is_of_tunnel, has_ipv6;
+  } cases[] = { { "fd08::2/64", TRUE, TRUE }, { "fe80::2/64", TRUE, FALSE }, { "fd08::2/64", FALSE, FALSE } };
+  Machine *machine = *state;
+  g_autoptr (KsTestNm) nm = ks_test_nm_new ();
+
+  if (!machine->device)
+    skip ();
+  write_openvpn (machine->host, "etc/ovpn", STRICT, "remote=203.0.113.10\n");
+  ks_test_nm_main (nm, CONNECTED, "5", "2 5");
+  ks_test_nm_device (nm, 2, "eth0", 0, 0);
+  ks_test_nm_active (nm, 5, KS_TEST_UUID_1, TRUE, ACTIVATED, "2", 5, 0);
+  ks_test_nm_device (nm, 5, machine->device, 5, 0);
+  ks_test_nm_ip4 (nm, 5, "10.8.0.2/24", "", "10.8.0.0/24", "");
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (KsSituation) situation = ks_situation_read (&machine->host->paths, NULL, KS_READ_DEFAULT);
+    g_autoptr (KsSnapshot) snapshot = g_new0 (KsSnapshot, 1);
+    KsAddress address = { .ifindex = if_nametoindex (machine->device) + (cases[i].is_of_tunnel ? 0 : 1) };
+    KsPrefix any = ks_test_prefix ("::/0"), subnet = ks_test_prefix ("fd09::/48"), none = KS_PREFIX_UNSET;
+    KsPrefix gateway = ks_test_prefix ("fd08::1");
+    KsRoute routes[] = {
+      ks_route_via (RT_TABLE_MAIN, RTPROT_STATIC, &any, 50, address.ifindex, &gateway),
+      ks_route_via (RT_TABLE_MAIN, RTPROT_STATIC, &subnet, 50, address.ifindex, &none),
+    };
+    const KsTunnel *tunnel;
+
+    address.prefix = ks_test_prefix (cases[i].address);
+    snapshot->rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
+    snapshot->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+    snapshot->addresses = g_array_new (FALSE, FALSE, sizeof (KsAddress));
+    g_array_append_vals (snapshot->routes, routes, G_N_ELEMENTS (routes));
+    g_array_append_val (snapshot->addresses, address);
+    ks_situation_find_tunnels (situation, machine->kernel, snapshot, NULL);
+    assert_int_equal (situation->tunnels->len, 1);
+    tunnel = situation->tunnels->pdata[0];
+    assert_true (tunnel->has_ipv4);
+    assert_int_equal (tunnel->has_ipv6, cases[i].has_ipv6);
+    assert_int_equal (ks_prefix_array_contains (tunnel->prefixes, &subnet), cases[i].has_ipv6);
+    assert_int_equal (ks_prefix_equal (&tunnel->gateway6, &gateway), cases[i].has_ipv6);
+  }
+}
+
 static void
 situation_never_takes_the_uplink_of_an_event_for_a_tunnel (void **state)
 {
@@ -1051,6 +1101,7 @@ main (void)
     machine_test (situation_takes_no_hardware_for_the_tunnel_of_a_section),
     machine_test (situation_takes_the_events_tunnel_while_networkmanager_is_silent),
     machine_test (situation_adds_to_networkmanagers_tunnel_what_the_event_knows),
+    machine_test (situation_adds_to_networkmanagers_tunnel_what_the_kernel_knows),
     machine_test (situation_never_takes_the_uplink_of_an_event_for_a_tunnel),
     machine_test (situation_keeps_a_remembered_tunnel_that_our_routes_use),
     cmocka_unit_test (situation_lists_the_names_to_be_resolved_once),
