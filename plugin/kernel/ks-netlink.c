@@ -125,6 +125,12 @@ ks_netlink_open_diag (GError **error)
   return open_socket (NETLINK_SOCK_DIAG, "sock_diag", error);
 }
 
+KsNlSocket *
+ks_netlink_open_netfilter (GError **error)
+{
+  return open_socket (NETLINK_NETFILTER, "netfilter", error);
+}
+
 /* Receives until the exchange is over. */
 static int
 receive (KsNlSocket *socket, Exchange *exchange)

@@ -24,6 +24,8 @@ KsNlSocket *ks_netlink_open (GError **error);
 guint32 ks_netlink_last_port (void);
 /* Opens a socket for questions about sockets (NETLINK_SOCK_DIAG). KS_ERROR_KERNEL. */
 KsNlSocket *ks_netlink_open_diag (GError **error);
+/* Opens a socket for questions about nftables (NETLINK_NETFILTER). KS_ERROR_KERNEL. */
+KsNlSocket *ks_netlink_open_netfilter (GError **error);
 /* Sends @message and waits for its acknowledgement. Returns 0, or the errno value the kernel answered. */
 int ks_netlink_request (KsNlSocket *socket, KsNlMessage *message);
 /* Sends @message and calls @func for its one answer. Returns 0, or the errno value the kernel answered. */

@@ -68,6 +68,24 @@ json_messages (KsJson *json, const KsReport *report)
 }
 
 static void
+json_conflicts (KsJson *json, const GPtrArray *conflicts)
+{
+  ks_json_open (json, "conflicts", '[');
+  for (guint i = 0; i < conflicts->len; i++) {
+    const KsConflict *conflict = conflicts->pdata[i];
+
+    ks_json_open (json, NULL, '{');
+    ks_json_string (json, "kind", conflict->kind);
+    ks_json_string (json, "object", conflict->object);
+    ks_json_string (json, "program", conflict->program);
+    ks_json_string (json, "effect", ks_conflict_effect_format (conflict->effect));
+    ks_json_string (json, "text", conflict->text);
+    ks_json_close (json, '}');
+  }
+  ks_json_close (json, ']');
+}
+
+static void
 json_counter (KsJson *json, const char *key, const KsGuardCounter *counter)
 {
   ks_json_open (json, key, '{');
@@ -162,6 +180,7 @@ ks_status_format_json (const KsStatus *self)
     if (report->policy && report->policy->armed) {
       json_policy (&json, report->policy);
       json_guard (&json, report);
+      json_conflicts (&json, report->conflicts);
     }
     json_messages (&json, report);
   }

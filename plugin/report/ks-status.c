@@ -373,6 +373,16 @@ format_list (const GPtrArray *texts, const KsStyle *style, const char *heading, 
     g_string_append_printf (out, "  %s\n", (const char *) texts->pdata[i]);
 }
 
+/* What other programs do to it. */
+static void
+format_conflicts (const KsReport *report, const KsStyle *style, GString *out)
+{
+  if (report->conflicts->len > 0)
+    format_heading (style, "Other programs in the way:", out);
+  for (guint i = 0; i < report->conflicts->len; i++)
+    g_string_append_printf (out, "  %s\n", ((const KsConflict *) report->conflicts->pdata[i])->text);
+}
+
 static void
 format_notes (const KsStatus *self, const KsSummary *summary, GString *out)
 {
@@ -456,6 +466,8 @@ ks_status_format (const KsStatus *self, const KsStyle *style)
     format_allowed_publicly (summary, style, out);
   }
   format_notes (self, summary, out);
+  if (report)
+    format_conflicts (report, style, out);
   if (self->public)
     format_list (self->public->problems, style, "Problems:", out);
   else if (report->situation)
@@ -492,6 +504,7 @@ ks_status_format_check (const KsStatus *self)
     g_string_append_printf (out, "  and %u more\n", self->plan->len - KS_REPORT_MAX_STEPS);
   if (ks_status_is_tight (self))
     g_string_append (out, "Nothing escapes\n");
+  format_conflicts (self->report, &plain, out);
   format_list (self->report->situation->warnings, &plain, "Warnings:", out);
   return g_string_free (out, FALSE);
 }

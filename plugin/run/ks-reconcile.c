@@ -106,6 +106,27 @@ is_refuted (const KsReport *report)
   return report->proof && ks_proof_count_unwanted (report->proof, report->policy) > 0;
 }
 
+static void
+find_conflicts (KsReport *report, KsKernel *kernel, const KsSnapshot *snapshot, KsGuardState guard)
+{
+  g_ptr_array_unref (report->conflicts);
+  report->conflicts =
+    ks_conflict_read (kernel, report->situation->config, report->policy, snapshot, guard == KS_GUARD_IN_PLACE);
+}
+
+/* What gets out, and of another program's doing the first thing that lets it. */
+static void
+set_refuted (const KsReport *report, GError **error)
+{
+  const KsConflict *first = report->conflicts->len > 0 ? report->conflicts->pdata[0] : NULL;
+
+  g_set_error (error, KS_ERROR, KS_ERROR_KERNEL,
+               "%u of %u probes would get out past the kill switch: `nm-killswitch check` shows which%s%s",
+               ks_proof_count_unwanted (report->proof, report->policy), report->proof->probes->len,
+               first && first->effect == KS_CONFLICT_LEAKS ? "; " : "",
+               first && first->effect == KS_CONFLICT_LEAKS ? first->text : "");
+}
+
 /* After a run that changed something, and when looking again: is it true now? */
 static void
 prove (KsReport *report, const KsPaths *paths, KsKernel *kernel, gboolean is_second_look)
@@ -119,10 +140,10 @@ prove (KsReport *report, const KsPaths *paths, KsKernel *kernel, gboolean is_sec
     return;
   guard = ks_guard_inspect (report->policy, holds_guard (report), state, NULL, NULL);
   snapshot = ks_kernel_dump (kernel, report->situation->config, &error);
-  if (snapshot && take_proof (report, snapshot, guard) && is_refuted (report))
-    g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL,
-                 "%u of %u probes would get out past the kill switch: `nm-killswitch check` shows which",
-                 ks_proof_count_unwanted (report->proof, report->policy), report->proof->probes->len);
+  if (snapshot && take_proof (report, snapshot, guard) && is_refuted (report)) {
+    find_conflicts (report, kernel, snapshot, guard);
+    set_refuted (report, &error);
+  }
   ks_report_take_error (report, &error);
 }
 
@@ -673,6 +694,7 @@ ks_reconcile_preview (const KsPaths *paths, KsSnapshot **snapshot)
     ks_policy_free (report->policy);
     report->policy = ks_situation_policy (report->situation, held);
   }
+  find_conflicts (report, kernel, held, report->guard);
   *snapshot = g_steal_pointer (&held);
   return report;
 }

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "run/ks-conflict.h"
 #include "run/ks-proof.h"
 #include "run/ks-situation.h"
 
@@ -21,6 +22,7 @@ typedef struct {
   GPtrArray *done; /* of char*: the steps, for messages */
   KsGuardState guard; /* of ks_reconcile_preview(): what is in place */
   KsGuardCounters counters; /* of ks_reconcile_preview() */
+  GPtrArray *conflicts; /* of KsConflict: of ks_reconcile_preview(), and of a run whose proof shows what gets out */
   KsProof *proof; /* NULL: not taken */
   GPtrArray *cut_off; /* of char*: warnings about whom this run has cut off (ks-cut-off.h); none when it did not arm */
   gboolean adds_only; /* there was no lock: nothing was taken away, and nothing remembered */

@@ -7,6 +7,7 @@ talpid-routing/src/unix/linux.rs and talpid-core/src/firewall/linux.rs. Their de
 reads: what they would carry ends there.
 """
 
+import json
 import os
 import sys
 
@@ -98,6 +99,7 @@ class Tailscale:
               f"ip route add 100.64.0.0/10 dev tailscale0 table 52\nnft -f - <<'END'\n{_TAILSCALE_NFT}END\n"
     mark, lets_others_through = TAILSCALE_MARK, True
     deletes_one_of_ours, own_address = False, "100.100.100.100"
+    in_the_way = []
 
 
 # clear_routing_rules() takes the first rule that looks up main with suppress_prefixlength 0 for its own
@@ -124,6 +126,7 @@ class Mullvad:
     control = _both(["rule add table main suppress_prefixlength 0"])
     mark, lets_others_through = MULLVAD, False
     deletes_one_of_ours = True
+    in_the_way = [("block", "inet mullvad output", "Mullvad's app")]
 
 
 def _theirs(m, neighbour):
@@ -132,6 +135,12 @@ def _theirs(m, neighbour):
                         if rule.get("protocol") != "killswitch" and rule["priority"] not in (0, 32766, 32767)]
                for family in ("-4", "-6")},
             "nftables": m.host.run("nft", "--stateless", "list", "table", *neighbour.table.split()).stdout}
+
+
+def _conflicts(m):
+    """What status names as being in the way."""
+    told = json.loads(m.host.run("nm-killswitch", "status", "--json").stdout)["conflicts"]
+    return [(each["effect"], each["object"], each["program"]) for each in told]
 
 
 def _marked(m, neighbour):
@@ -157,7 +166,9 @@ def _beside(neighbour):
             m.check_tunnel_carries()
             # as README says: the neighbour's own network is not reached meanwhile
             check(" dev tun0 " in m.host.run("ip", "route", "get", neighbour.own_address).stdout, "where its own network is looked for")
+        equal(_conflicts(m), [], "nothing of theirs is in the way of a VPN that is up")
         m.kill()
+        equal(_conflicts(m), neighbour.in_the_way, "what is in the way of a VPN that is down")
         for result in _marked(m, neighbour):
             check(not result.answered, f"with the program's mark past the VPN: {result}")
         m.assert_no_leak(mark)

@@ -27,6 +27,7 @@ fixture_new (void)
   self->host = ks_test_host_new ();
   self->report.errors = ks_test_errors_new ();
   self->report.done = g_ptr_array_new_with_free_func (g_free);
+  self->report.conflicts = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_conflict_free);
   self->snapshot.rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
   self->snapshot.routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
   return self;
@@ -42,6 +43,7 @@ fixture_free (Fixture *self)
   g_clear_pointer (&self->report.proof, ks_proof_free);
   g_ptr_array_unref (self->report.errors);
   g_ptr_array_unref (self->report.done);
+  g_ptr_array_unref (self->report.conflicts);
   g_array_unref (self->snapshot.rules);
   g_array_unref (self->snapshot.routes);
   g_free (self);
@@ -372,6 +374,37 @@ protect (Fixture *f)
 }
 
 static void
+add_conflict (Fixture *f, const char *program)
+{
+  KsConflict *conflict = g_new0 (KsConflict, 1);
+
+  conflict->kind = "rule";
+  conflict->object = g_strdup ("0: from all lookup main");
+  conflict->program = program;
+  conflict->effect = KS_CONFLICT_LEAKS;
+  conflict->text = g_strdup ("IPv4 rule '0: from all lookup main' does harm");
+  g_ptr_array_add (f->report.conflicts, conflict);
+}
+
+static void
+status_names_what_other_programs_do_to_it (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autofree char *before = NULL;
+
+  protect (f);
+  before = ks_status_format (&f->status, &plain);
+  assert_null (strstr (before, "Other programs"));
+  assert_json_has (f, "\"conflicts\":[]");
+  add_conflict (f, NULL);
+  add_conflict (f, "BIRD");
+  assert_text_has (f, "Other programs in the way:\n  IPv4 rule '0: from all lookup main' does harm\n");
+  assert_json_has (f, "\"conflicts\":[{\"kind\":\"rule\",\"object\":\"0: from all lookup main\",\"program\":null,"
+                      "\"effect\":\"leak\",\"text\":\"IPv4 rule '0: from all lookup main' does harm\"},");
+  assert_json_has (f, "\"program\":\"BIRD\"");
+}
+
+static void
 without_root_the_state_is_shown_and_what_was_left_out (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
@@ -675,6 +708,7 @@ status_json_is_what_its_page_says (void **state G_GNUC_UNUSED)
   gpointer name, when;
 
   protect (f);
+  add_conflict (f, "BIRD");
   root = members_of (&f->status);
   assert_all_in (root, page, "a member that docs/status-json.md does not describe");
   assert_all_in (page, root, "a member that docs/status-json.md describes and root is not shown");
@@ -708,6 +742,7 @@ main (void)
     cmocka_unit_test (status_says_when_no_transport_is_known),
     cmocka_unit_test (status_says_which_names_may_be_asked_for),
     cmocka_unit_test (status_shows_a_section_its_mode_and_why_it_is_down),
+    cmocka_unit_test (status_names_what_other_programs_do_to_it),
     cmocka_unit_test (without_root_the_state_is_shown_and_what_was_left_out),
     cmocka_unit_test (without_root_a_tunnel_that_was_just_lost_is_not_shown),
     cmocka_unit_test (status_shows_all_devices_of_a_section),

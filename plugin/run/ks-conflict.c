@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "run/ks-conflict.h"
+
+#include <linux/netfilter.h>
+#include <string.h>
+
+#include "base/ks-error.h"
+#include "kernel/ks-guard.h"
+#include "kernel/ks-nft-objects.h"
+
+/* The index of lo in every network namespace: LOOPBACK_IFINDEX of the kernel's include/net/flow.h. */
+#define LOOPBACK 1u
+/* With Lan=routes: no LAN is as wide as a route that is no longer than this. */
+#define WIDE_IPV4 8
+#define WIDE_IPV6 16
+/* Of each kind: a person reads no more. */
+#define MAX_CONFLICTS 8
+
+typedef struct {
+  const KsConflictInput *in;
+  int family;
+  guint32 floor; /* the priority up to which a rule cannot be jumped over */
+  guint32 jump; /* that of our jump; G_MAXUINT32 when there is none */
+  GPtrArray *out; /* of KsConflict */
+} Search;
+
+void
+ks_conflict_free (KsConflict *self)
+{
+  g_free (self->object);
+  g_free (self->text);
+  g_free (self);
+}
+
+const char *
+ks_conflict_effect_format (KsConflictEffect effect)
+{
+  return effect == KS_CONFLICT_LEAKS ? "leak" : "block";
+}
+
+/* --- how they are shown --- */
+
+/* A device's name may be anything (@text is taken; transfer full). */
+static char *
+printable (char *text)
+{
+  char *out = ks_error_printable (text);
+
+  g_free (text);
+  return out;
+}
+
+static const char *
+family_option (int family)
+{
+  return family == AF_INET6 ? "-6" : "-4";
+}
+
+static const char *
+interface_name (const Search *s, guint ifindex)
+{
+  for (guint i = 0; i < s->in->links->len; i++)
+    if (g_array_index (s->in->links, KsLink, i).ifindex == ifindex)
+      return g_array_index (s->in->links, KsLink, i).name;
+  return "?";
+}
+
+/* What follows "priority N " in the words for `ip rule add`, without who made it: all that finds it again. */
+static char *
+rule_selector (const KsRule *rule)
+{
+  g_autofree char *words = ks_rule_format (rule);
+  char *end = strstr (words, " protocol ");
+  const char *begin = strchr (words, ' ');
+
+  if (end)
+    *end = '\0';
+  begin = begin ? strchr (begin + 1, ' ') : NULL;
+  return ks_error_printable (begin ? begin + 1 : words);
+}
+
+/* "default via 192.168.50.1 dev eth0 metric 5", and " table 83" but for main. */
+static char *
+format_route (const Search *s, const KsRoute *route)
+{
+  g_autofree char *dst = ks_prefix_format (&route->dst);
+  GString *out = g_string_new (route->type == RTN_BLACKHOLE     ? "blackhole "
+                               : route->type == RTN_UNREACHABLE ? "unreachable "
+                               : route->type == RTN_PROHIBIT    ? "prohibit "
+                               : route->type == RTN_THROW       ? "throw "
+                                                                : "");
+
+  g_string_append (out, dst);
+  if (route->n_nexthops > 0) {
+    if (ks_prefix_is_set (&route->nexthops[0].gateway)) {
+      g_autofree char *gateway = ks_prefix_format_address (&route->nexthops[0].gateway);
+
+      g_string_append_printf (out, " via %s", gateway);
+    }
+    g_string_append_printf (out, " dev %s", interface_name (s, route->nexthops[0].ifindex));
+  }
+  if (route->table != RT_TABLE_MAIN)
+    g_string_append_printf (out, " table %u", route->table);
+  if (route->metric)
+    g_string_append_printf (out, " metric %u", route->metric);
+  return printable (g_string_free (out, FALSE));
+}
+
+/* @object and @text are taken. */
+static void
+add (Search *s, const char *kind, KsConflictEffect effect, char *object, const char *program, char *text)
+{
+  KsConflict *conflict;
+  guint count = 0;
+
+  for (guint i = 0; i < s->out->len; i++)
+    count += strcmp (((const KsConflict *) s->out->pdata[i])->kind, kind) == 0;
+  if (count >= MAX_CONFLICTS) {
+    g_free (object);
+    g_free (text);
+    return;
+  }
+  conflict = g_new0 (KsConflict, 1);
+  conflict->kind = kind;
+  conflict->effect = effect;
+  conflict->object = object;
+  conflict->program = program;
+  conflict->text = text;
+  g_ptr_array_add (s->out, conflict);
+}
+
+/* " (probably BIRD)" (transfer full). */
+static char *
+format_program (const char *program)
+{
+  return program ? g_strdup_printf (" (probably set by %s)", program) : g_strdup (" (set by another program)");
+}
+
+/* What stands between a rule or route that leaks and the wire. */
+static const char *
+last_defence (const Search *s)
+{
+  return s->in->has_guard ? "only the guard still stops them" : "nothing stops them";
+}
+
+/* --- what leads out --- */
+
+static gboolean
+is_lan (const Search *s, const KsPrefix *prefix)
+{
+  return ks_prefix_array_covers (s->in->config->lan_prefixes, prefix) || ks_prefix_is_loopback (prefix)
+         || ks_prefix_is_link_local (prefix) || ks_prefix_is_multicast (prefix);
+}
+
+/* Whether @route sends public packets by a device that is no tunnel. */
+static gboolean
+leaves (const Search *s, const KsRoute *route)
+{
+  if (route->family != s->family || route->type != RTN_UNICAST || is_lan (s, &route->dst))
+    return FALSE;
+  for (guint i = 0; i < route->n_nexthops; i++)
+    if (route->nexthops[i].ifindex != LOOPBACK && !ks_policy_has_tunnel (s->in->policy, route->nexthops[i].ifindex))
+      return TRUE;
+  return FALSE;
+}
+
+/* Whether the table that @rule looks up has such a route that @rule lets count. */
+static gboolean
+leads_out (const Search *s, const KsRule *rule)
+{
+  for (guint i = 0; i < s->in->routes->len; i++) {
+    const KsRoute *route = &g_array_index (s->in->routes, KsRoute, i);
+    gboolean is_looked_up = rule->l3mdev ? route->table != RT_TABLE_MAIN : route->table == rule->table;
+
+    if (is_looked_up && !ks_owner_has_table (s->in->config, route->table) && leaves (s, route)
+        && (int) route->dst.length > rule->suppress_prefixlength
+        && (!ks_prefix_is_set (&rule->to) || rule->invert || ks_prefix_overlaps (&rule->to, &route->dst)))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* --- rules --- */
+
+static gboolean
+is_local_lookup (const KsRule *rule)
+{
+  return rule->action == FR_ACT_TO_TBL && rule->table == RT_TABLE_LOCAL;
+}
+
+/* Whether packets that nobody has marked match, whatever they are. */
+static gboolean
+is_for_the_unmarked (const KsRule *rule)
+{
+  KsRule plain = ks_rule_init (rule->family, rule->priority, rule->protocol);
+
+  plain.action = rule->action;
+  plain.table = rule->table;
+  plain.goto_target = rule->goto_target;
+  plain.suppress_prefixlength = rule->suppress_prefixlength;
+  plain.suppress_ifgroup = rule->suppress_ifgroup;
+  if (rule->invert && rule->fwmask) {
+    plain.invert = TRUE;
+    plain.fwmark = rule->fwmark;
+    plain.fwmask = rule->fwmask;
+  }
+  return ks_rule_equal (rule, &plain);
+}
+
+static void
+find_places (Search *s)
+{
+  s->floor = s->jump = G_MAXUINT32;
+  for (guint i = 0; i < s->in->rules->len; i++) {
+    const KsRule *rule = &g_array_index (s->in->rules, KsRule, i);
+
+    if (rule->family != s->family)
+      continue;
+    if (is_local_lookup (rule) && is_for_the_unmarked (rule))
+      s->floor = MIN (s->floor, rule->priority);
+    if (ks_owner_has_rule (s->in->config, rule) && rule->action == FR_ACT_GOTO)
+      s->jump = MIN (s->jump, rule->priority);
+  }
+  if (s->floor == G_MAXUINT32)
+    s->floor = 0;
+}
+
+static void
+add_rule (Search *s, const KsRule *rule, KsConflictEffect effect, const char *where)
+{
+  const char *program = ks_neighbour_of_rule (rule);
+  g_autofree char *by = format_program (program);
+  g_autofree char *selector = rule_selector (rule);
+  char *object = g_strdup_printf ("%u: %s", rule->priority, selector);
+  g_autofree char *harm = effect == KS_CONFLICT_LEAKS
+                            ? g_strdup_printf ("can send packets past the VPN; %s", last_defence (s))
+                            : g_strdup ("can keep the VPN from connecting");
+
+  add (s, "rule", effect, object, program,
+       g_strdup_printf ("%s rule '%s'%s %s and %s. Stop whatever sets it, or run: ip %s rule del priority %u %s",
+                        s->family == AF_INET6 ? "IPv6" : "IPv4", object, by, where, harm, family_option (s->family),
+                        rule->priority, selector));
+}
+
+static void
+consider_rule (Search *s, const KsRule *rule)
+{
+  const KsConfig *config = s->in->config;
+  gboolean is_before = rule->priority < config->priority;
+  gboolean is_jumped = is_before && rule->priority > s->floor;
+  const char *where =
+    is_before ? "takes effect before the kill switch's rules" : "takes effect between the kill switch's rules";
+
+  if (ks_owner_has_rule (config, rule) || is_local_lookup (rule)
+      || rule->priority > config->priority + KS_PRIORITY_TERMINAL)
+    return;
+  switch (rule->action) {
+  case FR_ACT_TO_TBL:
+    /* one behind table local is jumped over, now or after `sync` */
+    if (!is_jumped && !(ks_prefix_is_set (&rule->to) && !rule->invert && is_lan (s, &rule->to)) && leads_out (s, rule))
+      add_rule (s, rule, KS_CONFLICT_LEAKS, where);
+    break;
+  case FR_ACT_GOTO:
+    if (!is_jumped && rule->goto_target > config->priority)
+      add_rule (s, rule, KS_CONFLICT_LEAKS, where);
+    break;
+  case FR_ACT_BLACKHOLE:
+  case FR_ACT_UNREACHABLE:
+  case FR_ACT_PROHIBIT:
+    /* nothing is jumped over for the sake of such a rule; it may still lie behind a jump for another one */
+    if (is_for_the_unmarked (rule) && !(is_before && rule->priority > s->jump))
+      add_rule (s, rule, KS_CONFLICT_BLOCKS, where);
+    break;
+  }
+}
+
+/* --- routes --- */
+
+static void
+add_route (Search *s, const KsRoute *route, KsConflictEffect effect, const char *program, const char *what)
+{
+  g_autofree char *by = format_program (program);
+  char *object = format_route (s, route);
+
+  add (s, "route", effect, object, program,
+       g_strdup_printf ("%s route '%s'%s %s. Stop whatever sets it, or run: ip %s route del %s",
+                        s->family == AF_INET6 ? "IPv6" : "IPv4", object, by, what, family_option (s->family), object));
+}
+
+/* Somebody else's, in one of our tables. Table 85 is for the VPN's own packets alone, as are those of management. */
+static void
+consider_own_table (Search *s, const KsRoute *route)
+{
+  const KsConfig *config = s->in->config;
+  gboolean is_way_out =
+    route->table == config->table || route->table == config->tunnel_table || route->table == config->servers_table;
+  g_autofree char *leak =
+    g_strdup_printf ("is in a table of the kill switch and can send packets past the VPN; %s", last_defence (s));
+
+  if (is_way_out && leaves (s, route))
+    add_route (s, route, KS_CONFLICT_LEAKS, ks_neighbour_of_route (route), leak);
+  else if (!is_way_out || route->type != RTN_UNICAST)
+    add_route (s, route, KS_CONFLICT_BLOCKS, ks_neighbour_of_route (route),
+               "is in a table of the kill switch and can keep the VPN from connecting or carrying anything");
+}
+
+static gboolean
+is_wide (const KsRoute *route)
+{
+  return route->dst.length > 0 && route->dst.length <= (route->family == AF_INET6 ? WIDE_IPV6 : WIDE_IPV4);
+}
+
+static void
+consider_route (Search *s, const KsRoute *route)
+{
+  if (route->family != s->family)
+    return;
+  if (ks_owner_has_table (s->in->config, route->table)) {
+    if (!ks_owner_has_route (s->in->config, route))
+      consider_own_table (s, route);
+  } else if (s->in->policy->lan == KS_LAN_ROUTES && route->table == RT_TABLE_MAIN && is_wide (route)
+             && leaves (s, route)) {
+    add_route (s, route, KS_CONFLICT_LEAKS, ks_neighbour_of_route (route),
+               "counts as local network because of Lan=routes, so packets leave by it past the VPN");
+  }
+}
+
+/* The default route that transports take, if it ends in another program's kill switch. */
+static void
+consider_default (Search *s)
+{
+  const KsRoute *best = NULL;
+  const char *program;
+
+  for (guint i = 0; i < s->in->routes->len; i++) {
+    const KsRoute *route = &g_array_index (s->in->routes, KsRoute, i);
+
+    if (route->family == s->family && route->table == RT_TABLE_MAIN && ks_route_is_default (route)
+        && route->type == RTN_UNICAST && route->n_nexthops > 0
+        && !ks_policy_has_tunnel (s->in->policy, route->nexthops[0].ifindex) && (!best || route->metric < best->metric))
+      best = route;
+  }
+  program = best ? ks_neighbour_of_sink (interface_name (s, best->nexthops[0].ifindex)) : NULL;
+  if (program)
+    add_route (s, best, KS_CONFLICT_BLOCKS, program,
+               "leads into that program's own kill switch, so another VPN cannot connect");
+}
+
+/* --- nftables --- */
+
+static gboolean
+is_ours (const KsNftObject *object)
+{
+  return object->family == NFPROTO_INET && strcmp (object->table, KS_GUARD_TABLE) == 0;
+}
+
+static gboolean
+may_stop_transports (const KsNftObject *object)
+{
+  return object->is_base && object->drops && (object->hook == NF_INET_LOCAL_OUT || object->hook == NF_INET_POST_ROUTING)
+         && (object->family == NFPROTO_INET || object->family == NFPROTO_IPV4 || object->family == NFPROTO_IPV6);
+}
+
+static void
+consider_nft (Search *s, const KsNftObject *object)
+{
+  const char *program = is_ours (object) ? NULL : ks_neighbour_of_nft (object, s->in->objects);
+  g_autofree char *by = format_program (program);
+  char *name;
+
+  if (is_ours (object))
+    return;
+  if (object->kind == KS_NFT_FLOWTABLE) {
+    name = ks_nft_object_format (object);
+    add (
+      s, "flowtable", KS_CONFLICT_LEAKS, name, program,
+      g_strdup_printf (
+        "nftables flowtable '%s'%s can keep forwarding connections past the VPN that were open before arming. Turn off "
+        "flow offloading there",
+        name, by));
+  } else if (s->in->policy->tunnels->len == 0 && may_stop_transports (object)) {
+    name = ks_nft_object_format (object);
+    add (
+      s, "chain", KS_CONFLICT_BLOCKS, name, program,
+      g_strdup_printf (
+        "nftables chain '%s'%s drops whatever it does not expect and may keep the VPN from connecting. Allow the VPN's "
+        "server in that firewall, or turn it off",
+        name, by));
+  }
+}
+
+/* --- together --- */
+
+static int
+compare_effects (gconstpointer a, gconstpointer b)
+{
+  const KsConflict *first = *(const KsConflict *const *) a, *second = *(const KsConflict *const *) b;
+
+  return (int) first->effect - (int) second->effect; /* g_ptr_array_sort() keeps the order of equal ones */
+}
+
+GPtrArray *
+ks_conflict_find (const KsConflictInput *input)
+{
+  static const int families[] = { AF_INET, AF_INET6 };
+  GPtrArray *found = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_conflict_free);
+  Search s = { .in = input, .out = found };
+
+  if (!input->policy->armed)
+    return found;
+  for (guint f = 0; f < G_N_ELEMENTS (families); f++) {
+    s.family = families[f];
+    find_places (&s);
+    for (guint i = 0; i < input->rules->len; i++)
+      if (g_array_index (input->rules, KsRule, i).family == s.family)
+        consider_rule (&s, &g_array_index (input->rules, KsRule, i));
+    for (guint i = 0; i < input->routes->len; i++)
+      consider_route (&s, &g_array_index (input->routes, KsRoute, i));
+    consider_default (&s);
+  }
+  for (guint i = 0; i < input->objects->len; i++)
+    consider_nft (&s, input->objects->pdata[i]);
+  g_ptr_array_sort (found, compare_effects);
+  return found;
+}
+
+GPtrArray *
+ks_conflict_read (KsKernel *kernel, const KsConfig *config, const KsPolicy *policy, const KsSnapshot *snapshot,
+                  gboolean has_guard)
+{
+  g_autoptr (GArray) routes = policy->armed ? ks_kernel_dump_all_routes (kernel, NULL) : NULL;
+  g_autoptr (GArray) links = policy->armed ? ks_kernel_dump_links (kernel, NULL) : NULL;
+  g_autoptr (GPtrArray) objects = policy->armed ? ks_nft_objects_read (NULL) : NULL;
+  KsConflictInput input = { .config = config,
+                            .policy = policy,
+                            .rules = snapshot->rules,
+                            .routes = routes,
+                            .links = links,
+                            .objects = objects,
+                            .has_guard = has_guard };
+
+  if (!routes)
+    input.routes = snapshot->routes;
+  if (!links)
+    input.links = links = g_array_new (FALSE, FALSE, sizeof (KsLink));
+  if (!objects)
+    input.objects = objects = g_ptr_array_new ();
+  return ks_conflict_find (&input);
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What other programs put into the kernel that defeats a promise: planted,
+ * seen to do harm, and named with the program it probably belongs to. What is
+ * there of programs that do no harm is not named.
+ *
+ *   uplink 192.168.50.2/24, default via 192.168.50.1     an armed OpenVPN, down; its server 203.0.113.10, udp 1194
+ *
+ * That a packet goes past the kill switch is asked of the kernel's routing, which is half of it: the guard, the other
+ * half, is seen in test-ks-guard.c.
+ */
+#include "ks-test-nm.h"
+#include "ks-test.h"
+#include "netns.h"
+
+#include <arpa/inet.h>
+
+#include "run/ks-reconcile.h"
+
+#define PUBLIC "198.51.100.1"
+#define SERVER "203.0.113.10"
+#define SERVER_PORT 1194
+
+static KsTestHost *
+host_new (void)
+{
+  g_autofree char *text = NULL;
+  KsTestHost *host;
+
+  if (!netns_enter ())
+    return NULL;
+  netns_run ("ip tuntap add mode tap name uplink");
+  netns_run ("ip link set uplink up");
+  netns_run ("ip addr add 192.168.50.2/24 dev uplink");
+  netns_run ("ip neigh add 192.168.50.1 lladdr 02:00:00:00:00:01 dev uplink nud permanent");
+  netns_run ("ip route add default via 192.168.50.1 dev uplink");
+  netns_settle ();
+  host = ks_test_host_new ();
+  ks_test_no_bus ();
+  text = ks_test_openvpn (KS_TEST_UUID_1, "zone=killswitch\n", "remote=" SERVER "\n");
+  ks_test_host_write (host, "etc/vpn", text);
+  return host;
+}
+
+/* Declares @host, or skips. */
+#define HOST_OR_SKIP() \
+  g_autoptr (KsTestHost) host = host_new (); \
+  if (!host) \
+  skip ()
+
+/* Runs each of @commands, between newlines. */
+static void
+run_all (const char *commands)
+{
+  g_auto (GStrv) lines = g_strsplit (commands, "\n", -1);
+
+  for (char **line = lines; *line; line++)
+    if (**line)
+      netns_run ("%s", *line);
+}
+
+/* A run; what it says is wrong is what others have done (transfer full: its errors). */
+static char *
+sync_now (const KsTestHost *host)
+{
+  g_autoptr (KsReport) report = ks_reconcile (&host->paths, NULL, KS_RECONCILE_QUICK);
+
+  return ks_test_format_errors (report->errors);
+}
+
+static KsReport *
+look (const KsTestHost *host)
+{
+  g_autoptr (KsSnapshot) snapshot = NULL;
+
+  return ks_reconcile_preview (&host->paths, &snapshot);
+}
+
+/* The device by which the kernel sends root's UDP to @address, or "" (transfer full). */
+static char *
+way_to (const char *address, guint port)
+{
+  g_autofree char *port_text = g_strdup_printf ("%u", port);
+  g_autofree char *messages = NULL, *out = NULL;
+  const char *argv[] = { "ip",  "route", "get",   address, "uid",     "0", "ipproto",
+                         "udp", "sport", "40000", "dport", port_text, NULL };
+  g_auto (GStrv) words = NULL;
+
+  if (netns_spawn ((char **) argv, &out, &messages) != 0)
+    return g_strdup ("");
+  words = g_strsplit (out, " ", -1);
+  for (char **word = words; word[0] && word[1]; word++)
+    if (strcmp (word[0], "dev") == 0)
+      return g_strdup (word[1]);
+  return g_strdup ("");
+}
+
+static void
+assert_way (const char *address, guint port, const char *expected)
+{
+  g_autofree char *way = way_to (address, port);
+
+  if (strcmp (way, expected) != 0)
+    fail_msg ("the way to %s is by '%s', not by '%s'", address, way, expected);
+}
+
+/* Sends what the VPN would; returns 0 or an errno value. */
+static int
+send_to_server (void)
+{
+  int fd = socket (AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons (SERVER_PORT) };
+  int result;
+
+  assert_true (fd >= 0);
+  inet_pton (AF_INET, SERVER, &to.sin_addr);
+  result = sendto (fd, "x", 1, 0, (struct sockaddr *) &to, sizeof to) < 0 ? errno : 0;
+  close (fd);
+  return result;
+}
+
+/* What @report says of conflicts, one a line (transfer full). */
+static char *
+conflicts_of (const KsReport *report)
+{
+  GString *out = g_string_new (NULL);
+
+  for (guint i = 0; i < report->conflicts->len; i++) {
+    const KsConflict *conflict = report->conflicts->pdata[i];
+
+    g_string_append_printf (out, "%s %s [%s] %s\n%s\n", ks_conflict_effect_format (conflict->effect), conflict->kind,
+                            conflict->object, conflict->program ? conflict->program : "-", conflict->text);
+  }
+  return g_string_free (out, FALSE);
+}
+
+/* --- what defeats --- */
+
+typedef struct {
+  const char *commands;
+  const char *named; /* as conflicts_of() begins */
+  const char *repair; /* that its text ends with; NULL: advice without a command */
+  enum { LETS_OUT, STOPS, SWALLOWS } harm;
+} Case;
+
+static const Case cases[] = {
+  { "ip rule add priority 0 lookup main", "leak rule [0: from all lookup main] -",
+    "ip -4 rule del priority 0 from all lookup main", LETS_OUT },
+  { "ip route add default via 192.168.50.1 table 200\nip rule add priority 0 lookup 200 protocol bird",
+    "leak rule [0: from all lookup 200] BIRD", "ip -4 rule del priority 0 from all lookup 200", LETS_OUT },
+  { "ip rule add priority 0 to 128.0.0.0/1 lookup main", "leak rule [0: from all to 128.0.0.0/1 lookup main] -",
+    "ip -4 rule del priority 0 from all to 128.0.0.0/1 lookup main", LETS_OUT },
+  { "ip rule add priority 8331 lookup main", "leak rule [8331: from all lookup main] -",
+    "ip -4 rule del priority 8331 from all lookup main", LETS_OUT },
+  { "ip rule add priority 0 goto 32766", "leak rule [0: from all goto 32766] -",
+    "ip -4 rule del priority 0 from all goto 32766", LETS_OUT },
+  /* Cilium moves table local, so that what stands before it cannot be jumped over */
+  { "ip route add default via 192.168.50.1 table 2005\nip rule add priority 100 lookup local protocol kernel\n"
+    "ip rule del priority 0\nip rule add priority 9 lookup 2005 protocol kernel",
+    "leak rule [9: from all lookup 2005] Cilium", "ip -4 rule del priority 9 from all lookup 2005", LETS_OUT },
+  { "ip route add default via 192.168.50.1 dev uplink table 83 metric 1 protocol zebra",
+    "leak route [default via 192.168.50.1 dev uplink table 83 metric 1] FRR",
+    "ip -4 route del default via 192.168.50.1 dev uplink table 83 metric 1", LETS_OUT },
+  { "ip route add 128.0.0.0/1 via 192.168.50.1 dev uplink table 84",
+    "leak route [128.0.0.0/1 via 192.168.50.1 dev uplink table 84] -",
+    "ip -4 route del 128.0.0.0/1 via 192.168.50.1 dev uplink table 84", LETS_OUT },
+  { "ip rule add priority 100 prohibit", "block rule [100: from all prohibit] -",
+    "ip -4 rule del priority 100 from all prohibit", STOPS },
+  { "ip rule add priority 100 not fwmark 0x1 unreachable", "block rule [100: not from all fwmark 0x1 unreachable] -",
+    "ip -4 rule del priority 100 not from all fwmark 0x1 unreachable", STOPS },
+  { "ip route add blackhole " SERVER " table 86", "block route [blackhole " SERVER " table 86] -",
+    "ip -4 route del blackhole " SERVER " table 86", STOPS },
+  { "ip tuntap add mode tap name pvpnksintrf0\nip link set pvpnksintrf0 up\nip addr add 100.85.0.1/24 dev "
+    "pvpnksintrf0\n"
+    "ip route del default via 192.168.50.1\nip route add default via 192.168.50.1 metric 100\n"
+    "ip route add default via 100.85.0.2 dev pvpnksintrf0",
+    "block route [default via 100.85.0.2 dev pvpnksintrf0] Proton VPN's app",
+    "ip -4 route del default via 100.85.0.2 dev pvpnksintrf0", SWALLOWS },
+  { "nft add table inet mullvad\nnft add chain inet mullvad output '{ type filter hook output priority 0; policy drop; "
+    "}'",
+    "block chain [inet mullvad output] Mullvad's app", NULL, STOPS },
+  { "nft add table ip filter\nnft add chain ip filter ufw-before-output\n"
+    "nft add chain ip filter OUTPUT '{ type filter hook output priority 0; policy drop; }'",
+    "block chain [ip filter OUTPUT] ufw", NULL, STOPS },
+  { "nft add table ip mine\nnft add chain ip mine o '{ type filter hook postrouting priority 0; policy drop; }'",
+    "block chain [ip mine o] -", NULL, STOPS },
+};
+
+static void
+assert_does_harm (const Case *each)
+{
+  switch (each->harm) {
+  case LETS_OUT:
+    assert_way (PUBLIC, 443, "uplink");
+    break;
+  case STOPS:
+    if (send_to_server () == 0)
+      fail_msg ("the VPN can connect in spite of: %s", each->commands);
+    break;
+  case SWALLOWS:
+    assert_way (SERVER, SERVER_PORT, "pvpnksintrf0");
+    break;
+  }
+}
+
+static void
+what_defeats_a_promise_is_named (void **state G_GNUC_UNUSED)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    HOST_OR_SKIP ();
+    g_autofree char *before = sync_now (host), *errors = NULL, *found = NULL;
+    g_autoptr (KsReport) clean = look (host), report = NULL;
+
+    assert_string_equal (before, "");
+    assert_int_equal (clean->conflicts->len, 0);
+    assert_way (PUBLIC, 443, "");
+    assert_int_equal (send_to_server (), 0);
+
+    run_all (cases[i].commands);
+    errors = sync_now (host);
+    assert_does_harm (&cases[i]);
+    report = look (host);
+    found = conflicts_of (report);
+    if (!g_str_has_prefix (found, cases[i].named))
+      fail_msg ("%s\nnot named as %s but:\n%s", cases[i].commands, cases[i].named, found);
+    assert_int_equal (report->conflicts->len, 1);
+    if (cases[i].repair) {
+      const KsConflict *conflict = report->conflicts->pdata[0];
+      const char *repair = strstr (conflict->text, "run: ");
+      g_autofree char *after = NULL;
+
+      assert_non_null (repair);
+      assert_string_equal (repair + strlen ("run: "), cases[i].repair);
+      netns_run ("%s", repair + strlen ("run: "));
+      after = sync_now (host);
+      assert_string_equal (after, "");
+      assert_way (PUBLIC, 443, "");
+      assert_int_equal (send_to_server (), 0);
+    }
+  }
+}
+
+/* The journal tells it too: the error of the run that found that packets get out. */
+static void
+a_run_that_is_refuted_names_the_program (void **state G_GNUC_UNUSED)
+{
+  HOST_OR_SKIP ();
+  g_autofree char *errors = NULL;
+
+  run_all ("ip route add default via 192.168.50.1 table 200\nip rule add priority 0 lookup 200 protocol bird");
+  errors = sync_now (host);
+  if (!strstr (errors, "probes would get out past the kill switch")
+      || !strstr (errors, "; IPv4 rule '0: from all lookup 200' (probably set by BIRD) "))
+    fail_msg ("%s", errors);
+}
+
+/* --- what does not --- */
+
+static void
+what_does_no_harm_is_not_named (void **state G_GNUC_UNUSED)
+{
+  static const char *const harmless[] = {
+    /* in front of ours, and jumped over: Tailscale, wg-quick or Mullvad's app, an administrator */
+    "ip rule add priority 5210 fwmark 0x80000/0xff0000 lookup main\nip rule add priority 5230 fwmark 0x80000/0xff0000 "
+    "lookup default\n"
+    "ip rule add priority 5250 fwmark 0x80000/0xff0000 unreachable\nip rule add priority 5270 lookup 52\n"
+    "ip route add default via 192.168.50.1 table 52",
+    "ip rule add priority 100 not fwmark 51820 table 51820\nip rule add priority 99 table main suppress_prefixlength "
+    "0\n"
+    "ip route add default via 192.168.50.1 table 51820",
+    "ip rule add priority 1 lookup main",
+    /* the jump for another rule leads over it */
+    "ip rule add priority 50 lookup main\nip rule add priority 51 prohibit",
+    /* behind ours */
+    "ip rule add priority 9000 lookup main\nip rule add priority 9001 prohibit",
+    /* before table local, and for the LAN alone, or to a table that leads nowhere */
+    "ip rule add priority 0 to 192.168.0.0/16 lookup main",
+    "ip rule add priority 0 lookup main suppress_prefixlength 0",
+    "ip rule add priority 0 fwmark 0x200/0xf00 lookup 2004\nip route add local default dev lo table 2004",
+    "ip rule add priority 8331 lookup 83",
+    /* a bridge's routes, and routes that a routing daemon learns: the LAN is limited to private prefixes */
+    "ip route add 0.0.0.0/1 via 192.168.50.1 protocol bird\nip route add 10.0.0.0/8 via 192.168.50.1 protocol bird",
+    /* firewalls that let everything out but what they know, or are about other packets */
+    "nft add table ip filter\nnft add chain ip filter DOCKER-USER\n"
+    "nft add chain ip filter FORWARD '{ type filter hook forward priority 0; policy drop; }'\n"
+    "nft add chain ip filter OUTPUT '{ type filter hook output priority 0; policy accept; }'\n"
+    "nft add chain ip filter INPUT '{ type filter hook input priority 0; policy drop; }'",
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (harmless); i++) {
+    HOST_OR_SKIP ();
+    g_autofree char *before = sync_now (host), *after = NULL, *found = NULL;
+    g_autoptr (KsReport) report = NULL;
+
+    run_all (harmless[i]);
+    after = sync_now (host);
+    report = look (host);
+    found = conflicts_of (report);
+    assert_way (PUBLIC, 443, "");
+    assert_int_equal (send_to_server (), 0);
+    if (*found || *before || *after)
+      fail_msg ("%s\nnamed: %s%s%s", harmless[i], found, before, after);
+  }
+}
+
+/* Nothing is promised, so nothing is defeated. */
+static void
+nothing_is_named_while_nothing_is_armed (void **state G_GNUC_UNUSED)
+{
+  HOST_OR_SKIP ();
+  g_autofree char *before = sync_now (host), *after = NULL;
+  g_autoptr (KsReport) report = NULL;
+
+  assert_string_equal (before, "");
+  run_all (cases[0].commands);
+  ks_test_host_remove (host, "etc/vpn");
+  after = sync_now (host);
+  assert_string_equal (after, "");
+  report = look (host);
+  assert_int_equal (report->conflicts->len, 0);
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test (what_defeats_a_promise_is_named),
+    cmocka_unit_test (a_run_that_is_refuted_names_the_program),
+    cmocka_unit_test (what_does_no_harm_is_not_named),
+    cmocka_unit_test (nothing_is_named_while_nothing_is_armed),
+  };
+
+  return cmocka_run_group_tests_name ("ks-conflict", tests, NULL, NULL);
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the kernel of a test machine may not have, and how things are said; the rest is in tests/kernel. */
+#include "ks-test-policy.h"
+#include "ks-test.h"
+
+#include <linux/netfilter.h>
+
+#include "run/ks-conflict.h"
+
+enum { ETH0 = 2, TUN0 = 7 };
+
+typedef struct {
+  KsConfig *config;
+  KsPolicy *policy;
+  GArray *rules, *routes, *links;
+  GPtrArray *objects;
+  gboolean has_guard;
+} Scene;
+
+static Scene *
+scene_new (void)
+{
+  static const KsLink links[] = { { .ifindex = ETH0, .name = "eth0" }, { .ifindex = TUN0, .name = "tun0" } };
+  Scene *self = g_new0 (Scene, 1);
+
+  self->config = ks_config_new ();
+  self->policy = ks_test_policy_new ("10.0.0.0/8 192.168.0.0/16 fe80::/10");
+  self->rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
+  self->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
+  self->links = g_array_new (FALSE, FALSE, sizeof (KsLink));
+  g_array_append_vals (self->links, links, G_N_ELEMENTS (links));
+  self->objects = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_nft_object_free);
+  self->has_guard = TRUE;
+  return self;
+}
+
+static void
+scene_free (Scene *self)
+{
+  ks_config_free (self->config);
+  ks_policy_free (self->policy);
+  g_array_unref (self->rules);
+  g_array_unref (self->routes);
+  g_array_unref (self->links);
+  g_ptr_array_unref (self->objects);
+  g_free (self);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Scene, scene_free)
+
+static void
+add_route (Scene *self, const char *to, guint32 table, guint8 protocol, guint ifindex)
+{
+  KsPrefix dst = ks_test_prefix (to), none = KS_PREFIX_UNSET;
+  KsRoute route = ks_route_via (table, protocol, &dst, 0, ifindex, &none);
+
+  g_array_append_val (self->routes, route);
+}
+
+static void
+add_object (Scene *self, KsNftKind kind, guint8 family, const char *table, const char *name)
+{
+  KsNftObject *object = g_new0 (KsNftObject, 1);
+
+  object->kind = kind;
+  object->family = family;
+  object->table = g_strdup (table);
+  object->name = g_strdup (name);
+  object->is_base = object->drops = kind == KS_NFT_CHAIN;
+  object->hook = NF_INET_LOCAL_OUT;
+  g_ptr_array_add (self->objects, object);
+}
+
+static void
+add_main_rule (Scene *self, int family, guint32 priority)
+{
+  KsRule rule = ks_rule_lookup (family, priority, RTPROT_BOOT, RT_TABLE_MAIN);
+
+  g_array_append_val (self->rules, rule);
+}
+
+/* The texts, one a line (transfer full). */
+static char *
+find (const Scene *self)
+{
+  KsConflictInput input = { .config = self->config,
+                            .policy = self->policy,
+                            .rules = self->rules,
+                            .routes = self->routes,
+                            .links = self->links,
+                            .objects = self->objects,
+                            .has_guard = self->has_guard };
+  g_autoptr (GPtrArray) conflicts = ks_conflict_find (&input);
+  GString *out = g_string_new (NULL);
+
+  for (guint i = 0; i < conflicts->len; i++)
+    g_string_append_printf (out, "%s\n", ((const KsConflict *) conflicts->pdata[i])->text);
+  return g_string_free (out, FALSE);
+}
+
+static void
+assert_found (const Scene *self, const char *expected)
+{
+  g_autofree char *found = find (self);
+
+  assert_string_equal (found, expected);
+}
+
+static void
+conflict_says_what_is_left_between_a_rule_and_the_wire (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_main_rule (scene, AF_INET6, 0);
+  assert_found (scene, ""); /* main has no way out */
+  add_route (scene, "2000::/3", RT_TABLE_MAIN, RTPROT_RA, ETH0);
+  assert_found (scene, "IPv6 rule '0: from all lookup main' (set by another program) takes effect before the kill "
+                       "switch's rules and can send packets past the VPN; only the guard still stops them. Stop "
+                       "whatever sets it, or run: ip -6 rule del priority 0 from all lookup main\n");
+  scene->has_guard = FALSE;
+  assert_found (scene, "IPv6 rule '0: from all lookup main' (set by another program) takes effect before the kill "
+                       "switch's rules and can send packets past the VPN; nothing stops them. Stop whatever sets "
+                       "it, or run: ip -6 rule del priority 0 from all lookup main\n");
+  scene->policy->armed = FALSE;
+  assert_found (scene, "");
+}
+
+static void
+conflict_is_a_way_out_and_not_the_tunnel (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  ks_test_policy_add_tunnel (scene->policy, "tun0", TUN0, "10.8.0.2");
+  add_main_rule (scene, AF_INET, 0);
+  add_route (scene, "0.0.0.0/0", RT_TABLE_MAIN, RTPROT_STATIC, TUN0);
+  add_route (scene, "192.168.1.0/24", RT_TABLE_MAIN, RTPROT_KERNEL, ETH0);
+  add_route (scene, "0.0.0.0/0", 83, RTPROT_STATIC, TUN0);
+  assert_found (scene, "");
+}
+
+static void
+conflict_with_lan_routes_is_a_route_that_no_lan_has (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_route (scene, "128.0.0.0/1", RT_TABLE_MAIN, RTPROT_DHCP, ETH0);
+  add_route (scene, "203.0.113.0/24", RT_TABLE_MAIN, RTPROT_KERNEL, ETH0);
+  add_route (scene, "0.0.0.0/0", RT_TABLE_MAIN, RTPROT_DHCP, ETH0);
+  assert_found (scene, "");
+  scene->policy->lan = KS_LAN_ROUTES;
+  assert_found (scene,
+                "IPv4 route '128.0.0.0/1 dev eth0' (probably set by a DHCP server on the network) counts as "
+                "local network because of Lan=routes, so packets leave by it past the VPN. Stop whatever sets it, "
+                "or run: ip -4 route del 128.0.0.0/1 dev eth0\n");
+}
+
+static void
+conflict_names_flowtables_always_and_chains_while_no_tunnel_is_up (void **state G_GNUC_UNUSED)
+{
+  static const char flowtable[] =
+    "nftables flowtable 'inet fw4 ft' (probably set by OpenWrt's firewall4) can keep forwarding connections past the "
+    "VPN that were open before arming. Turn off flow offloading there\n";
+  static const char chain[] =
+    "nftables chain 'inet mine out' (set by another program) drops whatever it does not expect and may keep the "
+    "VPN from connecting. Allow the VPN's server in that firewall, or turn it off\n";
+  g_autoptr (Scene) scene = scene_new ();
+  g_autofree char *both = g_strconcat (flowtable, chain, NULL);
+
+  add_object (scene, KS_NFT_CHAIN, NFPROTO_INET, "nm_killswitch", "output");
+  add_object (scene, KS_NFT_CHAIN, NFPROTO_INET, "mine", "out");
+  add_object (scene, KS_NFT_CHAIN, NFPROTO_BRIDGE, "mine", "out");
+  add_object (scene, KS_NFT_FLOWTABLE, NFPROTO_INET, "fw4", "ft");
+  assert_found (scene, both); /* what leaks first */
+  ks_test_policy_add_tunnel (scene->policy, "tun0", TUN0, "10.8.0.2");
+  assert_found (scene, flowtable);
+}
+
+static void
+conflict_list_has_an_end (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autofree char *found = NULL;
+  g_auto (GStrv) lines = NULL;
+
+  for (guint i = 0; i < 100; i++)
+    add_object (scene, KS_NFT_CHAIN, NFPROTO_INET, "mine", "out");
+  add_object (scene, KS_NFT_FLOWTABLE, NFPROTO_INET, "fw4", "ft");
+  found = find (scene);
+  lines = g_strsplit (found, "\n", -1);
+  assert_int_equal (g_strv_length (lines), 8 + 1 + 1);
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test (conflict_says_what_is_left_between_a_rule_and_the_wire),
+    cmocka_unit_test (conflict_is_a_way_out_and_not_the_tunnel),
+    cmocka_unit_test (conflict_with_lan_routes_is_a_route_that_no_lan_has),
+    cmocka_unit_test (conflict_names_flowtables_always_and_chains_while_no_tunnel_is_up),
+    cmocka_unit_test (conflict_list_has_an_end),
+  };
+
+  return cmocka_run_group_tests_name ("ks-conflict", tests, NULL, NULL);
+}
