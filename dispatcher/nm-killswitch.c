@@ -48,7 +48,7 @@ static const Command commands[] = {
   { "list", "[--names]", "list the VPNs: armed or not and why, up or down, and what looks like a mistake", run_list },
   { "enable", "PROFILE [--session] [--force]", "arm a VPN, from now on or, with --session, while it is connected",
     run_switch },
-  { "disable", "PROFILE", "do not arm a VPN any more", run_switch },
+  { "disable", "PROFILE", "stop arming a VPN", run_switch },
   { "status", "[--json] [--watch] | --quiet", "show what is blocked, by what, and what to do", run_status },
   { "check", "", "ask the kernel where packets would go; fails if any would get out", run_check },
   { "sync", "[--boot|--follow]", "bring rules and routes to what profiles and configuration ask for", run_sync },

@@ -21,7 +21,7 @@ end
 complete -c nm-killswitch -f
 complete -c nm-killswitch -n __nm_killswitch_is_first -a list -d 'List the VPNs, and what looks like a mistake'
 complete -c nm-killswitch -n __nm_killswitch_is_first -a enable -d 'Arm a VPN'
-complete -c nm-killswitch -n __nm_killswitch_is_first -a disable -d 'Do not arm a VPN any more'
+complete -c nm-killswitch -n __nm_killswitch_is_first -a disable -d 'Stop arming a VPN'
 complete -c nm-killswitch -n __nm_killswitch_is_first -a status -d 'Show what is blocked, by what, and what to do'
 complete -c nm-killswitch -n __nm_killswitch_is_first -a check -d 'Ask the kernel where packets would go'
 complete -c nm-killswitch -n __nm_killswitch_is_first -a sync -d 'Bring rules and routes in line with profiles and settings'

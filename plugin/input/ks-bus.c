@@ -223,7 +223,7 @@ receive_greeting (KsBus *self, GError **error)
   }
   if (end && length > 3 && memcmp (line, "OK ", 3) == 0)
     return TRUE;
-  set_bus_error (error, "it does not accept us");
+  set_bus_error (error, "authentication was refused");
   return FALSE;
 }
 

@@ -201,7 +201,7 @@ read_numbers (Reader *r, KsConfig *config)
     if (!ks_config_tables_differ (config))
       report (r, "Table, TunnelTable, UplinkTable, ServersTable", tables, "four different tables");
     else
-      report (r, "ManagementTable", management, "the first of four tables that are none of the others");
+      report (r, "ManagementTable", management, "the first of four tables that no other setting uses");
     config->table = defaults->table;
     config->tunnel_table = defaults->tunnel_table;
     config->uplink_table = defaults->uplink_table;
@@ -248,7 +248,7 @@ load (const char *path, GKeyFile *file, KsConfig *config, GPtrArray *errors, GEr
   if (!g_file_get_contents (path, &text, &length, error))
     return FALSE;
   if (strlen (text) < length) {
-    g_set_error_literal (error, KS_ERROR, KS_ERROR_INVALID, "there is a NUL byte in it");
+    g_set_error_literal (error, KS_ERROR, KS_ERROR_INVALID, "contains a NUL byte");
     return FALSE;
   }
   rest = ks_section_read (path, text, config->sections, errors);

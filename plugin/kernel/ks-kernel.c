@@ -274,7 +274,7 @@ dump_rules (KsKernel *self, int family, GArray *out, GError **error)
     g_clear_pointer (&last, g_array_unref);
     last = g_steal_pointer (&again);
   }
-  g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "cannot dump %s rules of the kernel: somebody keeps changing them",
+  g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "cannot dump the kernel's %s rules: they keep changing",
                family == AF_INET6 ? "IPv6" : "IPv4");
   return FALSE;
 }

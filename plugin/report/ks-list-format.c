@@ -44,7 +44,7 @@ why (const KsListEntry *entry)
     const char *reason, *text;
   } words[] = { { "connection.zone", "zone" },
                 { "user.data nm-killswitch.mode", "user data" },
-                { "a setting that is no valid value: fail closed", "invalid setting" } };
+                { "an invalid setting, treated as strict", "invalid setting" } };
 
   if (!entry->reason)
     return "";
@@ -100,7 +100,7 @@ ks_list_format (const KsList *self, const KsStyle *style)
     ks_style_append (style, out, KS_COLOUR_HEADING, heading->str);
     g_string_append_c (out, '\n');
   } else {
-    g_string_append (out, "There is no VPN profile.\n");
+    g_string_append (out, "There are no VPN profiles.\n");
   }
   for (guint i = 0; i < self->entries->len; i++)
     append_entry (out, self->entries->pdata[i]);

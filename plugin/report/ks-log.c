@@ -222,7 +222,7 @@ has_transition (const KsReport *report)
 void
 ks_log_healed (const KsReport *report, gboolean insists)
 {
-  g_autoptr (GString) text = g_string_new ("repaired what somebody else had changed:");
+  g_autoptr (GString) text = g_string_new ("repaired what another program had changed:");
   Message message = { .level = G_LOG_LEVEL_WARNING, .id = KS_MESSAGE_HEALED, .report = report };
 
   for (guint i = 0; i < report->errors->len; i++)

@@ -140,7 +140,7 @@ meaning (const char *word)
     { "off", "No profile asks for it: nothing is blocked." },
     { "released", "Nothing is blocked until `nm-killswitch resume` or a reboot." },
     { "incomplete", "The kernel does not hold what it should: something may get out." },
-    { "unknown", "It cannot be told what is blocked." },
+    { "unknown", "Cannot tell what is blocked." },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (states); i++)
@@ -442,7 +442,7 @@ format_advice (const KsStatus *self, const KsSummary *summary, const KsStyle *st
   else if (g_str_equal (word, "off"))
     g_string_append (out, "  Arm a VPN: nm-killswitch enable PROFILE (`nm-killswitch list` shows them)\n");
   else if (g_str_equal (word, "held"))
-    g_string_append (out, "  Mend or remove the file that the warnings name.\n");
+    g_string_append (out, "  Fix or remove the file that the warnings name.\n");
   else
     g_string_append_printf (out, "  See the errors%s\n", self->report ? "." : ": sudo nm-killswitch status");
   if (g_str_equal (word, "blocking") || g_str_equal (word, "held") || g_str_equal (word, "incomplete"))

@@ -144,11 +144,11 @@ ks_transition_format (const KsTransition *self, const KsSummary *now)
     return g_strdup ("incomplete: the kernel does not hold what it should");
   case KS_TRANSITION_RELEASED:
     return g_strdup (is_in (now, "released") ? "released: nothing is blocked"
-                                             : "not armed any more: nothing is blocked");
+                                             : "no longer armed: nothing is blocked");
   case KS_TRANSITION_ARMED:
     return g_strdup_printf ("armed by %s, %s", profiles, now->state);
   case KS_TRANSITION_DISARMED:
-    return g_strdup_printf ("not armed by %s any more, still %s", profiles, now->state);
+    return g_strdup_printf ("no longer armed by %s, still %s", profiles, now->state);
   case KS_TRANSITION_PROTECTED:
     return g_strdup_printf ("protected by %s", profiles);
   case KS_TRANSITION_BLOCKED:

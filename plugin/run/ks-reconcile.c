@@ -203,7 +203,7 @@ apply_routing (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnaps
       return TRUE;
     if (pass == MAX_PASSES) {
       if (!error)
-        g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL, "somebody else keeps changing our rules or routes");
+        g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL, "another program keeps changing the kill switch's rules or routes");
       ks_report_take_error (report, &error);
       return FALSE;
     }
@@ -442,8 +442,8 @@ settle_unclear (KsReport *report, KsKernel *kernel, const KsSnapshot *snapshot, 
     g_autofree char *path = ks_error_printable (unclear->pdata[i]);
 
     g_ptr_array_add (situation->warnings,
-                     g_strdup_printf ("nobody knows whether %s was armed: what is blocked stays blocked until it can "
-                                      "be read, is gone, or `nm-killswitch release`",
+                     g_strdup_printf ("cannot tell whether %s was armed: what is blocked stays blocked until it can "
+                                      "be read, is deleted, or you run `nm-killswitch release`",
                                       path));
   }
 }
@@ -585,7 +585,7 @@ check_privileges (KsReport *report)
 
   if (geteuid () == 0)
     return TRUE;
-  g_set_error (&error, KS_ERROR, KS_ERROR_PERMISSION, "this needs root: profiles and routing rules are root's");
+  g_set_error (&error, KS_ERROR, KS_ERROR_PERMISSION, "this needs root, to read profiles and to change routing rules");
   ks_report_take_error (report, &error);
   return FALSE;
 }
@@ -625,7 +625,7 @@ run (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, const K
   KsReport *report;
 
   if (error && !(flags & KS_RECONCILE_RELEASE))
-    g_prefix_error (&error, "only what is missing was added, and nothing taken away: ");
+    g_prefix_error (&error, "only added what was missing, and removed nothing: ");
   report = take_look (&look);
   if (is_refuted (report)) {
     look.is_second = TRUE;

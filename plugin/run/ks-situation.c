@@ -534,7 +534,7 @@ ks_situation_save (const KsSituation *self, const KsPaths *paths, GError **error
   ks_profile_memory_write (self->memory);
   if (!ks_state_file_write (self->state, paths->state, error)) {
     if (ks_state_file_write (self->state, substitute, NULL))
-      g_prefix_error (error, "remembered until the next boot only: ");
+      g_prefix_error (error, "will be forgotten at the next boot: ");
     return FALSE;
   }
   if (!g_file_test (substitute, G_FILE_TEST_EXISTS) || g_unlink (substitute) == 0)

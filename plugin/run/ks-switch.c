@@ -189,8 +189,8 @@ format_disarmed (const KsSummary *summary)
   const KsSummaryProfile *other = summary->profiles->len > 0 ? summary->profiles->pdata[0] : NULL;
 
   if (!other)
-    return g_strdup ("not armed any more, and nothing is blocked");
-  return g_strdup_printf ("not armed any more; the host still is, by '%s'", other->id);
+    return g_strdup ("no longer armed, and nothing is blocked");
+  return g_strdup_printf ("no longer armed; the host still is, by '%s'", other->id);
 }
 
 static char *
@@ -201,7 +201,7 @@ format_state (const KsSummary *summary, const KsProfile *profile, KsSwitch actio
   if (g_str_equal (summary->state, "released"))
     return g_strdup_printf ("%s, but the kill switch is released: nothing is blocked until `nm-killswitch resume` or a "
                             "reboot",
-                            action == KS_SWITCH_OFF ? "not armed any more" : "set to be armed");
+                            action == KS_SWITCH_OFF ? "no longer armed" : "set to be armed");
   if (action == KS_SWITCH_OFF)
     return format_disarmed (summary);
   if (found)

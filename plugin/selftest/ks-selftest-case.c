@@ -38,7 +38,7 @@ const KsSelftestCase ks_selftest_cases[] = {
   { "bound socket (SO_BINDTODEVICE), router with proxy ARP", BOUND, ALL, PUBLIC, .socket = KS_SELFTEST_BOUND },
   { "bound socket (SO_BINDTODEVICE), as another user", BOUND, ALL, PUBLIC, .socket = KS_SELFTEST_BOUND,
     .other_user = TRUE },
-  { "bound socket that takes all for on link (SO_DONTROUTE)", BOUND, ALL, .to4 = KS_SELFTEST_PUBLIC, .port = 443,
+  { "bound socket that treats all addresses as on-link (SO_DONTROUTE)", BOUND, ALL, .to4 = KS_SELFTEST_PUBLIC, .port = 443,
     .socket = KS_SELFTEST_BOUND_ON_LINK },
   { "IP_UNICAST_IF, IPV6_UNICAST_IF", BOUND, UDP | ICMP, PUBLIC, .socket = KS_SELFTEST_UNICAST_IF },
   { "IP_UNICAST_IF, IPV6_UNICAST_IF, as another user", BOUND, UDP, PUBLIC, .socket = KS_SELFTEST_UNICAST_IF,

@@ -93,7 +93,7 @@ static gboolean
 fail_forbidden (GError **error)
 {
   g_set_error (error, KS_ERROR, KS_ERROR_PERMISSION,
-               "this user may make no network namespaces here (user.max_user_namespaces, "
+               "this user may not create network namespaces here (user.max_user_namespaces, "
                "kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns can forbid it): "
                "run it as root");
   return FALSE;

@@ -465,7 +465,7 @@ ks_state_file_write (const KsState *self, const char *path, GError **error)
     return FALSE;
   }
   if (!g_file_set_contents_full (path, text->str, (gssize) text->len, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &local)) {
-    g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot write what has to be remembered: %s", local->message);
+    g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot save the state: %s", local->message);
     return FALSE;
   }
   return TRUE;

@@ -73,7 +73,7 @@ format_reason (KsReason reason)
   case KS_REASON_USER_DATA:
     return "user.data nm-killswitch.mode";
   case KS_REASON_INVALID:
-    return "a setting that is no valid value: fail closed";
+    return "an invalid setting, treated as strict";
   case KS_REASON_REMEMBERED:
     return "armed when last readable";
   default:

@@ -373,14 +373,14 @@ reconcile_without_the_lock_blocks_but_takes_nothing_away_and_remembers_nothing (
   before = read_state (machine);
   spoil_lock (machine);
   write_vpn (machine, STRICT);
-  sync_with_error (machine, "nothing taken away|lock");
+  sync_with_error (machine, "removed nothing|lock");
   assert_blocked ();
   after = read_state (machine);
   assert_string_equal (before, after);
 
   kernel = netns_everything ();
   write_vpn (machine, ""); /* what a stale run might still believe */
-  sync_with_error (machine, "nothing taken away");
+  sync_with_error (machine, "removed nothing");
   assert_blocked ();
   kernel_after = netns_everything ();
   assert_string_equal (kernel, kernel_after);
@@ -398,7 +398,7 @@ reconcile_without_the_lock_lets_the_vpn_come_up (void **state G_GNUC_UNUSED)
   spoil_lock (machine);
   write_vpn (machine, STRICT);
   set_vpn (machine, ACTIVATED);
-  sync_with_error (machine, "nothing taken away");
+  sync_with_error (machine, "removed nothing");
   assert_protected ();
 }
 
@@ -940,7 +940,7 @@ reconcile_remembers_in_the_runtime_directory_what_its_file_cannot_take (void **s
   assert_int_equal (mount (directory, directory, NULL, MS_BIND, NULL), 0);
   assert_int_equal (mount (NULL, directory, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), 0);
   write_vpn (machine, STRICT);
-  sync_with_error (machine, "remembered until the next boot only");
+  sync_with_error (machine, "will be forgotten at the next boot");
   assert_blocked ();
   set_mode (machine, "etc/vpn", 0644); /* the file on disk knows nothing of it */
   sync_times_with_error (machine, 2, "etc/vpn");

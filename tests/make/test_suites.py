@@ -337,7 +337,7 @@ def a_run_that_had_to_wait_for_the_lock_is_late_and_no_other_failed_unit():
     with open(os.path.join(ROOT, "plugin", "report", "ks-log.h"), encoding="utf-8") as file:
         error = re.search(r'KS_MESSAGE_ERROR "(\w+)"', file.read())[1]
     busy, other = ({"SYSLOG_IDENTIFIER": "nm-killswitch", "MESSAGE_ID": error, "MESSAGE": text} for text in (
-        "only what is missing was added, and nothing taken away: cannot lock /run/nm-killswitch/lock: another run holds it",
+        "only added what was missing, and removed nothing: cannot lock /run/nm-killswitch/lock: another run holds it",
         "2 of 56 probes would get out past the kill switch: `nm-killswitch check` shows which"))
     crashed = {"SYSLOG_IDENTIFIER": "systemd", "MESSAGE": "nm-killswitch-heal.service: Failed with result 'core-dump'."}
     vm_life.assert_no_complaint([busy], "no unit failed")

@@ -246,7 +246,7 @@ def enable_and_disable_change_the_zone_and_nothing_else():
         equal(lines(m, OTHER), sorted(before + [f"[connection] zone={zone}"]), f"the file, enable {arguments}")
     m.check_blocked()
     said = command(m, "disable", OTHER).stdout
-    equal(said, f"'{OTHER}' is not armed any more, and nothing is blocked\n", "disable")
+    equal(said, f"'{OTHER}' is no longer armed, and nothing is blocked\n", "disable")
     equal(lines(m, OTHER), before, "the file, disabled")
     m.check_leaks()
     command(m, "enable", VPN)
@@ -314,7 +314,7 @@ def a_user_may_switch_where_networkmanager_allows_it_and_waits_until_it_is_in_fo
     m.disarm()
     for word, expected in (("enable", f"'{VPN}' is armed (strict) and down: only the local network and the VPN's own "
                                       "transport get out\n"),
-                           ("disable", f"'{VPN}' is not armed any more, and nothing is blocked\n")):
+                           ("disable", f"'{VPN}' is no longer armed, and nothing is blocked\n")):
         with concurrent.futures.ThreadPoolExecutor() as pool:
             running = pool.submit(command, m, word, VPN, uid=probes.NOBODY)
             time.sleep(0.7)

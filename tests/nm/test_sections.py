@@ -190,9 +190,9 @@ def the_program_connects_while_blocked_and_then_carries_both_families():
     status = m.status()
     check("protected" in status.splitlines()[0], status)
     check("strict   by [vpn staex]; up on staex0" in status, status)
-    check("repaired what somebody else had changed" not in m.heal.text(), m.heal.text())
+    check("repaired what another program had changed" not in m.heal.text(), m.heal.text())
     m.host.run("ip", "rule", "delete", "priority", "8380")
-    wait_for(lambda: "repaired what somebody else had changed" in m.heal.text(), 5, "the repair of a rule is told")
+    wait_for(lambda: "repaired what another program had changed" in m.heal.text(), 5, "the repair of a rule is told")
     m.host.run("nm-killswitch", "check")
 
 

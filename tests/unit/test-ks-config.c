@@ -145,7 +145,7 @@ config_names_file_key_and_value_and_keeps_the_safe_one (void **state G_GNUC_UNUS
     { "UplinkTable=83",
       "conf: Table, TunnelTable, UplinkTable, ServersTable: '83, 84, 83, 86' is not four different tables\n" },
     { "TunnelTable=8301",
-      "conf: ManagementTable: '8300' is not the first of four tables that are none of the others\n" },
+      "conf: ManagementTable: '8300' is not the first of four tables that no other setting uses\n" },
     { "ManagementTable=80", "conf: ManagementTable: '80' is not a number from 256 to 4294967291\n" },
     { "ManagementTable=4294967295", "conf: ManagementTable: '4294967295' is not a number from 256 to 4294967291\n" },
     { "ManagementFrom=0.0.0.0/0",
