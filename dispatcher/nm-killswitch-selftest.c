@@ -21,7 +21,7 @@ main (int argc, char **argv)
   ks_user_use_files ();
   options.verbose = argc == 2 && strcmp (argv[1], "--verbose") == 0;
   if (argc > 2 || (argc == 2 && !options.verbose)) {
-    fprintf (stderr, "nm-killswitch: selftest takes --verbose and nothing else\n");
+    fprintf (stderr, "nm-killswitch: selftest takes only --verbose\n");
     return EXIT_USAGE;
   }
   report = ks_selftest_run (&options, &error);

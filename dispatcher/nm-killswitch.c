@@ -48,12 +48,12 @@ static const Command commands[] = {
   { "list", "[--names]", "list the VPNs: armed or not and why, up or down, and what looks like a mistake", run_list },
   { "enable", "PROFILE [--session] [--force]", "arm a VPN, from now on or, with --session, while it is connected",
     run_switch },
-  { "disable", "PROFILE", "stop arming a VPN", run_switch },
+  { "disable", "PROFILE", "disarm a VPN", run_switch },
   { "status", "[--json] [--watch] | --quiet", "show what is blocked, by what, and what to do", run_status },
   { "check", "", "ask the kernel where packets would go; fails if any would get out", run_check },
-  { "sync", "[--boot|--follow]", "bring rules and routes to what profiles and configuration ask for", run_sync },
-  { "heal", "", "put back what somebody else changed: for the systemd unit", run_heal },
-  { "release", "", "take everything away now, until `resume` or a reboot", run_release },
+  { "sync", "[--boot|--follow]", "bring rules and routes in line with profiles and settings", run_sync },
+  { "heal", "", "put back what other programs have changed; for the systemd unit", run_heal },
+  { "release", "", "remove everything now, until `resume` or a reboot", run_release },
   { "resume", "", "undo `release`", run_resume },
   { "selftest", "[--verbose]", "try the attacks on this kernel, in network namespaces of its own", run_selftest },
   { "help", "", "show this", run_help },
@@ -262,7 +262,7 @@ run_sync (int argc, char **argv)
   int option;
 
   if (!parse_option (argc, argv, options, &option))
-    return usage_error ("sync takes --boot or --follow and nothing else");
+    return usage_error ("sync takes only --boot or --follow");
   if (option == 1)
     report = ks_follow (&ks_paths_default);
   else
@@ -311,7 +311,7 @@ run_list (int argc, char **argv)
   int option;
 
   if (!parse_option (argc, argv, options, &option))
-    return usage_error ("list takes --names and nothing else");
+    return usage_error ("list takes only --names");
   choice = ks_choice_read (&ks_paths_default);
   network = ks_choice_network (choice);
   if (geteuid () == 0) {
@@ -369,19 +369,20 @@ choose (const KsChoice *choice, const SwitchOptions *options)
   if (matches->len > 1) {
     g_autofree char *list = ks_choice_format (matches);
 
-    fprintf (stderr, "nm-killswitch: '%s' could be any of these; use what is in the first column:\n%s", name, list);
+    fprintf (stderr, "nm-killswitch: '%s' is the name of several VPNs; use what is in the first column instead:\n%s",
+             name, list);
     return NULL;
   }
   if (!profile) {
-    fprintf (stderr, "nm-killswitch: there is no profile and no section '%s'%s%s; `nm-killswitch list` shows them\n",
-             name, choice->silence ? ": NetworkManager does not answer: " : "",
+    fprintf (stderr, "nm-killswitch: there is no profile or section '%s'%s%s; `nm-killswitch list` shows them\n", name,
+             choice->silence ? ": NetworkManager does not answer: " : "",
              choice->silence ? choice->silence->message : "");
     return NULL;
   }
   if (profile->vpn_type != KS_VPN_NONE)
     return profile;
   type = ks_error_printable (profile->type);
-  fprintf (stderr, "nm-killswitch: '%s' cannot be armed: it is not a VPN, but of the type %s\n", name, type);
+  fprintf (stderr, "nm-killswitch: '%s' cannot be armed: it is a connection of type %s, not a VPN\n", name, type);
   return NULL;
 }
 
@@ -417,7 +418,7 @@ finish_switch (const SwitchOptions *options, const KsProfile *profile, gboolean 
   ks_log_report (report, &ks_paths_default, options->command, TRUE);
   if (!report->summary || !ks_switch_is_done (report->summary, profile, options->action, is_up)) {
     if (report->errors->len == 0)
-      fprintf (stderr, "nm-killswitch: the setting is saved and not in force: see `nm-killswitch status`\n");
+      fprintf (stderr, "nm-killswitch: the setting is saved, but not in force: see `nm-killswitch status`\n");
     return EXIT_ERROR;
   }
   say_done (report->summary, profile, options->action);
@@ -464,7 +465,7 @@ switch_connection (const KsChoice *choice, const KsProfile *profile, const Switc
     if (is_refused (choice, profile, options))
       return EXIT_ERROR;
     if (!ks_nm_connection_set (choice->bus, connection, &setting, &error)) {
-      fprintf (stderr, "nm-killswitch: NetworkManager does not change '%s': %s%s\n", name, error->message,
+      fprintf (stderr, "nm-killswitch: NetworkManager refuses to change '%s': %s%s\n", name, error->message,
                geteuid () == 0 ? "" : "; run the command with sudo");
       return EXIT_ERROR;
     }
@@ -475,7 +476,7 @@ switch_connection (const KsChoice *choice, const KsProfile *profile, const Switc
   if (summary)
     return say_done (summary, profile, options->action);
   fprintf (stderr,
-           "nm-killswitch: the setting is saved and not in force after %d seconds: see `nm-killswitch status`\n",
+           "nm-killswitch: the setting is saved, but not in force after %d seconds: see `nm-killswitch status`\n",
            SWITCH_TIMEOUT_MS / 1000);
   return EXIT_ERROR;
 }
@@ -489,7 +490,7 @@ run_switch (int argc, char **argv)
 
   if (!parse_switch_options (argc, argv, &options))
     return usage_error ("%s takes PROFILE%s", argv[0],
-                        strcmp (argv[0], "enable") == 0 ? ", --session and --force" : " and nothing else");
+                        strcmp (argv[0], "enable") == 0 ? ", --session and --force" : " only");
   choice = ks_choice_read (&ks_paths_default);
   profile = choose (choice, &options);
   if (!profile)

@@ -223,7 +223,7 @@ receive_greeting (KsBus *self, GError **error)
   }
   if (end && length > 3 && memcmp (line, "OK ", 3) == 0)
     return TRUE;
-  set_bus_error (error, "authentication was refused");
+  set_bus_error (error, "it refused the connection");
   return FALSE;
 }
 

@@ -274,7 +274,8 @@ dump_rules (KsKernel *self, int family, GArray *out, GError **error)
     g_clear_pointer (&last, g_array_unref);
     last = g_steal_pointer (&again);
   }
-  g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "cannot dump the kernel's %s rules: they keep changing",
+  g_set_error (error, KS_ERROR, KS_ERROR_KERNEL,
+               "cannot dump %s rules of the kernel: another program keeps changing them",
                family == AF_INET6 ? "IPv6" : "IPv4");
   return FALSE;
 }

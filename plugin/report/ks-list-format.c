@@ -44,7 +44,7 @@ why (const KsListEntry *entry)
     const char *reason, *text;
   } words[] = { { "connection.zone", "zone" },
                 { "user.data nm-killswitch.mode", "user data" },
-                { "an invalid setting, treated as strict", "invalid setting" } };
+                { "an invalid setting: fail closed", "invalid setting" } };
 
   if (!entry->reason)
     return "";

@@ -140,7 +140,7 @@ meaning (const char *word)
     { "off", "No profile asks for it: nothing is blocked." },
     { "released", "Nothing is blocked until `nm-killswitch resume` or a reboot." },
     { "incomplete", "The kernel does not hold what it should: something may get out." },
-    { "unknown", "Cannot tell what is blocked." },
+    { "unknown", "The state could not be read." },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (states); i++)
@@ -269,7 +269,7 @@ format_names (const KsPolicy *policy, const char *indent, GString *out)
     return;
   g_string_append_printf (out, "%sNames that may be asked for:", indent);
   if (policy->any_name)
-    g_string_append (out, " any, by root and from behind this host (there is no guard to compare them)");
+    g_string_append (out, " any, by root and from behind this host (there is no guard to check them)");
   for (guint i = 0; !policy->any_name && i < policy->names->len; i++)
     g_string_append_printf (out, " %s", (const char *) policy->names->pdata[i]);
   g_string_append_c (out, '\n');

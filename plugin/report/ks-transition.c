@@ -143,8 +143,7 @@ ks_transition_format (const KsTransition *self, const KsSummary *now)
   case KS_TRANSITION_INCOMPLETE:
     return g_strdup ("incomplete: the kernel does not hold what it should");
   case KS_TRANSITION_RELEASED:
-    return g_strdup (is_in (now, "released") ? "released: nothing is blocked"
-                                             : "no longer armed: nothing is blocked");
+    return g_strdup (is_in (now, "released") ? "released: nothing is blocked" : "no longer armed: nothing is blocked");
   case KS_TRANSITION_ARMED:
     return g_strdup_printf ("armed by %s, %s", profiles, now->state);
   case KS_TRANSITION_DISARMED:

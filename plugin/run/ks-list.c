@@ -121,7 +121,7 @@ find_unarmed (const KsListEntry *entry, const KsSummary *summary, GPtrArray *mis
       || g_str_equal (summary->state, "unknown"))
     return;
   text = g_strdup_printf (
-    "'%s' asks for the kill switch but is not armed; run `nm-killswitch sync` as root to see why", entry->id);
+    "'%s' asks for the kill switch, but is not armed: run `nm-killswitch sync` as root to see why", entry->id);
   g_ptr_array_add (mistakes, ks_error_printable (text));
 }
 

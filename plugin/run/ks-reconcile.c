@@ -203,7 +203,8 @@ apply_routing (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnaps
       return TRUE;
     if (pass == MAX_PASSES) {
       if (!error)
-        g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL, "another program keeps changing the kill switch's rules or routes");
+        g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL,
+                     "another program keeps changing the kill switch's rules or routes");
       ks_report_take_error (report, &error);
       return FALSE;
     }
@@ -442,8 +443,8 @@ settle_unclear (KsReport *report, KsKernel *kernel, const KsSnapshot *snapshot, 
     g_autofree char *path = ks_error_printable (unclear->pdata[i]);
 
     g_ptr_array_add (situation->warnings,
-                     g_strdup_printf ("cannot tell whether %s was armed: what is blocked stays blocked until it can "
-                                      "be read, is deleted, or you run `nm-killswitch release`",
+                     g_strdup_printf ("cannot tell whether %s was armed: what is blocked stays blocked until the file "
+                                      "can be read or is deleted, or until `nm-killswitch release`",
                                       path));
   }
 }
@@ -585,7 +586,7 @@ check_privileges (KsReport *report)
 
   if (geteuid () == 0)
     return TRUE;
-  g_set_error (&error, KS_ERROR, KS_ERROR_PERMISSION, "this needs root, to read profiles and to change routing rules");
+  g_set_error (&error, KS_ERROR, KS_ERROR_PERMISSION, "this needs root: profiles and routing rules belong to root");
   ks_report_take_error (report, &error);
   return FALSE;
 }

@@ -522,7 +522,7 @@ ks_situation_keep_numbers (KsSituation *self)
   if (self->armed->len > 0)
     g_ptr_array_add (self->warnings,
                      g_strdup ("the new numbers in nm-killswitch.conf cannot replace the old ones while armed, since "
-                               "Protocol changes and others do not: they count from the next boot, or after "
+                               "Protocol changes and others do not: they take effect at the next boot, or after "
                                "`nm-killswitch release` and `nm-killswitch resume`"));
 }
 

@@ -189,8 +189,8 @@ format_disarmed (const KsSummary *summary)
   const KsSummaryProfile *other = summary->profiles->len > 0 ? summary->profiles->pdata[0] : NULL;
 
   if (!other)
-    return g_strdup ("no longer armed, and nothing is blocked");
-  return g_strdup_printf ("no longer armed; the host still is, by '%s'", other->id);
+    return g_strdup ("no longer armed; nothing is blocked");
+  return g_strdup_printf ("no longer armed, but the host still is, by '%s'", other->id);
 }
 
 static char *

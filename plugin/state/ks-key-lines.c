@@ -74,7 +74,7 @@ ks_key_lines_parse (char *text, gsize length, GError **error)
   self->text = text;
   self->groups = g_ptr_array_new_with_free_func (group_free);
   if (memchr (text, '\0', length)) {
-    g_set_error_literal (error, KS_ERROR, KS_ERROR_INVALID, "it is not text");
+    g_set_error_literal (error, KS_ERROR, KS_ERROR_INVALID, "not a text file");
     return NULL;
   }
   for (guint number = 1; line < text + length; number++) {

@@ -73,7 +73,7 @@ format_reason (KsReason reason)
   case KS_REASON_USER_DATA:
     return "user.data nm-killswitch.mode";
   case KS_REASON_INVALID:
-    return "an invalid setting, treated as strict";
+    return "an invalid setting: fail closed";
   case KS_REASON_REMEMBERED:
     return "armed when last readable";
   default:

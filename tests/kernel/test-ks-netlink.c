@@ -249,7 +249,7 @@ dumps_of_rules_that_never_agree_are_an_error (void **state G_GNUC_UNUSED)
   NETNS_ENTER_OR_SKIP ();
   for (guint i = 0; i < MANY_RULES; i++)
     netns_run ("ip -4 rule add priority %u lookup 77", FIRST + i);
-  assert_refused (&with, "they keep changing");
+  assert_refused (&with, "another program keeps changing them");
 }
 
 static gboolean

@@ -246,7 +246,7 @@ def enable_and_disable_change_the_zone_and_nothing_else():
         equal(lines(m, OTHER), sorted(before + [f"[connection] zone={zone}"]), f"the file, enable {arguments}")
     m.check_blocked()
     said = command(m, "disable", OTHER).stdout
-    equal(said, f"'{OTHER}' is no longer armed, and nothing is blocked\n", "disable")
+    equal(said, f"'{OTHER}' is no longer armed; nothing is blocked\n", "disable")
     equal(lines(m, OTHER), before, "the file, disabled")
     m.check_leaks()
     command(m, "enable", VPN)
@@ -294,8 +294,8 @@ def what_is_ambiguous_unknown_or_not_a_vpn_is_refused_and_said():
         check(uuid in result.stderr, f"both are listed: {result.stderr}")
     check("armed" in command(m, "enable", UUID["twin-2"]).stdout, "by UUID")
     command(m, "disable", UUID["twin-2"])
-    for name, text in (("no-such", "there is no profile and no section 'no-such'"),
-                       (m.lab.lan.name, f"'{m.lab.lan.name}' cannot be armed: it is not a VPN")):
+    for name, text in (("no-such", "there is no profile or section 'no-such'"),
+                       (m.lab.lan.name, f"'{m.lab.lan.name}' cannot be armed: it is a connection of type")):
         result = command(m, "enable", name, check_status=False)
         check(result.returncode == 1 and text in result.stderr, f"enable {name}: {result.stderr}")
     equal(command(m, "enable", check_status=False).returncode, 2, "without a name")
@@ -314,7 +314,7 @@ def a_user_may_switch_where_networkmanager_allows_it_and_waits_until_it_is_in_fo
     m.disarm()
     for word, expected in (("enable", f"'{VPN}' is armed (strict) and down: only the local network and the VPN's own "
                                       "transport get out\n"),
-                           ("disable", f"'{VPN}' is no longer armed, and nothing is blocked\n")):
+                           ("disable", f"'{VPN}' is no longer armed; nothing is blocked\n")):
         with concurrent.futures.ThreadPoolExecutor() as pool:
             running = pool.submit(command, m, word, VPN, uid=probes.NOBODY)
             time.sleep(0.7)

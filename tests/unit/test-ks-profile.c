@@ -209,7 +209,7 @@ profile_with_an_invalid_mode_is_armed_strict (void **state G_GNUC_UNUSED)
     g_autofree char *text = NULL;
 
     write_wireguard (f, "etc/a.nmconnection", KS_TEST_UUID_1, "", more);
-    assert_profiles (f, "etc/a.nmconnection strict (an invalid setting, treated as strict)");
+    assert_profiles (f, "etc/a.nmconnection strict (an invalid setting: fail closed)");
     text = ks_test_format_errors (f->errors);
     assert_non_null (strstr (text, "/etc/a.nmconnection: [user] nm-killswitch.mode: '"));
     assert_non_null (strstr (text, "is not one of strict, session, off: armed as strict"));
@@ -685,7 +685,7 @@ profile_of_netplan_is_checked_like_any_other (void **state G_GNUC_UNUSED)
   g_autoptr (Fixture) f = fixture_new ();
 
   write_wireguard (f, "run/a.nmconnection", KS_TEST_UUID_1, "", "[user.nm-killswitch]\nmode=strickt\n");
-  assert_profiles (f, "run/a.nmconnection strict (an invalid setting, treated as strict)");
+  assert_profiles (f, "run/a.nmconnection strict (an invalid setting: fail closed)");
   assert_errors (
     f,
     "run/a.nmconnection: [user] nm-killswitch.mode: 'strickt' is not one of strict, session, off: armed as strict\n");

@@ -305,7 +305,7 @@ status_says_which_names_may_be_asked_for (void **state G_GNUC_UNUSED)
   assert_json_has (f, "\"may_be_asked_for\":[\"vpn.example.org\",\"a.example\"],\"any_name\":false");
   f->report.policy->any_name = TRUE;
   assert_text_has (
-    f, "\n  Names that may be asked for: any, by root and from behind this host (there is no guard to compare them)\n");
+    f, "\n  Names that may be asked for: any, by root and from behind this host (there is no guard to check them)\n");
   assert_json_has (f, "\"any_name\":true");
 }
 

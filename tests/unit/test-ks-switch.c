@@ -129,9 +129,9 @@ switch_says_in_one_line_what_holds_now (void **state G_GNUC_UNUSED)
       "'home' is armed (strict) and down; another VPN is up, and nothing gets out beside it" },
     { "\"state\":\"off\",\"armed\":[]", KS_SWITCH_SESSION,
       "'home' is armed (session) from the moment it connects until you disconnect it" },
-    { "\"state\":\"off\",\"armed\":[]", KS_SWITCH_OFF, "'home' is no longer armed, and nothing is blocked" },
+    { "\"state\":\"off\",\"armed\":[]", KS_SWITCH_OFF, "'home' is no longer armed; nothing is blocked" },
     { "\"state\":\"blocking\",\"armed\":[" OTHER "]", KS_SWITCH_OFF,
-      "'home' is no longer armed; the host still is, by 'work'" },
+      "'home' is no longer armed, but the host still is, by 'work'" },
     { "\"state\":\"released\",\"armed\":[]", KS_SWITCH_STRICT,
       "'home' is set to be armed, but the kill switch is released: nothing is blocked until `nm-killswitch resume` or "
       "a "
@@ -241,7 +241,7 @@ list_is_a_table_with_mistakes_and_fits_80_columns (void **state G_GNUC_UNUSED)
                                        "Mistakes?\n"));
   assert_non_null (strstr (text, "  zone 'kilswitch' of 'twin' does not arm the kill switch; did you mean"));
   assert_non_null (strstr (text, "  zone 'killswitch' has no effect on 'wired': it is an ethernet connection"));
-  assert_non_null (strstr (text, "  'twin' asks for the kill switch but is not armed"));
+  assert_non_null (strstr (text, "  'twin' asks for the kill switch, but is not armed"));
   assert_string_equal (names, "home\ntwin\ntwin\nwork\n");
 }
 
