@@ -28,6 +28,7 @@ void fuzz_bus_message (const uint8_t *data, size_t size);
 void fuzz_configuration (const uint8_t *data, size_t size);
 void fuzz_endpoint (const uint8_t *data, size_t size);
 void fuzz_event (const uint8_t *data, size_t size);
+void fuzz_json_read (const uint8_t *data, size_t size);
 void fuzz_profile (const uint8_t *data, size_t size);
 void fuzz_profile_codec (const uint8_t *data, size_t size);
 void fuzz_route_message (const uint8_t *data, size_t size);

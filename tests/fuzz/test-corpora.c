@@ -2,7 +2,7 @@
 /*
  * Replays what the fuzz targets were given, tests/fuzz/corpus/NAME/, whole and
  * cut short: what was found once is not found again. Meant for a build with
- * sanitizers (make check-fuzz).
+ * sanitizers (make check-sanitizers).
  */
 #include "ks-test.h"
 
@@ -41,6 +41,7 @@ CORPUS ("bus-message", bus_message)
 CORPUS ("configuration", configuration)
 CORPUS ("endpoint", endpoint)
 CORPUS ("event", event)
+CORPUS ("json-read", json_read)
 CORPUS ("profile", profile)
 CORPUS ("profile-codec", profile_codec)
 CORPUS ("route-message", route_message)
@@ -53,9 +54,9 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (corpus_of_bus_message_is_harmless),   cmocka_unit_test (corpus_of_configuration_is_harmless),
     cmocka_unit_test (corpus_of_endpoint_is_harmless),      cmocka_unit_test (corpus_of_event_is_harmless),
-    cmocka_unit_test (corpus_of_profile_is_harmless),       cmocka_unit_test (corpus_of_profile_codec_is_harmless),
-    cmocka_unit_test (corpus_of_route_message_is_harmless), cmocka_unit_test (corpus_of_rule_message_is_harmless),
-    cmocka_unit_test (corpus_of_state_is_harmless),
+    cmocka_unit_test (corpus_of_json_read_is_harmless),     cmocka_unit_test (corpus_of_profile_is_harmless),
+    cmocka_unit_test (corpus_of_profile_codec_is_harmless), cmocka_unit_test (corpus_of_route_message_is_harmless),
+    cmocka_unit_test (corpus_of_rule_message_is_harmless),  cmocka_unit_test (corpus_of_state_is_harmless),
   };
 
   return cmocka_run_group_tests_name ("corpora", tests, NULL, NULL);
