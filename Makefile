@@ -84,7 +84,7 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/plugin/value/ks-clock.o: ALL_CPPFLAGS += -DKS_BUILD_TIME=$(BUILD_TIME)
+%/plugin/value/ks-clock.o: ALL_CPPFLAGS += -DKS_BUILD_TIME=$(BUILD_TIME)
 $(BUILD)/plugin/value/ks-clock.o: NEWS.md
 
 # What was read from a keyfile is not for a program that would read it otherwise.
