@@ -7,6 +7,7 @@ Every case is run without the kill switch first, where the flood must be seen.
 """
 
 import os
+import re
 import sys
 import time
 
@@ -219,6 +220,11 @@ def _asked(m, mark):
     return [record.packet.payload for record in m.wires[0].since(mark) if record.kind == "dns-lan"]
 
 
+def _dnsmasq_version(m):
+    version = re.search(r"version (\d+)\.(\d+)", m.host.run("dnsmasq", "--version").stdout)
+    return int(version.group(1)), int(version.group(2))
+
+
 @test
 def without_killswitch_dnsmasq_carries_a_users_names_and_data_out():
     m = machine(False, **_BY_DNSMASQ)
@@ -227,7 +233,10 @@ def without_killswitch_dnsmasq_carries_a_users_names_and_data_out():
     _ask_dnsmasq(m, name=f"{_SECRET}.test")
     _ask_dnsmasq(m, b"and-more", name="other.test")
     wait_for(lambda: any(_SECRET.encode() in payload for payload in _asked(m, mark)), 5, "the name is seen")
-    wait_for(lambda: any(payload.endswith(b"and-more") for payload in _asked(m, mark)), 5, "the data is seen")
+    wait_for(lambda: any(b"other" in payload for payload in _asked(m, mark)), 5, "the other name is seen")
+    # 2.91 cuts off what is behind the end of the message
+    if _dnsmasq_version(m) < (2, 91):
+        wait_for(lambda: any(payload.endswith(b"and-more") for payload in _asked(m, mark)), 5, "the data is seen")
 
 
 @test
