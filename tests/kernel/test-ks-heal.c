@@ -594,6 +594,44 @@ heal_calls_a_new_tunnel_no_repair (void **state G_GNUC_UNUSED)
   assert_int_equal (count_repairs (f), 1);
 }
 
+/*
+ * A plugin VPN whose IPv6 address the kernel has after the last event, and NetworkManager 1.52 lists later still: the
+ * address's route in table main wakes the unit once. Its second round is for the guard that the first one installed.
+ */
+static void
+heal_takes_up_ipv6_that_comes_to_a_plugin_vpns_tunnel_late (void **state G_GNUC_UNUSED)
+{
+  enum { CONNECTED = 70, ACTIVATED = 2 };
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autoptr (KsTestNm) nm = NULL;
+  g_autofree char *profile = ks_test_openvpn (KS_TEST_UUID_1, "zone=killswitch\n", "remote=203.0.113.10\n");
+  g_autofree char *way = NULL, *inside = NULL;
+
+  NEED_HOST (f);
+  nm = make_tunnel ();
+  ks_test_nm_main (nm, CONNECTED, "5", "2 5");
+  ks_test_nm_device (nm, 2, "uplink", 0, 0);
+  ks_test_nm_active (nm, 5, KS_TEST_UUID_1, TRUE, ACTIVATED, "2", 5, 0);
+  netns_run ("ip addr add 10.8.0.2/24 dev tun0");
+  ks_test_host_write (f->host, "etc/vpn.nmconnection", profile);
+  ks_report_free (sync_host (f));
+  assert_true (heal (f));
+  assert_false (is_woken (f));
+  assert_int_not_equal (netns_try ("ip -6 route get 2001:db8::1 ipproto udp dport 443"), 0);
+
+  netns_run ("ip -6 addr add fd08::2/64 dev tun0 nodad");
+  assert_true (is_woken (f));
+  assert_int_not_equal (netns_try ("ip -6 route get 2001:db8::1 ipproto udp dport 443"), 0);
+  assert_true (heal (f));
+  way = netns_output ("ip -6 route get 2001:db8::1 ipproto udp dport 443");
+  inside = netns_output ("ip -6 route show fd08::/64 table 84");
+  assert_non_null (strstr (way, "dev tun0"));
+  assert_non_null (strstr (inside, "dev tun0"));
+  assert_int_equal (count_repairs (f), 0);
+  assert_in_range (f->rounds, 1, 2);
+  assert_false (is_woken (f));
+}
+
 static void
 heal_reconciles_once_without_sockets (void **state G_GNUC_UNUSED)
 {
@@ -957,6 +995,7 @@ main (void)
     cmocka_unit_test (new_section_of_an_idle_host_has_devices_noticed),
     cmocka_unit_test (heal_does_not_run_after_every_change_of_a_storm),
     cmocka_unit_test (heal_calls_a_new_tunnel_no_repair),
+    cmocka_unit_test (heal_takes_up_ipv6_that_comes_to_a_plugin_vpns_tunnel_late),
     cmocka_unit_test (heal_reconciles_once_without_sockets),
     cmocka_unit_test (heal_reports_every_round),
     cmocka_unit_test (heal_reports_an_error_of_a_round_that_a_later_one_mends),
