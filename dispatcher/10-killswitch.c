@@ -58,6 +58,8 @@ main (int argc, char **argv)
     return 0;
   if (event && is_awaited (event->action))
     flags |= KS_RECONCILE_QUICK;
+  if (event && ks_event_is_hint (event))
+    flags |= KS_RECONCILE_GLANCE;
   report = ks_reconcile (&ks_paths_default, event, flags);
   /* only now: a journal that hangs must not keep anything from being blocked */
   if (error)

@@ -48,3 +48,4 @@ char *ks_paths_read_line (const char *path);
 #define KS_STATUS_NAME "status.json" /* what anybody may know: state/ks-summary-file.h */
 #define KS_WARNED_NAME "warned" /* which warnings were logged last */
 #define KS_PROFILES_NAME "profiles" /* what was read from each keyfile */
+#define KS_UNCHANGED_NAME "unchanged" /* what everything was when a run had nothing to do */

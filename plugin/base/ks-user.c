@@ -8,7 +8,7 @@
 #include <nss.h>
 #endif
 
-static const char *const passwd_files[] = { "/etc/passwd", "/usr/lib/passwd" };
+const char *const ks_user_files[] = { "/etc/passwd", "/usr/lib/passwd", NULL };
 
 /*
  * glibc: also turns nscd off for these databases (__nss_database_custom in
@@ -47,8 +47,8 @@ find_in_file (const char *path, const char *name, guint32 *uid)
 gboolean
 ks_user_find_uid (const char *name, guint32 *uid)
 {
-  for (guint i = 0; i < G_N_ELEMENTS (passwd_files); i++)
-    if (find_in_file (passwd_files[i], name, uid))
+  for (guint i = 0; ks_user_files[i]; i++)
+    if (find_in_file (ks_user_files[i], name, uid))
       return TRUE;
   return FALSE;
 }

@@ -16,6 +16,9 @@
  */
 void ks_user_use_files (void);
 
+/* Where users are looked for; NULL at the end. */
+extern const char *const ks_user_files[];
+
 /*
  * Finds the user @name in /etc/passwd, then in /usr/lib/passwd, where image-based
  * systems keep the users of their packages (nss-altfiles). Returns FALSE, and

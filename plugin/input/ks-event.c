@@ -67,6 +67,24 @@ ks_event_is_pre_down (const KsEvent *self)
   return self->action == KS_ACTION_PRE_DOWN || self->action == KS_ACTION_VPN_PRE_DOWN;
 }
 
+gboolean
+ks_event_is_hint (const KsEvent *self)
+{
+  switch (self->action) {
+  case KS_ACTION_UP:
+  case KS_ACTION_DOWN:
+  case KS_ACTION_VPN_DOWN:
+  case KS_ACTION_DHCP4_CHANGE:
+  case KS_ACTION_DHCP6_CHANGE:
+  case KS_ACTION_CONNECTIVITY_CHANGE:
+  case KS_ACTION_REAPPLY:
+  case KS_ACTION_DNS_CHANGE:
+    return TRUE;
+  default:
+    return FALSE;
+  }
+}
+
 /* The value of @name in the environment; NULL when it is not set or empty. */
 static const char *
 get_variable (char *const *envp, const char *name)

@@ -61,5 +61,12 @@ const char *ks_action_format (KsAction action);
 gboolean ks_event_is_down (const KsEvent *self);
 /* Whether it is about @profile; FALSE without an event. */
 gboolean ks_event_is_of (const KsEvent *self, const KsProfile *profile);
+/*
+ * Whether it says nothing but that something may have changed: while
+ * NetworkManager answers, a run goes by its answers, and by this event not at
+ * all. The others begin or end a session (ks-session.c), or tell of a VPN what
+ * NetworkManager does not yet (ks-situation-tunnels.c).
+ */
+gboolean ks_event_is_hint (const KsEvent *self);
 /* pre-down, vpn-pre-down: somebody asked to disconnect, and NetworkManager waits for us. */
 gboolean ks_event_is_pre_down (const KsEvent *self);

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "base/ks-bytes.h"
 #include "base/ks-error.h"
 #include "input/ks-bus.h"
 #include "value/ks-interface.h"
@@ -59,6 +60,7 @@ ks_network_free (KsNetwork *self)
   g_hash_table_unref (self->active);
   g_ptr_array_unref (self->without_device);
   g_array_unref (self->resolvers);
+  g_clear_pointer (&self->conversation, g_byte_array_unref);
   g_free (self);
 }
 
@@ -66,6 +68,63 @@ KsActiveState
 ks_network_active_state (const KsNetwork *self, const char *key)
 {
   return (KsActiveState) GPOINTER_TO_UINT (g_hash_table_lookup (self->active, key));
+}
+
+/* --- the conversation --- */
+
+/* An object that vanished has no properties; NetworkManager's own does not vanish. */
+static GVariant *
+get_properties (KsBus *bus, const char *path, const char *interface, GError **error)
+{
+  return strcmp (interface, MAIN_INTERFACE) == 0 ? ks_bus_get (bus, path, interface, error)
+                                                 : ks_bus_get_or_empty (bus, path, interface, error);
+}
+
+/* Asks, and takes note of the question and the answer. */
+static GVariant *
+ask (Reader *r, const char *path, const char *interface, GError **error)
+{
+  GVariant *properties = get_properties (r->bus, path, interface, error);
+  GByteArray *out = r->network->conversation;
+
+  if (properties && strcmp (path, "/") != 0) {
+    ks_bytes_put_string (out, path);
+    ks_bytes_put_string (out, interface);
+    ks_bytes_put_u32 (out, (guint32) g_variant_get_size (properties));
+    ks_bytes_put (out, g_variant_get_data (properties), g_variant_get_size (properties));
+  }
+  return properties;
+}
+
+/* Whether the next question of @then is answered as it was. */
+static gboolean
+repeats_one (KsBus *bus, KsBytes *then)
+{
+  const char *path = ks_bytes_take_string (then), *interface = ks_bytes_take_string (then);
+  gsize length = ks_bytes_take_u32 (then);
+  const guint8 *answer = then->next;
+  g_autoptr (GVariant) now = NULL;
+
+  if (then->failed || !path || !interface || length > (gsize) (then->end - then->next))
+    return FALSE;
+  then->next += length;
+  now = get_properties (bus, path, interface, NULL);
+  return now && g_variant_get_size (now) == length
+         && (length == 0 || memcmp (g_variant_get_data (now), answer, length) == 0);
+}
+
+gboolean
+ks_network_repeats (const guint8 *conversation, gsize length, guint timeout_ms)
+{
+  KsBytes then = { .next = conversation, .end = conversation + length };
+  g_autoptr (KsBus) bus = length > 0 ? ks_bus_new (timeout_ms, NULL) : NULL;
+
+  if (!bus)
+    return FALSE;
+  while (then.next < then.end)
+    if (!repeats_one (bus, &then))
+      return FALSE;
+  return TRUE;
 }
 
 /* "dest"/"prefix" or "address"/"prefix" of one element of RouteData or AddressData. */
@@ -169,7 +228,7 @@ static gboolean
 read_tunnel_config (Reader *r, KsTunnel *tunnel, const char *path, int family, GError **error)
 {
   const char *interface = family == AF_INET ? IP4_INTERFACE : IP6_INTERFACE;
-  g_autoptr (GVariant) config = ks_bus_get_or_empty (r->bus, path, interface, error);
+  g_autoptr (GVariant) config = ask (r, path, interface, error);
   KsPrefix gateway;
 
   if (!config)
@@ -191,7 +250,7 @@ read_tunnel_config (Reader *r, KsTunnel *tunnel, const char *path, int family, G
 static Device *
 read_device (Reader *r, const char *path, GError **error)
 {
-  g_autoptr (GVariant) properties = ks_bus_get_or_empty (r->bus, path, DEVICE_INTERFACE, error);
+  g_autoptr (GVariant) properties = ask (r, path, DEVICE_INTERFACE, error);
   const char *ip_interface;
   Device *device;
 
@@ -214,7 +273,7 @@ load_devices (Reader *r, GError **error)
 
   if (r->devices)
     return TRUE;
-  properties = ks_bus_get (r->bus, PATH, MAIN_INTERFACE, error);
+  properties = ask (r, PATH, MAIN_INTERFACE, error);
   if (!properties)
     return FALSE;
   r->devices = g_ptr_array_new_with_free_func (device_free);
@@ -257,7 +316,7 @@ find_vpn_device (const Reader *r, const char *const *parents, gboolean is_parent
 static gboolean
 read_wireguard (Reader *r, KsTunnel *tunnel, const char *device_path, GError **error)
 {
-  g_autoptr (GVariant) properties = ks_bus_get_or_empty (r->bus, device_path, WIREGUARD_INTERFACE, error);
+  g_autoptr (GVariant) properties = ask (r, device_path, WIREGUARD_INTERFACE, error);
 
   if (!properties)
     return FALSE;
@@ -359,7 +418,7 @@ add_resolvers (Reader *r, GVariant *active, GError **error)
   static const char *const keys[] = { "Ip4Config", "Ip6Config" };
 
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++) {
-    g_autoptr (GVariant) config = ks_bus_get_or_empty (r->bus, ks_bus_path (active, keys[i]), interfaces[i], error);
+    g_autoptr (GVariant) config = ask (r, ks_bus_path (active, keys[i]), interfaces[i], error);
 
     if (!config)
       return FALSE;
@@ -372,8 +431,7 @@ add_resolvers (Reader *r, GVariant *active, GError **error)
 static char *
 read_filename (Reader *r, GVariant *active, GError **error)
 {
-  g_autoptr (GVariant) settings =
-    ks_bus_get_or_empty (r->bus, ks_bus_path (active, "Connection"), SETTINGS_INTERFACE, error);
+  g_autoptr (GVariant) settings = ask (r, ks_bus_path (active, "Connection"), SETTINGS_INTERFACE, error);
 
   return settings ? g_strdup (ks_bus_string (settings, "Filename")) : NULL;
 }
@@ -381,7 +439,7 @@ read_filename (Reader *r, GVariant *active, GError **error)
 static gboolean
 read_active (Reader *r, const char *path, gboolean want_filename, gboolean want_resolvers, GError **error)
 {
-  g_autoptr (GVariant) active = ks_bus_get_or_empty (r->bus, path, ACTIVE_INTERFACE, error);
+  g_autoptr (GVariant) active = ask (r, path, ACTIVE_INTERFACE, error);
   g_autofree char *filename = NULL;
   const KsProfile *profile;
   guint32 state;
@@ -427,7 +485,7 @@ compare_tunnels (gconstpointer a, gconstpointer b)
 static gboolean
 read_network (Reader *r, GError **error)
 {
-  g_autoptr (GVariant) properties = ks_bus_get (r->bus, PATH, MAIN_INTERFACE, error);
+  g_autoptr (GVariant) properties = ask (r, PATH, MAIN_INTERFACE, error);
   g_autofree const char **paths = NULL;
   gboolean want_filename = needs_filename (r);
   gboolean want_resolvers = wants_resolvers (r);
@@ -458,6 +516,7 @@ ks_network_read (const GPtrArray *profiles, guint timeout_ms, GError **error)
   network->active = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   network->without_device = g_ptr_array_new_with_free_func (g_free);
   network->resolvers = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  network->conversation = g_byte_array_new ();
   r.bus = bus = ks_bus_new (timeout_ms, &local);
   is_read = bus && read_network (&r, &local);
   if (r.devices)

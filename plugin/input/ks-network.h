@@ -25,6 +25,7 @@ typedef struct {
   GPtrArray
     *without_device; /* of char*: keys of the profiles that are up by their parent's device alone (IPsec policies) */
   GArray *resolvers; /* KsPrefix: DNS servers of the devices that are no tunnels */
+  GByteArray *conversation; /* nullable: what was asked and answered, for ks_network_repeats() */
   gboolean leaving; /* NetworkManager is asleep or disconnecting: a loss now is not the person's wish */
 } KsNetwork;
 
@@ -35,6 +36,13 @@ typedef struct {
  */
 KsNetwork *ks_network_read (const GPtrArray *profiles, guint timeout_ms, GError **error);
 void ks_network_free (KsNetwork *self);
+/*
+ * Whether NetworkManager answers now as it did in the @conversation of an
+ * earlier ks_network_read(). What is asked next is decided by the profiles and
+ * the answers before it. So if it is TRUE, reading with the same profiles comes
+ * to the same network. FALSE also when it does not answer, or for no conversation.
+ */
+gboolean ks_network_repeats (const guint8 *conversation, gsize length, guint timeout_ms);
 /* How far the profile with @key is on. */
 KsActiveState ks_network_active_state (const KsNetwork *self, const char *key);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsNetwork, ks_network_free)

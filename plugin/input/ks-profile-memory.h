@@ -10,9 +10,6 @@
 
 #include "input/ks-keyfile.h"
 
-/* A file must have been left alone for this long before it was read, or it is read again the next time. */
-#define KS_PROFILE_MEMORY_SETTLED_S 3
-
 /* The memory in the file @path, empty when it is not there, is malformed, or was written under another configuration,
  * by another version of this program or with another libnm. With @forget it is empty in any case. @now is the time in
  * seconds of the real-time clock, before any keyfile is read. */
@@ -24,5 +21,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsProfileMemory, ks_profile_memory_free)
 KsKeyfile *ks_profile_memory_recall (KsProfileMemory *self, const char *path, const struct stat *status);
 /* Remembers @keyfile, which was read while the file was as @status says, unless it cannot be told from a later one. */
 void ks_profile_memory_add (KsProfileMemory *self, const KsKeyfile *keyfile, const struct stat *status);
+/* Whether every file that was asked for was recalled: then nothing that its profiles depend on is without a stamp. */
+gboolean ks_profile_memory_is_whole (const KsProfileMemory *self);
+/* The libnm that the profiles went through, NULL for none (transfer none). */
+const char *ks_profile_memory_libnm (const KsProfileMemory *self);
 /* Writes what was recalled and added, if that is not what the file has. Nothing but time is lost when that fails. */
 void ks_profile_memory_write (KsProfileMemory *self);

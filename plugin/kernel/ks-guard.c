@@ -297,6 +297,17 @@ ks_guard_apply (const KsPolicy *policy, gboolean hold, const char *state_path, K
 }
 
 gboolean
+ks_guard_is_as_installed (const char *state_path)
+{
+  g_auto (Record) installed = { 0 };
+  g_autofree char *digest = NULL;
+
+  read_record (state_path, &installed);
+  digest = installed.text ? ks_guard_memory_recall (state_path) : NULL;
+  return digest && strcmp (digest, installed.digest) == 0;
+}
+
+gboolean
 ks_guard_remove (const char *state_path, guint *changes, GError **error)
 {
   g_auto (KsGuardReadback) kernel = { 0 };

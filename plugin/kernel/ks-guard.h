@@ -39,6 +39,13 @@ typedef enum {
 gboolean ks_guard_apply (const KsPolicy *policy, gboolean hold, const char *state_path, KsGuardState *found,
                          guint *changes, GError **error);
 
+/*
+ * Whether the kernel holds the guard that was installed last, as far as that can
+ * be told without reading it. It is wanted still if the record is the same file
+ * as when a policy was found to want it. FALSE when in doubt.
+ */
+gboolean ks_guard_is_as_installed (const char *state_path);
+
 /* Removes the guard. No error when there is none, or no nf_tables. */
 gboolean ks_guard_remove (const char *state_path, guint *changes, GError **error);
 

@@ -127,6 +127,7 @@ collect_address (struct nlmsghdr *header, gpointer user_data)
       || nla_len (attribute) != (message->ifa_family == AF_INET6 ? 16 : 4)
       || message->ifa_prefixlen > ks_prefix_full_length (message->ifa_family))
     return FALSE;
+  memset (&address, 0, sizeof address); /* what lies between the members too: ks-unchanged.c */
   address.prefix = ks_prefix_from_bytes (message->ifa_family, nla_data (attribute), message->ifa_prefixlen);
   address.ifindex = message->ifa_index;
   g_array_append_val ((GArray *) user_data, address);

@@ -162,15 +162,15 @@ get_nexthops (NlRoute *in, KsRoute *out)
   for (int i = 0; i < count && out->n_nexthops < KS_ROUTE_MAX_NEXTHOPS; i++) {
     struct rtnl_nexthop *hop = rtnl_route_nexthop_n (in, i);
     guint flags = rtnl_route_nh_get_flags (hop) | (count == 1 ? rtnl_route_get_flags (in) : 0);
+    KsNexthop *to;
 
     if (flags & RTNH_F_DEAD)
       continue;
-    out->nexthops[out->n_nexthops++] = (KsNexthop){
-      .ifindex = rtnl_route_nh_get_ifindex (hop),
-      .gateway = gateway_of (hop, out->family),
-      .weight = count > 1 ? rtnl_route_nh_get_weight (hop) : 0,
-      .onlink = (flags & RTNH_F_ONLINK) != 0,
-    };
+    to = &out->nexthops[out->n_nexthops++];
+    to->ifindex = rtnl_route_nh_get_ifindex (hop);
+    to->gateway = gateway_of (hop, out->family);
+    to->weight = count > 1 ? rtnl_route_nh_get_weight (hop) : 0;
+    to->onlink = (flags & RTNH_F_ONLINK) != 0;
   }
 }
 
@@ -183,15 +183,16 @@ carries (guint8 type)
 static KsRoute
 from_libnl (NlRoute *in)
 {
-  KsRoute route = {
-    .family = rtnl_route_get_family (in),
-    .table = rtnl_route_get_table (in),
-    .protocol = rtnl_route_get_protocol (in),
-    .type = rtnl_route_get_type (in),
-    .tos = rtnl_route_get_tos (in),
-    .metric = rtnl_route_get_priority (in),
-  };
+  KsRoute route;
 
+  /* whole, what lies between the members too: two of the same are the same bytes (ks-unchanged.c) */
+  memset (&route, 0, sizeof route);
+  route.family = rtnl_route_get_family (in);
+  route.table = rtnl_route_get_table (in);
+  route.protocol = rtnl_route_get_protocol (in);
+  route.type = rtnl_route_get_type (in);
+  route.tos = rtnl_route_get_tos (in);
+  route.metric = rtnl_route_get_priority (in);
   route.scope = route.family == AF_INET6 ? RT_SCOPE_UNIVERSE : rtnl_route_get_scope (in);
   route.dst = prefix_of (rtnl_route_get_dst (in), route.family);
   route.dst.family = route.family;

@@ -10,6 +10,7 @@
 #include "kernel/ks-guard-readback.h"
 #include "run/ks-cut-off.h"
 #include "run/ks-summary.h"
+#include "run/ks-unchanged.h"
 #include "state/ks-marker.h"
 
 /* A device may vanish, or main change, between the dump and a step: then look again. */
@@ -491,6 +492,7 @@ typedef struct {
   KsReconcileFlags flags;
   const KsAnswers *answers; /* nullable: what the servers' names were resolved to meanwhile */
   const GError *lock_error; /* nullable: why there is no lock */
+  KsUnchanged *unchanged; /* nullable: to be written if there was nothing to do */
   gboolean is_second;
 } Look;
 
@@ -558,6 +560,8 @@ reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
       ks_summary_update (look->paths, report);
     return;
   }
+  if (look->unchanged)
+    ks_unchanged_take_snapshot (look->unchanged, snapshot);
   settle_unclear (report, kernel, snapshot, found_nothing);
   ks_situation_find_tunnels (report->situation, kernel, snapshot, look->event);
   is_new = !ks_owner_has_any_rule (report->situation->config, snapshot->rules);
@@ -577,6 +581,8 @@ reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
   save (report, look->paths);
   update_names_marker (report->situation, look->paths);
   ks_summary_update (look->paths, report);
+  if (look->unchanged)
+    ks_unchanged_write (look->unchanged, report);
 }
 
 static gboolean
@@ -623,13 +629,24 @@ run (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, const K
   g_autoptr (GError) error = NULL;
   int lock = ks_lock_take (paths, LOCK_TIMEOUT_MS, &error);
   Look look = { .paths = paths, .event = event, .flags = flags, .answers = answers, .lock_error = error };
+  g_autoptr (KsUnchanged) unchanged = NULL;
   KsReport *report;
 
   if (error && !(flags & KS_RECONCILE_RELEASE))
     g_prefix_error (&error, "only added what was missing, and removed nothing: ");
+  if ((flags & KS_RECONCILE_GLANCE) && !error && !answers) {
+    look.unchanged = unchanged = ks_unchanged_new (paths);
+    if (ks_unchanged_holds (unchanged)) {
+      ks_lock_release (lock);
+      report = ks_report_new ();
+      report->is_unchanged = TRUE;
+      return report;
+    }
+  }
   report = take_look (&look);
   if (is_refuted (report)) {
     look.is_second = TRUE;
+    look.unchanged = NULL;
     report = ks_report_join (report, take_look (&look));
   }
   ks_lock_release (lock);
@@ -651,7 +668,7 @@ ks_reconcile (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags
     return g_steal_pointer (&report);
   ks_report_free (report);
   report = run (paths, event, flags, NULL);
-  if (flags & (KS_RECONCILE_BOOT | KS_RECONCILE_QUICK))
+  if ((flags & (KS_RECONCILE_BOOT | KS_RECONCILE_QUICK)) || report->is_unchanged)
     return g_steal_pointer (&report);
 
   hosts = ks_situation_hosts (report->situation);

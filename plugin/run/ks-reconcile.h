@@ -14,12 +14,13 @@ typedef enum {
   KS_RECONCILE_RELEASE = 1 << 2, /* a person releases: arm nothing, whatever the markers say, also without the lock */
   KS_RECONCILE_RESUME = 1 << 3, /* a person takes that back */
   KS_RECONCILE_ANEW = 1 << 4, /* read every keyfile, whatever is remembered of it */
+  KS_RECONCILE_GLANCE = 1 << 5, /* end at once if nothing has changed since a run that had nothing to do */
 } KsReconcileFlags;
 
 /*
- * Brings the kernel to what the situation asks for. @event may be NULL. Takes
- * the lock. The report's errors say what went wrong; whatever it was, nothing
- * that blocked was opened because of it (transfer full).
+ * Brings the kernel to what the situation asks for. @event may be NULL; with
+ * KS_RECONCILE_GLANCE it must be a hint (ks_event_is_hint()). Takes the lock. The report's errors say what went wrong;
+ * whatever it was, nothing that blocked was opened because of it (transfer full).
  */
 KsReport *ks_reconcile (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags);
 

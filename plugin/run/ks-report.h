@@ -26,6 +26,7 @@ typedef struct {
   KsProof *proof; /* NULL: not taken */
   GPtrArray *cut_off; /* of char*: warnings about whom this run has cut off (ks-cut-off.h); none when it did not arm */
   gboolean adds_only; /* there was no lock: nothing was taken away, and nothing remembered */
+  gboolean is_unchanged; /* nothing has changed since a run that had nothing to do: there is nothing else in here */
   gboolean is_saved; /* what the next run has to know is on disk */
   gboolean is_guard_refused; /* the kernel has nf_tables and did not take the guard */
   gboolean is_incomplete; /* what the run has left in the kernel is not what it should be */

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/ks-stamp.h"
 #include "input/ks-profile-libnm.h"
 #include "input/ks-profile-memory.h"
 
@@ -349,7 +350,7 @@ file_that_has_just_changed_is_not_remembered (void **state G_GNUC_UNUSED)
 {
   MEMORY_OR_SKIP (self);
   write_vpn (self, "etc/new.nmconnection", KS_TEST_UUID_2, STRICT);
-  self->age = KS_PROFILE_MEMORY_SETTLED_S - 2; /* the file may be a second old by now */
+  self->age = (gint64) ks_stamp_settled_s - 2; /* the file may be a second old by now */
   assert_int_equal (read_again (self), 1);
   assert_int_equal (read_again (self), 1);
   self->age = 10;
