@@ -123,7 +123,7 @@ put_runtime_file (Collector *c, const KsPaths *paths, const char *name)
   put_file (c, path, FALSE);
 }
 
-/* The directory and each file in it, in the order that the kernel lists them. */
+/* The directory and each file in it, in the order that the kernel lists them; or a file. */
 static void
 put_directory (Collector *c, const char *path)
 {
@@ -133,7 +133,7 @@ put_directory (Collector *c, const char *path)
   put_file (c, path, FALSE);
   directory = opendir (path);
   if (!directory) {
-    c->is_certain &= errno == ENOENT;
+    c->is_certain &= errno == ENOENT || errno == ENOTDIR;
     return;
   }
   while ((errno = 0, entry = readdir (directory))) {

@@ -82,6 +82,7 @@ machine_new (void)
   machine->host = ks_test_host_new ();
   machine->nm = ks_test_nm_new ();
   set_vpn (machine, ACTIVATED);
+  ks_test_host_write (machine->host, "nm/main.conf", "[main]\n");
   write_vpn (machine, STRICT, "");
   return machine;
 }
@@ -389,6 +390,7 @@ unchanged_misses_no_change_of_a_file (void **state G_GNUC_UNUSED)
     { "run/any.nmconnection", "[connection]\nid=eth\nuuid=" KS_TEST_UUID_3 "\ntype=ethernet\n" },
     { "config", "[main]\nLan=off\n" },
     { "config", NULL },
+    { "nm/main.conf", "[main]\nplugins=keyfile\n" },
     { "nm/etc/x.conf", "[main]\n" },
     { "nm/etc/x.conf", NULL },
     { "boot_id", "another-boot\n" },
