@@ -42,7 +42,10 @@ typedef struct {
   GPtrArray *warnings; /* of char*: what has no effect or will not work, and what to do about it; no error */
 } KsSituation;
 
-/* Reads profiles, configuration, state and NetworkManager; @event may be NULL. Never fails. */
+/*
+ * Reads profiles, configuration, state and NetworkManager; @event may be NULL. Never fails. Whatever it reads, or a run
+ * after it, has to be among what ks-unchanged.c compares.
+ */
 KsSituation *ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags);
 void ks_situation_free (KsSituation *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsSituation, ks_situation_free)
