@@ -17,14 +17,16 @@ on_route (struct nlmsghdr *header, gpointer user_data)
 {
   Answer *answer = user_data;
   const struct rtmsg *route;
-  const struct nlattr *oif;
+  const struct nlattr *oif, *table;
 
   if (header->nlmsg_type != RTM_NEWROUTE || !nlmsg_valid_hdr (header, sizeof *route))
     return FALSE;
   route = nlmsg_data (header);
   oif = nlmsg_find_attr (header, sizeof *route, RTA_OIF);
+  table = nlmsg_find_attr (header, sizeof *route, RTA_TABLE);
   answer->is_answered = TRUE;
   answer->result.type = route->rtm_type;
+  answer->result.table = table && nla_len (table) == sizeof (guint32) ? nla_get_u32 (table) : route->rtm_table;
   answer->result.ifindex = oif && nla_len (oif) == sizeof (guint32) ? nla_get_u32 (oif) : 0;
   return TRUE;
 }
@@ -67,6 +69,8 @@ ks_lookup (KsNlSocket *socket, const KsLookup *lookup, KsLookupResult *result, G
   struct rtmsg header = {
     .rtm_family = lookup->to.family,
     .rtm_dst_len = ks_prefix_full_length (lookup->to.family),
+    /* or IPv4 answers that the table is main; IPv6 tells it always, and knows no such flag */
+    .rtm_flags = lookup->to.family == AF_INET ? RTM_F_LOOKUP_TABLE : 0,
   };
   Answer answer = { 0 };
   int failure;

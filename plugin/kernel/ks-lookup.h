@@ -21,6 +21,7 @@ typedef struct {
 typedef struct {
   int error; /* errno value when there is no route, as a program's sendto() would see it; 0 otherwise */
   guint ifindex; /* the device the packet would leave by */
+  guint32 table; /* whose route that is */
   guint8 type; /* RTN_* */
 } KsLookupResult;
 

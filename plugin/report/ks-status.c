@@ -422,6 +422,14 @@ connect_command (const KsSummary *summary)
   return NULL;
 }
 
+/* Whether another program may lead packets past the VPN. */
+static gboolean
+has_leak (const KsReport *report)
+{
+  return report && report->conflicts->len > 0
+         && ((const KsConflict *) report->conflicts->pdata[0])->effect == KS_CONFLICT_LEAKS;
+}
+
 static void
 format_advice (const KsStatus *self, const KsSummary *summary, const KsStyle *style, GString *out)
 {
@@ -429,7 +437,9 @@ format_advice (const KsStatus *self, const KsSummary *summary, const KsStyle *st
   g_autofree char *connect = summary ? connect_command (summary) : NULL;
 
   format_heading (style, "What to do:", out);
-  if (g_str_equal (word, "protected"))
+  if (has_leak (self->report))
+    g_string_append (out, "  Remove what other programs have put in the way; see above.\n");
+  if (g_str_equal (word, "protected") && !has_leak (self->report))
     g_string_append (out, "  Nothing. If the VPN is lost, all else stays blocked until it is back.\n");
   else if (g_str_equal (word, "blocking") && connect)
     g_string_append_printf (out, "  Connect the VPN: %s\n", connect);
@@ -443,7 +453,7 @@ format_advice (const KsStatus *self, const KsSummary *summary, const KsStyle *st
     g_string_append (out, "  Arm a VPN: nm-killswitch enable PROFILE (`nm-killswitch list` shows them)\n");
   else if (g_str_equal (word, "held"))
     g_string_append (out, "  Fix or remove the file that the warnings name.\n");
-  else
+  else if (g_str_equal (word, "unknown"))
     g_string_append_printf (out, "  See the errors%s\n", self->report ? "." : ": sudo nm-killswitch status");
   if (g_str_equal (word, "blocking") || g_str_equal (word, "held") || g_str_equal (word, "incomplete"))
     g_string_append_printf (out, "  Or let everything out: %snm-killswitch release\n", sudo);

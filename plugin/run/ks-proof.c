@@ -104,6 +104,7 @@ probe_one (Prover *p, const KsLookup *lookup, const char *device, GError **error
   g_strlcpy (probe.device, device, sizeof probe.device);
   if (!result.error && result.ifindex && !if_indextoname (result.ifindex, probe.leaves_by))
     g_snprintf (probe.leaves_by, sizeof probe.leaves_by, "if%u", result.ifindex);
+  probe.table = result.error ? 0 : result.table;
   probe.verdict = judge (p, &probe, &result);
   p->proof->escapes += probe.verdict == KS_VERDICT_ESCAPES;
   g_array_append_val (p->proof->probes, probe);
@@ -399,6 +400,17 @@ is_first_of_kind (const KsProof *self, guint index)
   return TRUE;
 }
 
+/* " (eth0 by table main)": a rule leads to that table. */
+static void
+format_escape (const KsProbe *probe, GString *out)
+{
+  g_string_append_printf (out, " (%s by table ", probe->leaves_by);
+  if (probe->table == RT_TABLE_MAIN)
+    g_string_append (out, "main)");
+  else
+    g_string_append_printf (out, "%u)", probe->table);
+}
+
 static void
 format_kind (const KsProof *self, guint index, GString *out)
 {
@@ -425,7 +437,9 @@ format_kind (const KsProof *self, guint index, GString *out)
                           : *first->device ? first->device
                                            : "-",
                           count, ks_verdict_format (worst->verdict));
-  if (worst->verdict != KS_VERDICT_NO_ROUTE)
+  if (worst->verdict == KS_VERDICT_ESCAPES)
+    format_escape (worst, out);
+  else if (worst->verdict != KS_VERDICT_NO_ROUTE)
     g_string_append_printf (out, " (%s)", worst->leaves_by);
   g_string_append_c (out, '\n');
 }

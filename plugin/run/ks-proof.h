@@ -24,6 +24,7 @@ typedef struct {
   char device[IFNAMSIZ]; /* the device the socket names, or "" */
   gboolean imitates; /* an unprivileged program's imitation of a transport */
   char leaves_by[IFNAMSIZ]; /* where the kernel would send it, or "" */
+  guint32 table; /* whose route that is; 0 for none */
   KsVerdict verdict;
 } KsProbe;
 

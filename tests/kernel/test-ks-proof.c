@@ -608,9 +608,14 @@ table_shows_the_worst_verdict_of_each_kind (void **state G_GNUC_UNUSED)
   HOST_OR_SKIP (host);
   apply (host);
   netns_run ("ip rule add priority 100 to 100.1.2.3 ipproto 6 lookup main"); /* the second target */
+  netns_run ("ip -6 rule add priority 100 ipproto 6 lookup 200");
+  netns_run ("ip -6 route add default via fe80::1 dev uplink table 200");
   proof = take (host, KS_GUARD_IN_PLACE);
   text = ks_proof_format (proof);
-  assert_non_null (strstr (text, "IPv4   tcp    65534  40000,51820     -                     4  ESCAPES (uplink)\n"));
+  assert_non_null (
+    strstr (text, "IPv4   tcp    65534  40000,51820     -                     4  ESCAPES (uplink by table main)\n"));
+  assert_non_null (
+    strstr (text, "IPv6   tcp    65534  40000,51820     -                     4  ESCAPES (uplink by table 200)\n"));
   assert_non_null (strstr (text, "IPv4   udp    65534  40000,51820     -                     4  no route\n"));
   assert_non_null (strstr (text, "IPv4   udp    0      40000           -                     2  no route\n"));
   assert_non_null (strstr (text, "IPv4   tcp    0      40000,51820     uplink                4  guard (uplink)\n"));

@@ -402,6 +402,7 @@ status_names_what_other_programs_do_to_it (void **state G_GNUC_UNUSED)
   assert_json_has (f, "\"conflicts\":[{\"kind\":\"rule\",\"object\":\"0: from all lookup main\",\"program\":null,"
                       "\"effect\":\"leak\",\"text\":\"IPv4 rule '0: from all lookup main' does harm\"},");
   assert_json_has (f, "\"program\":\"BIRD\"");
+  assert_text_has (f, "What to do:\n  Remove what other programs have put in the way; see above.\n");
 }
 
 static void
