@@ -26,21 +26,29 @@ add_ipsec (KsVpnParser *p, const char *host)
  * strongSwan's charon-nm, src/charon-nm/nm/nm_service.c, connect_(): "address",
  * and "server-port" instead of 500. With a port of its own IKE does not move to
  * 4500, and ESP in UDP goes there as well. It looks the name up itself, once
- * for each attempt.
+ * for each attempt. "address" can be a list with commas, of which it takes the
+ * first name that it finds (libcharon's config/ike_cfg.c, resolve()).
  */
 void
 ks_vpn_parse_strongswan (KsVpnParser *p)
 {
-  g_autofree char *host = ks_vpn_parser_get_host (p, "address");
+  const char *text = ks_vpn_parser_get (p, "address");
+  g_auto (GStrv) words = g_strsplit (text ? text : "", ",", -1);
   guint16 port = ks_vpn_parser_get_port (p, "server-port", IKE_PORT);
 
-  if (!host)
-    return;
-  if (port == IKE_PORT) {
-    add_ipsec (p, host);
-  } else {
-    ks_vpn_parser_add_carried (p, host, port, IPPROTO_UDP, KS_CARRIAGE_IPSEC);
-    ks_vpn_parser_add_carried (p, host, 0, IPPROTO_ESP, KS_CARRIAGE_IPSEC);
+  for (char **word = words; *word; word++) {
+    g_autofree char *host = ks_vpn_strip_brackets (g_strstrip (*word));
+
+    if (!*host)
+      continue;
+    if (!ks_vpn_is_host (host)) {
+      ks_vpn_parser_fail (p, "address", text, "an address or a host name");
+    } else if (port == IKE_PORT) {
+      add_ipsec (p, host);
+    } else {
+      ks_vpn_parser_add_carried (p, host, port, IPPROTO_UDP, KS_CARRIAGE_IPSEC);
+      ks_vpn_parser_add_carried (p, host, 0, IPPROTO_ESP, KS_CARRIAGE_IPSEC);
+    }
   }
 }
 

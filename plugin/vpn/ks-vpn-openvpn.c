@@ -6,6 +6,11 @@
  * own; `--http-proxy` or `--socks-proxy` for all of them. "remote-random" only
  * changes their order, and TLS runs over the same socket. Always `--nobind`:
  * there is no source port to know.
+ *
+ * With "remote-random-hostname" OpenVPN asks for a name below the one given,
+ * with twelve random digits in front, and never for the one given (openvpn's
+ * socket.c, hostname_randomize()). The provider answers for all of these names
+ * alike (a wildcard record), so one of them tells what the others do.
  */
 #include <netinet/in.h>
 #include <string.h>
@@ -15,6 +20,7 @@
 #define OPENVPN_PORT 1194
 #define SOCKS_PORT 1080
 #define HTTP_PROXY_PORT 8080
+#define RANDOM_LABEL "000000000000."
 
 /* The protocol that one of OpenVPN's words means: udp, udp4, tcp-client, tcp6, ...; 0 for another word. */
 static guint8
@@ -63,10 +69,23 @@ parse_remote (const char *text, guint16 port, guint8 ip_protocol)
   return ks_endpoint_new (host, port, ip_protocol);
 }
 
+static void
+randomize_name (KsEndpoint *endpoint)
+{
+  char *name;
+
+  if (ks_endpoint_get_address (endpoint, NULL))
+    return;
+  name = g_strconcat (RANDOM_LABEL, endpoint->host, NULL);
+  g_free (endpoint->host);
+  endpoint->host = name;
+}
+
 /* The remotes, whether they are reached directly or through a proxy (transfer full; of KsEndpoint). */
 static GPtrArray *
 parse_remotes (KsVpnParser *p)
 {
+  gboolean is_random = ks_vpn_parser_is_yes (p, "remote-random-hostname");
   const char *remotes = ks_vpn_parser_get (p, "remote");
   guint16 port = ks_vpn_parser_get_port (p, "port", OPENVPN_PORT);
   guint8 ip_protocol = ks_vpn_parser_is_yes (p, "proto-tcp") ? IPPROTO_TCP : IPPROTO_UDP;
@@ -76,6 +95,8 @@ parse_remotes (KsVpnParser *p)
   for (char **word = words; *word; word++) {
     KsEndpoint *endpoint = **word ? parse_remote (*word, port, ip_protocol) : NULL;
 
+    if (endpoint && is_random)
+      randomize_name (endpoint);
     if (endpoint)
       g_ptr_array_add (parsed, endpoint);
     else if (**word)

@@ -107,18 +107,32 @@ ks_vpn_parse_ssh (KsVpnParser *p)
     ks_vpn_parser_add (p, host, port, IPPROTO_TCP);
 }
 
-/* By the keys that most plugins use. What it speaks is not known: any protocol and port. */
-void
-ks_vpn_parse_unknown (KsVpnParser *p)
+/* The hosts in these @keys, by any protocol and port. */
+static void
+add_any (KsVpnParser *p, const char *const *keys)
 {
-  static const char *const keys[] = { "gateway", "address", "remote", "IPSec gateway", "server", "right" };
-
-  for (guint i = 0; i < G_N_ELEMENTS (keys); i++) {
-    const char *value = ks_vpn_parser_get (p, keys[i]);
+  for (const char *const *key = keys; *key; key++) {
+    const char *value = ks_vpn_parser_get (p, *key);
     guint16 port = 0;
-    g_autofree char *host = value ? ks_vpn_parser_split_server (p, keys[i], value, &port) : NULL;
+    g_autofree char *host = value ? ks_vpn_parser_split_server (p, *key, value, &port) : NULL;
 
     if (host)
       ks_vpn_parser_add (p, host, 0, 0);
   }
+}
+
+/*
+ * By the keys that most plugins use, or else by those that some were seen to
+ * (f5vpn, softethervpn, snx, gpclient). What it speaks is not known: any
+ * protocol and port.
+ */
+void
+ks_vpn_parse_unknown (KsVpnParser *p)
+{
+  static const char *const keys[] = { "gateway", "address", "remote", "IPSec gateway", "server", "right", NULL };
+  static const char *const seldom[] = { "server-endpoint", "server-name", "portal", "hostname", NULL };
+
+  add_any (p, keys);
+  if (p->endpoints->len == 0 && p->errors->len == 0)
+    add_any (p, seldom);
 }

@@ -46,6 +46,8 @@ static const KsVpnType types[] = {
   { "openconnect", ks_vpn_parse_openconnect, "nm-openconnect" },
   { "strongswan", ks_vpn_parse_strongswan },
   { "libreswan", ks_vpn_parse_libreswan },
+  /* its former name, which it still answers to (nm-libreswan-service.name, "aliases=") */
+  { "openswan", ks_vpn_parse_libreswan },
   { "l2tp", ks_vpn_parse_l2tp },
   { "vpnc", ks_vpn_parse_vpnc },
   { "pptp", ks_vpn_parse_pptp },

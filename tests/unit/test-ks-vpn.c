@@ -105,6 +105,20 @@ endpoint_takes_port_and_protocol_of_keys_of_their_own (void **state G_GNUC_UNUSE
   assert_string_equal (text, "6 a.example 1195; 6 b.example 443; 17 c.example 443");
 }
 
+/* OpenVPN never asks for the name given: with twelve random digits in front, a wildcard record may lead elsewhere. */
+static void
+endpoint_of_a_random_host_name_is_below_the_one_given (void **state G_GNUC_UNUSED)
+{
+  static const char *const data[] = { "remote", "a.example,203.0.113.10,[2001:db8::1]:443:tcp",
+                                      "remote-random-hostname", "yes", NULL };
+  static const char *const off[] = { "remote", "a.example", "remote-random-hostname", "no", NULL };
+  g_autofree char *text = parse (OPENVPN, data, NULL);
+  g_autofree char *plain = parse (OPENVPN, off, NULL);
+
+  assert_string_equal (text, "17 000000000000.a.example 1194; 17 203.0.113.10 1194; 6 2001:db8::1 443");
+  assert_string_equal (plain, "17 a.example 1194");
+}
+
 static void
 endpoint_names_key_and_value_of_what_is_malformed (void **state G_GNUC_UNUSED)
 {
@@ -205,6 +219,10 @@ vpn_of_an_unknown_type_is_its_server_by_any_protocol (void **state G_GNUC_UNUSED
     /* not the plugin of NetworkManager's that it is named like */
     { "org.example.openvpn", { "server", "203.0.113.10", NULL }, "0 203.0.113.10 0" },
     { NULL, { "server", "203.0.113.10", NULL }, "0 203.0.113.10 0" },
+    { "org.freedesktop.NetworkManager.f5vpn", { "hostname", "vpn.example.org", NULL }, "0 vpn.example.org 0" },
+    { "org.freedesktop.NetworkManager.softethervpn", { "server-endpoint", "203.0.113.10", NULL }, "0 203.0.113.10 0" },
+    { "org.freedesktop.NetworkManager.snx", { "server-name", "vpn.example.org", NULL }, "0 vpn.example.org 0" },
+    { "org.freedesktop.NetworkManager.gpclient", { "portal", "vpn.example.org", NULL }, "0 vpn.example.org 0" },
     { "org.example.unheard-of", { "nothing", "we know", NULL }, "" },
   };
 
@@ -213,6 +231,51 @@ vpn_of_an_unknown_type_is_its_server_by_any_protocol (void **state G_GNUC_UNUSED
 
     assert_string_equal (text, cases[i].expected);
   }
+}
+
+/* A host name beside a server may be this host's. */
+static void
+vpn_of_an_unknown_type_is_not_what_else_it_names (void **state G_GNUC_UNUSED)
+{
+  static const char *const data[] = { "gateway", "203.0.113.10", "hostname", "laptop.example.org", NULL };
+  static const char *const malformed[] = { "gateway", "a;b", "hostname", "laptop.example.org", NULL };
+  g_autofree char *text = parse ("org.example.unheard-of", data, NULL);
+  g_autofree char *errors = NULL;
+  g_autofree char *none = parse ("org.example.unheard-of", malformed, &errors);
+
+  assert_string_equal (text, "0 203.0.113.10 0");
+  assert_string_equal (none, "");
+  assert_string_equal (errors, "gateway: 'a;b' is not HOST[:PORT]\n");
+}
+
+#define IPSEC(host) "17 " host " 500; 17 " host " 4500 made-by-ipsec; 50 " host " 0 made-by-ipsec"
+
+/* By its former name, NetworkManager-libreswan's profiles are no narrower than IPsec, and no wider. */
+static void
+vpn_of_openswan_is_libreswans (void **state G_GNUC_UNUSED)
+{
+  static const char *const data[] = { "right", "203.0.113.10", NULL };
+  g_autofree char *text = parse ("org.freedesktop.NetworkManager.openswan", data, NULL);
+
+  assert_string_equal (text, IPSEC ("203.0.113.10"));
+}
+
+static void
+vpn_of_strongswan_is_all_addresses_of_a_list (void **state G_GNUC_UNUSED)
+{
+  static const char *const data[] = { "address", "a.example, 203.0.113.10,", NULL };
+  static const char *const port[] = { "address", "a.example,[2001:db8::1]", "server-port", "10500", NULL };
+  static const char *const malformed[] = { "address", "a.example,b c", NULL };
+  g_autofree char *text = parse ("org.freedesktop.NetworkManager.strongswan", data, NULL);
+  g_autofree char *with_port = parse ("org.freedesktop.NetworkManager.strongswan", port, NULL);
+  g_autofree char *errors = NULL;
+  g_autofree char *good = parse ("org.freedesktop.NetworkManager.strongswan", malformed, &errors);
+
+  assert_string_equal (text, IPSEC ("a.example") "; " IPSEC ("203.0.113.10"));
+  assert_string_equal (with_port, "17 a.example 10500 made-by-ipsec; 50 a.example 0 made-by-ipsec; "
+                                  "17 2001:db8::1 10500 made-by-ipsec; 50 2001:db8::1 0 made-by-ipsec");
+  assert_string_equal (good, IPSEC ("a.example"));
+  assert_string_equal (errors, "address: 'a.example,b c' is not an address or a host name\n");
 }
 
 /* Whatever the type, a server that is none yields no exemption, and an error that names the key. */
@@ -300,8 +363,6 @@ vpn_of_openconnect_by_a_socks_proxy_is_the_proxy (void **state G_GNUC_UNUSED)
 }
 
 /* --- the data that each plugin really writes: tests/unit/vpn/, as its editor leaves it --- */
-
-#define IPSEC(host) "17 " host " 500; 17 " host " 4500 made-by-ipsec; 50 " host " 0 made-by-ipsec"
 
 static const struct {
   const char *file, *expected;
@@ -433,11 +494,15 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (endpoint_reads_openvpn_remotes_as_networkmanager_does),
     cmocka_unit_test (endpoint_takes_port_and_protocol_of_keys_of_their_own),
+    cmocka_unit_test (endpoint_of_a_random_host_name_is_below_the_one_given),
     cmocka_unit_test (endpoint_names_key_and_value_of_what_is_malformed),
     cmocka_unit_test (endpoint_keeps_the_good_ones_beside_a_bad_one),
     cmocka_unit_test (endpoint_by_a_proxy_is_the_proxy),
     cmocka_unit_test (endpoint_by_a_malformed_proxy_is_none),
     cmocka_unit_test (vpn_of_an_unknown_type_is_its_server_by_any_protocol),
+    cmocka_unit_test (vpn_of_an_unknown_type_is_not_what_else_it_names),
+    cmocka_unit_test (vpn_of_openswan_is_libreswans),
+    cmocka_unit_test (vpn_of_strongswan_is_all_addresses_of_a_list),
     cmocka_unit_test (vpn_with_a_malformed_server_has_no_endpoint),
     cmocka_unit_test (vpn_with_a_malformed_port_keeps_the_default),
     cmocka_unit_test (vpn_of_openconnect_has_the_udp_port_of_its_protocol),
