@@ -168,6 +168,9 @@ ip_tunnel_protocol (NMIPTunnelMode mode)
   case NM_IP_TUNNEL_MODE_ISATAP:
   case NM_IP_TUNNEL_MODE_IP6IP6:
     return IPPROTO_IPV6;
+  case NM_IP_TUNNEL_MODE_VTI: /* a device for IPsec */
+  case NM_IP_TUNNEL_MODE_VTI6:
+    return IPPROTO_ESP;
   default:
     return IPPROTO_IPIP;
   }

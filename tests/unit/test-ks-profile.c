@@ -462,6 +462,44 @@ profile_of_every_vpn_type_can_be_armed (void **state G_GNUC_UNUSED)
   }
 }
 
+/* An exemption for another protocol would let none of the tunnel's packets out, and others instead. */
+static void
+profile_of_an_ip_tunnel_is_exempted_by_its_protocol (void **state G_GNUC_UNUSED)
+{
+  /* the numbers of NMIPTunnelMode, as they stand in the file */
+  static const struct {
+    guint mode;
+    const char *remote, *expected;
+  } cases[] = {
+    { 1, "203.0.113.20", "4 203.0.113.20 0" }, /* ipip */
+    { 2, "203.0.113.20", "47 203.0.113.20 0" }, /* gre */
+    { 3, "203.0.113.20", "41 203.0.113.20 0" }, /* sit */
+    { 4, "203.0.113.20", "41 203.0.113.20 0" }, /* isatap */
+    { 5, "203.0.113.20", "50 203.0.113.20 0" }, /* vti */
+    { 6, "2001:db8::20", "41 2001:db8::20 0" }, /* ip6ip6 */
+    { 7, "2001:db8::20", "4 2001:db8::20 0" }, /* ipip6 */
+    { 8, "2001:db8::20", "47 2001:db8::20 0" }, /* ip6gre */
+    { 9, "2001:db8::20", "50 2001:db8::20 0" }, /* vti6 */
+    { 10, "203.0.113.20", "47 203.0.113.20 0" }, /* gretap */
+    { 11, "2001:db8::20", "47 2001:db8::20 0" }, /* ip6gretap */
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (Fixture) f = fixture_new ();
+    g_autofree char *text =
+      g_strdup_printf ("[connection]\nid=t\nuuid=" KS_TEST_UUID_1 "\ntype=ip-tunnel\n"
+                       "interface-name=t0\n" STRICT "[ip-tunnel]\nmode=%u\nlocal=%s\nremote=%s\n",
+                       cases[i].mode, strchr (cases[i].remote, ':') ? "2001:db8::1" : "192.0.2.1", cases[i].remote);
+    g_autofree char *endpoints = NULL;
+
+    write_file (f, "etc/t", text);
+    read_set (f);
+    assert_errors (f, "");
+    endpoints = format_endpoints (f->set->profiles->pdata[0]);
+    assert_string_equal (endpoints, cases[i].expected);
+  }
+}
+
 /* --- which file counts --- */
 
 static void
@@ -1076,6 +1114,7 @@ main (void)
     cmocka_unit_test (profile_with_a_misspelt_user_data_key_warns),
     cmocka_unit_test (profile_without_a_server_warns_and_is_armed),
     cmocka_unit_test (profile_of_every_vpn_type_can_be_armed),
+    cmocka_unit_test (profile_of_an_ip_tunnel_is_exempted_by_its_protocol),
     cmocka_unit_test (profile_precedence_is_run_then_etc_then_lib),
     cmocka_unit_test (profile_newer_file_wins_in_one_directory),
     cmocka_unit_test (profile_uuids_in_other_case_are_the_same),
