@@ -1,8 +1,9 @@
-"""VPNs that are made of PPP, in the virtual machine: L2TP by xl2tpd, without IPsec and with strongSwan's, and PPTP by pptpd.
+"""VPNs that are made of PPP, in the virtual machine: L2TP by xl2tpd, without IPsec and with strongSwan's, PPTP by pptpd, SSTP.
 
 At both ends pppd makes the device. They have IPv4 only.
 """
 
+from .guest import Guest
 from .netns import TARGET
 from .subject import PROBES
 from .vm_plugin import Plugin, start
@@ -64,6 +65,13 @@ localip 10.15.0.1
 remoteip 10.15.0.2-99
 """
 
+# ED25519: RSA keys take a minute to make in an emulated machine
+_MAKE_CERTIFICATE = f"""set -e
+mkdir -p {_DIRECTORY}; cd {_DIRECTORY}
+openssl req -x509 -newkey ed25519 -nodes -days 30 -keyout sstp.key -out sstp.crt -subj /CN={SERVER}
+cat sstp.key sstp.crt >sstp.pem
+"""
+
 # By the echo requests the client notices that the server has gone.
 _PROFILE = """\
 [connection]
@@ -120,7 +128,7 @@ class _Ppp(Plugin):
 
     def _wait_no_device(self):
         """pppd goes on for seconds after nmcli has returned: it waits for the server to say that it may end."""
-        self.machine.run("while pgrep --ns 1 --nslist net -x 'pppd|xl2tpd|pptp' >/dev/null; do sleep 0.2; done", timeout=30)
+        self.machine.run("while pgrep --ns 1 --nslist net -x 'pppd|xl2tpd|pptp|sstpc' >/dev/null; do sleep 0.2; done", timeout=30)
 
 
 class L2tp(_Ppp):
@@ -194,3 +202,28 @@ class Pptp(_Ppp):
     @staticmethod
     def end_server(machine):
         _kill_servers(machine, "pptpd|pptpctrl|pppd")
+
+
+class Sstp(_Ppp):
+    """PPP inside TLS. The server is ours: kstest/sstp.py."""
+
+    name = "sstp"
+    profile = _profile("sstp", 4, "sstp", "connection-type=password\nignore-cert-warn=yes\n")
+    transport = [("tcp", SERVER, 443)]
+    inside = ("10.16.",)
+    program = "sstpc"
+
+    @classmethod
+    def prepare(cls, machine):
+        machine.run(_MAKE_CERTIFICATE)
+        super().prepare(machine)
+
+    @staticmethod
+    def serve(machine):
+        command = Guest(machine, ["sstp"]).module("sstp", SERVER, "443", f"{_DIRECTORY}/sstp.pem", "file",
+                                                  f"{_DIRECTORY}/options", "10.16.0.1:10.16.0.2")
+        start(machine, "sstp", f"exec {' '.join(command)}", "^ready")
+
+    @staticmethod
+    def end_server(machine):
+        _kill_servers(machine, "sstpd|pppd")
