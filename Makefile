@@ -285,7 +285,8 @@ mutate:
 bench: all
 	packaging/install-dependencies bench
 	$(PYTHON) tests/bench/bench.py $(if $(filter 1,$(QUICK)),--quick) $(PARTS)
-bench-repair: deb
+bench-repair: all
+	packaging/install-dependencies bench
 	$(PYTHON) tests/bench/repair.py
 
 .PHONY: demo

@@ -260,6 +260,8 @@ unchanged_misses_no_change_of_rules_and_routes (void **state G_GNUC_UNUSED)
     "ip route add 192.0.2.0/24 via 192.168.50.1",
     "ip -6 route add 2001:db8::/32 dev uplink",
     "ip addr add 192.168.51.2/24 dev uplink",
+    "ip addr add 192.0.2.77/32 dev uplink", /* no route of main comes with it */
+    "ip route change default via 192.168.50.254 dev uplink", /* as many as before */
     "ip tuntap add mode tun name tun1",
   };
   MACHINE_OR_SKIP ();
@@ -299,6 +301,22 @@ unchanged_misses_no_change_of_the_tunnel_s_device (void **state G_GNUC_UNUSED)
   assert_seen (machine);
   assert_true (has_tunnel ());
   rest (machine);
+}
+
+/* Nothing else tells of this one: no address, no route. */
+static void
+unchanged_misses_no_change_of_a_device_without_addresses (void **state G_GNUC_UNUSED)
+{
+  MACHINE_OR_SKIP ();
+
+  ks_test_nm_ip4 (machine->nm, 5, "", "", "", "");
+  netns_run ("ip link set tun0 addrgenmode none");
+  netns_run ("ip addr flush dev tun0");
+  netns_settle ();
+  rest (machine);
+  netns_run ("ip link set tun0 down");
+  assert_seen (machine);
+  assert_false (comes_to_rest (machine));
 }
 
 static void
@@ -689,6 +707,7 @@ main (void)
     cmocka_unit_test (unchanged_is_asked_of_hints_alone),
     cmocka_unit_test (unchanged_misses_no_change_of_rules_and_routes),
     cmocka_unit_test (unchanged_misses_no_change_of_the_tunnel_s_device),
+    cmocka_unit_test (unchanged_misses_no_change_of_a_device_without_addresses),
     cmocka_unit_test (unchanged_misses_no_change_of_the_guard),
     cmocka_unit_test (unchanged_misses_no_change_of_networkmanager_s_answers),
     cmocka_unit_test (unchanged_does_not_wait_for_a_networkmanager_that_hangs),

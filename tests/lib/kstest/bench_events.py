@@ -8,8 +8,9 @@ import subprocess
 import time
 
 from . import netns, nm
-from .bench_hosts import (PACE, WG_QUICK_STEPS, BenchHost, Far, directory, median, openvpn_profile, ratios)
-from .machine import Machine
+from .bench_hosts import (PACE, WG_QUICK_STEPS, BenchHost, Far, build_pace, directory, median, openvpn_profile, ratios)
+from .container import PROFILE
+from .machine import VPN, Machine
 from .runner import check
 
 DISPATCHER = "/usr/lib/NetworkManager/dispatcher.d/no-wait.d/10-killswitch"
@@ -30,6 +31,9 @@ SETTLED_S = 4  # ks_stamp_settled_s, and a second for its fractions
 NOTHING, CHANGE = "nothing to do", "puts a rule back"
 IP, SHELL, NMCLI, CLIENT, WG = ("five `ip rule` processes", "shell script with the article's five commands",
                                "`nmcli -t connection show`", "empty libnm client", "wg-quick's rule steps in a shell")
+
+
+WIREGUARD, WIREGUARD_PROFILE = "my-wg", PROFILE.format(zone="").replace("id=vpn", "id=my-wg")
 
 
 def _title(count, armed):
@@ -118,30 +122,71 @@ def _interleave(table, rounds):
     return figures
 
 
-def _activation(rounds):
-    """Seconds that `nmcli connection up` takes with OpenVPN, without and with the package: {name: [seconds]}."""
-    machines = {"without": Machine(killswitch=False), "with": Machine(killswitch=True)}
-    machines["with"].arm()
-    taken = {name: [] for name in machines}
-    for _ in range(rounds):
-        for name, machine in machines.items():
+class _Pair:
+    """Two hosts with a VPN of each type, one of them without the package and one armed; measured in turn."""
+
+    def __init__(self):
+        self.machines = {"without": Machine(killswitch=False), "with": Machine(killswitch=True)}
+        for machine in self.machines.values():
+            machine.nm.add_profile(WIREGUARD, WIREGUARD_PROFILE)
+            machine.lab.internet.start("pace-sink", build_pace(), "sink")
+        self.machines["with"].arm()
+        self.machines["with"].nm.modify(WIREGUARD, "connection.zone", "killswitch")
+
+    def has_wireguard(self):
+        host = self.machines["without"].host
+        if host.run("ip", "link", "add", "wg-try", "type", "wireguard", check=False).returncode:
+            return False
+        host.run("ip", "link", "delete", "wg-try")
+        return True
+
+    def measure(self, rounds, measure):
+        """{name: the median}, and the median of the ratios."""
+        taken = {name: [] for name in self.machines}
+        for _ in range(rounds):
+            for name, machine in self.machines.items():
+                taken[name].append(measure(machine))
+        by_ratio = median([b / a for a, b in zip(taken["without"], taken["with"])])
+        return {"without": median(taken["without"]), "with": median(taken["with"]), "ratio": by_ratio}
+
+
+def _activate(machine, profile):
+    """Seconds that `nmcli connection up` takes."""
+    start = time.monotonic()
+    machine.nm.up(profile)
+    return time.monotonic() - start
+
+
+def _openvpn(machine):
+    machine.down()
+    return _activate(machine, VPN)
+
+
+def _wireguard(machine):
+    machine.nm.nmcli("connection", "down", WIREGUARD, check=False)
+    return _activate(machine, WIREGUARD)
+
+
+def _stream(address, batches, count):
+    """Nanoseconds of a write of 64 KiB into a TCP connection through the tunnel."""
+    def measure(machine):
+        out = machine.host.run(PACE, "stream", address, str(batches), str(count), timeout=60).stdout
+        return median([float(line) for line in out.split()])
+    return measure
+
+
+def _tunnels(quick):
+    """What it takes to bring a VPN up, and how quickly it carries, without and with the package."""
+    pair = _Pair()
+    rounds = 1 if quick else 7
+    figures = {"openvpn_s": pair.measure(rounds, _openvpn), "wireguard_s": None}
+    for family, address in (("IPv4", "10.8.0.1"), ("IPv6", "fd08::1")):
+        figures[f"stream {family}"] = pair.measure(1 if quick else 15, _stream(address, 3, 20 if quick else 300))
+    if pair.has_wireguard():
+        for machine in pair.machines.values():
             machine.down()
-            start = time.monotonic()
-            machine.nm.up("my-vpn")
-            taken[name].append(time.monotonic() - start)
-    return taken
-
-
-def _toggle(host, rounds):
-    """Milliseconds of a processor-idle `sync` that arms and disarms one profile: what follows `nmcli connection modify`."""
-    taken = {"arm": [], "disarm": []}
-    path = "/etc/NetworkManager/system-connections/vpn-0.nmconnection"
-    for _ in range(rounds):
-        host.bench.host.write(path, openvpn_profile(0, ""), 0o600)
-        taken["disarm"].append(host.run("nm-killswitch", "sync")[0] / 1000)
-        host.bench.host.write(path, openvpn_profile(0), 0o600)
-        taken["arm"].append(host.run("nm-killswitch", "sync")[0] / 1000)
-    return {name: median(values) for name, values in taken.items()}
+        figures["wireguard_s"] = pair.measure(rounds, _wireguard)
+    return figures
 
 
 def _installed():
@@ -182,10 +227,4 @@ def run(quick):
         if not quick:
             entry["instructions"] = _instructions(host)
         entry.update(_messages(host, *EVENT))
-    result = {"base": IP, "figures": figures, "toggle_ms": _toggle(hosts[1], 1 if quick else 11),
-              "installed_kb": _installed()}
-    if not quick:
-        activation = _activation(7)
-        result["activation"] = {"without_s": median(activation["without"]), "with_s": median(activation["with"]),
-                                "ratio": median([b / a for a, b in zip(activation["without"], activation["with"])])}
-    return result
+    return {"base": IP, "figures": figures, "tunnels": _tunnels(quick), "installed_kb": _installed()}

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import textwrap
 
-from . import netns
+from . import bench_aims, netns
 from .bench_packets import NONE, OURS, VENDORS, WG
 from .runner import Skip
 
@@ -45,15 +45,26 @@ def _event_lines(figures):
         more = f"   {each['netlink']} netlink, {each['bus']} bus" if "netlink" in each else ""
         yield (f"{name:<60}{each['ms']:>8.1f} ms  cpu {each['cpu_ms']:>7.1f} ms  x {each['cpu_ratio']:.2f}"
                f"  {each['mb']:.1f} MB{more}")
-    toggle = figures["toggle_ms"]
     yield f"installed: {figures['installed_kb']} KiB"
-    yield f"a profile armed and disarmed by `sync`: {toggle['arm']:.1f} ms, {toggle['disarm']:.1f} ms"
-    if "activation" in figures:
-        each = figures["activation"]
-        yield f"`nmcli connection up`, OpenVPN: without {each['without_s']:.2f} s, with {each['with_s']:.2f} s"
+    tunnels = figures["tunnels"]
+    for what, unit, scale in (("openvpn_s", "s", 1), ("wireguard_s", "s", 1), ("stream IPv4", "us", 1e-3), ("stream IPv6", "us", 1e-3)):
+        each = tunnels[what]
+        yield (f"{what:<14} without {each['without'] * scale:.2f} {unit}, with {each['with'] * scale:.2f} {unit},"
+               f" x {each['ratio']:.2f}" if each else f"{what:<14} this kernel has no such device")
 
 
-_LINES = {"packets": _packet_lines, "gap": _gap_lines, "idle": _idle_lines, "events": _event_lines}
+def _system_lines(figures):
+    boot = figures["boot"]
+    yield (f"boot unit {boot['unit_ms']:.0f} ms, its program {boot['program_ms']:.0f} ms;"
+           f" NetworkManager {boot['networkmanager_ms']:.0f} ms")
+    for name, each in figures["toggle"].items():
+        yield f"{name}: in force {each['after_nmcli']:.0f} ms after nmcli has returned; ms from its start:"
+        yield "    " + ", ".join(f"{what} {each[what]:.0f}" for what in _STEPS)
+
+
+_STEPS = {"written": "the profile's file is written", "returned": "`nmcli` has returned", "unit": "systemd begins to start the"
+          " service", "program": "its program begins", "in_force": "**all is in force**", "ended": "the program has ended"}
+_LINES = {"packets": _packet_lines, "gap": _gap_lines, "idle": _idle_lines, "events": _event_lines, "system": _system_lines}
 
 
 def lines(part, figures):
@@ -67,7 +78,7 @@ _TITLES = [f"{what}, {family}" for what in ("connected UDP", "TCP stream", "unco
 
 _HEAD = """# Performance
 
-Measured by `sudo make bench` (about 10 minutes), which writes this page, the plots and [the figures](performance.json).
+Measured by `sudo make bench` (some 15 minutes), which writes this page, the plots and [the figures](performance.json).
 Nothing but network namespaces of its own is touched.
 
 - Every figure is compared with something else that was measured in the same run, in turn with it: `x 1.10` takes 10 % more.
@@ -157,14 +168,43 @@ def _event_section(figures):
         rows.append([name, f"{each['cpu_ms']:.1f} ms", f"x {each['cpu_ratio']:.2f}", f"{each['mb']:.1f} MB",
                      f"{each['instructions'] / 1e6:.1f} M" if each.get("instructions") else "",
                      f"{each['netlink']}, {each['bus']}" if "netlink" in each else ""])
-    toggle, activation = figures["toggle_ms"], figures["activation"]
+    tunnels = figures["tunnels"]
     return ("## One event\n\n"
             f"From exec to exit of what NetworkManager's dispatcher runs, and of other programs; ratios are to {figures['base']}."
             " *Nothing to do* is what nearly every event is.\n\n![Events](performance-events.svg)\n\n"
             + _table(["", "processor", "ratio", "most memory", "instructions", "netlink and bus messages sent"], rows)
-            + f"\nA profile that is armed on disk is in force after {toggle['arm']:.0f} ms of `sync`, a disarmed one after"
-            f" {toggle['disarm']:.0f} ms. All that is installed takes {figures['installed_kb']} KiB. `nmcli connection up` of an OpenVPN profile takes {activation['without_s']:.2f} s"
-            f" without the package and {activation['with_s']:.2f} s with it (x {activation['ratio']:.2f}).\n\n")
+            + f"\nAll that is installed takes {figures['installed_kb']} KiB.\n\n"
+            "## A tunnel\n\nThe same VPN, without the package and armed, in turn.\n\n"
+            + _table(["", "without", "with", "ratio"], [_tunnel_row(*each, tunnels) for each in _TUNNEL_ROWS]) + "\n")
+
+
+_TUNNEL_ROWS = (("`nmcli connection up`, OpenVPN", "openvpn_s", 1, "{:.2f} s"),
+                ("`nmcli connection up`, WireGuard", "wireguard_s", 1, "{:.2f} s"),
+                ("64 KiB of a TCP stream through OpenVPN, IPv4", "stream IPv4", 1e-3, "{:.0f} us"),
+                ("64 KiB of a TCP stream through OpenVPN, IPv6", "stream IPv6", 1e-3, "{:.0f} us"))
+
+
+def _tunnel_row(title, what, scale, form, tunnels):
+    each = tunnels[what]
+    if not each:
+        return [title, "this kernel has none", "", ""]
+    return [title] + [form.format(each[name] * scale) for name in ("without", "with")] + [f"x {each['ratio']:.2f}"]
+
+
+def _system_section(figures):
+    toggle, boot = figures["toggle"], figures["boot"]
+    rows = [[text] + [f"{toggle[name][what]:.0f} ms" for name in toggle] for what, text in _STEPS.items()]
+    return ("## A toggle, and the boot\n\nA whole Debian 12 with systemd, in a container; medians by the clock, so a busy machine"
+            f" shows here. `nmcli connection modify` arms and disarms, {figures['rounds']} times each; from its start until:\n\n"
+            + _table(["", *toggle], rows)
+            + f"\nnm-killswitch-boot.service holds the network back for {boot['unit_ms']:.0f} ms (its program:"
+            f" {boot['program_ms']:.0f} ms; NetworkManager's own service then takes {boot['networkmanager_ms']:.0f} ms; medians of"
+            f" {figures['boots']} boots).\n\n")
+
+
+def _aims_section(parts):
+    return ("## Against the aims\n\nComputed from the figures above.\n\n"
+            + _table(["aim", "reached?", "measured"], bench_aims.rows(parts)) + "\n")
 
 
 # --- plots ---
@@ -235,7 +275,7 @@ def write(store, docs):
     text = _HEAD.format(machine=f"{machine['processor']}, {machine['cores']} cores, Linux {machine['kernel']}, load"
                                 f" {machine['load']:.0f}, {machine['date']}.")
     text += _packets_section(parts["packets"]) + _gap_section(parts["gap"]) + _idle_section(parts["idle"])
-    text += _event_section(parts["events"])
+    text += _event_section(parts["events"]) + _system_section(parts["system"]) + _aims_section(parts)
     with open(os.path.join(netns.ROOT, "tests", "bench", "notes.md"), encoding="utf-8") as file:
         text += file.read()
     text = "\n".join(textwrap.fill(line, 127) if line[:1].isalpha() else line for line in text.split("\n"))
