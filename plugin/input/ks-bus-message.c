@@ -318,7 +318,8 @@ take_variant (Reader *r, guint depth)
   const char *signature = take_signature (r);
   GVariant *value;
 
-  if (!signature || !g_variant_type_string_is_valid (signature))
+  /* one type, and none of those that only GLib has, such as "*" */
+  if (!signature || !g_variant_type_string_is_valid (signature) || !g_variant_is_signature (signature))
     return NULL;
   value = take_value (r, G_VARIANT_TYPE (signature), depth + 1);
   return value ? g_variant_new_variant (value) : NULL;
@@ -523,7 +524,7 @@ ks_bus_message_parse (const guint8 *bytes, gsize length, KsBusMessage *out)
       return FALSE;
   }
   tuple = g_strdup_printf ("(%s)", signature ? signature : "");
-  if (!g_variant_type_string_is_valid (tuple))
+  if (!g_variant_is_signature (tuple) || !g_variant_type_string_is_valid (tuple))
     return FALSE;
   out->body = take_value (&r, G_VARIANT_TYPE (tuple), 0);
   if (out->body)

@@ -160,6 +160,30 @@ message_that_is_nested_too_deep_is_refused (void **state G_GNUC_UNUSED)
   assert_false (ks_bus_message_parse (bytes, length, &found));
 }
 
+/* Of the types that GLib has and D-Bus has not, no value can be made. */
+static void
+message_with_a_type_of_glib_only_is_refused (void **state G_GNUC_UNUSED)
+{
+  static const char *const signatures[] = { "r", "*", "?", "mi", "a*", "(i" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (signatures); i++)
+    for (gboolean is_in_variant = FALSE; is_in_variant <= TRUE; is_in_variant++) {
+      guint8 bytes[64] = { 'l', 2, 0, 1, [4] = 16, [8] = 1, [16] = 8, [17] = 1, [18] = 'g' };
+      const char *body = is_in_variant ? "v" : signatures[i];
+      g_auto (KsBusMessage) found = { 0 };
+
+      bytes[20] = (guint8) strlen (body);
+      memcpy (bytes + 21, body, strlen (body));
+      bytes[12] = (guint8) (21 + strlen (body) + 1 - 16);
+      if (is_in_variant) {
+        bytes[24] = (guint8) strlen (signatures[i]);
+        memcpy (bytes + 25, signatures[i], strlen (signatures[i]));
+      }
+      assert_int_equal (ks_bus_message_length (bytes), 24 + 16);
+      assert_false (ks_bus_message_parse (bytes, 24 + 16, &found));
+    }
+}
+
 static void
 call_is_understood (void **state G_GNUC_UNUSED)
 {
@@ -206,8 +230,10 @@ main (void)
     cmocka_unit_test (message_that_is_cut_or_altered_is_refused_or_read),
     cmocka_unit_test (message_of_absurd_length_is_refused),
     cmocka_unit_test (message_that_is_nested_too_deep_is_refused),
+    cmocka_unit_test (message_with_a_type_of_glib_only_is_refused),
     cmocka_unit_test (call_is_understood),
   };
 
+  g_log_set_always_fatal (G_LOG_LEVEL_CRITICAL); /* what GLib complains of was wrong */
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
