@@ -156,14 +156,18 @@ static void
 on_answer (const GError *error, gpointer user_data)
 {
   Life *self = user_data;
-  g_autofree char *message = error ? ks_error_printable (error->message) : NULL;
-  g_autofree char *reason = error ? g_strdup_printf ("That did not work: %s.", message) : NULL;
 
   self->is_asking = FALSE;
-  if (error)
+  if (error) {
+    g_autofree char *message = ks_error_printable (error->message);
+    /* some services' messages end with a full stop, others' do not */
+    gboolean is_sentence = g_str_has_suffix (message, ".");
+    g_autofree char *reason = g_strdup_printf ("That did not work: %s%s", message, is_sentence ? "" : ".");
+
     show_again (self, reason);
-  else
+  } else {
     self->patience = g_timeout_add_seconds ((guint) self->patience_s, on_impatient, self);
+  }
 }
 
 static void

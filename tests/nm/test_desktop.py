@@ -229,7 +229,7 @@ def a_refusal_is_shown_with_its_reason():
     d.lose()
     d.choose(1, "release")
     (replaces, _, body, actions, _), = d.wait_shown()
-    check(body.startswith("That did not work: not authorized."), f"the reason is not shown: {body}")
+    check(body.startswith("That did not work: Not authorized. Only the local"), f"the reason is not shown: {body}")
     equal((replaces, len(actions)), (1, 2), "the same notification, with its buttons")
     d.person("Close", "uint32:1")
     d.ended()

@@ -83,7 +83,7 @@ def _system(allows):
         if method == "GetConnectionByUuid":
             return GLib.Variant("(o)", ("/org/freedesktop/NetworkManager/Settings/7",))
         if not allows:
-            raise PermissionError("not authorized")
+            raise PermissionError("Not authorized.")
         return GLib.Variant("(o)", ("/accepted",))
 
     service = Service(Gio.bus_get_sync(Gio.BusType.SYSTEM), answer)
