@@ -4,11 +4,15 @@
  * as send queries for the names of the servers to the uplink's resolvers (chain
  * `names`): UDP to port 53, and each byte of the message, and its length, as
  * ks-query.c has it, which says what is free. A longer name, a shorter one,
- * another type, a second question, an option or bytes at the end do not match.
+ * another type, a second question, another option or bytes at the end do not
+ * match. The domains that a name is in may be asked for what validates it, and
+ * for nothing else.
  * What a program could still write into such queries is bounded by their
  * number: 10 a second after a first burst (chain `asked`), enough for resolvers
  * that repeat every name several times.
  */
+#include <string.h>
+
 #include "policy/ks-guard-builder.h"
 #include "policy/ks-query.h"
 
@@ -69,11 +73,38 @@ ks_guard_add_bootstrap (GString *out, const KsPolicy *policy)
   }
 }
 
+static void
+add_queries (GString *out, const char *name, const KsQueryType *types, guint n_types, KsQueryForm form)
+{
+  for (guint i = 0; i < n_types; i++) {
+    KsQuery query;
+
+    if (ks_query_init (&query, name, types[i], form))
+      add_query (out, &query);
+  }
+}
+
+/* What validates @name: of it, and of each domain it is in that is not in @done yet, up to the root. */
+static void
+add_validation (GString *out, const char *name, GHashTable *done)
+{
+  static const KsQueryType types[] = { KS_QUERY_SOA, KS_QUERY_DS, KS_QUERY_DNSKEY };
+
+  while (g_hash_table_add (done, g_strdup (name))) {
+    const char *dot = strchr (name, '.');
+
+    add_queries (out, name, types, G_N_ELEMENTS (types), KS_QUERY_DNSSEC);
+    name = dot ? dot + 1 : "";
+  }
+}
+
 /* Accepts queries for the servers' names, returns with the rest. */
 void
 ks_guard_add_names_chains (GString *out, const KsPolicy *policy)
 {
   static const KsQueryType types[] = { KS_QUERY_A, KS_QUERY_AAAA };
+  static const KsQueryForm forms[] = { KS_QUERY_PLAIN, KS_QUERY_EDNS, KS_QUERY_DNSSEC };
+  g_autoptr (GHashTable) done = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
   if (policy->bootstrap->len == 0)
     return;
@@ -82,13 +113,10 @@ ks_guard_add_names_chains (GString *out, const KsPolicy *policy)
                      MAX (MIN_BURST, policy->names->len * BURST_PER_NAME));
   ks_guard_end_chain (out);
   ks_guard_begin_chain (out, "names");
-  for (guint i = 0; i < policy->names->len; i++)
-    for (guint j = 0; j < G_N_ELEMENTS (types); j++)
-      for (int edns = 0; edns < 2; edns++) {
-        KsQuery query;
-
-        ks_query_init (&query, policy->names->pdata[i], types[j], edns);
-        add_query (out, &query);
-      }
+  for (guint i = 0; i < policy->names->len; i++) {
+    for (guint j = 0; j < G_N_ELEMENTS (forms); j++)
+      add_queries (out, policy->names->pdata[i], types, G_N_ELEMENTS (types), forms[j]);
+    add_validation (out, policy->names->pdata[i], done);
+  }
   ks_guard_end_chain (out);
 }

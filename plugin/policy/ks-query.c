@@ -8,11 +8,20 @@
  * when it asks for DNSSEC. So everything is fixed, and the length too:
  *
  *   ID            free: a number the resolver draws
- *   flags         RD alone; AD is free (glibc's trust-ad). Neither CD nor DO
+ *   flags         RD alone; AD is free (glibc's trust-ad)
  *   counts        one question, no record, or one OPT record
  *   name          exact, but for the case of its letters
  *   type, class   A or AAAA, IN
- *   OPT record    none, or one without options; its buffer size is free
+ *   OPT record    none, or one without options and without DO; its buffer size is free
+ *
+ * systemd-resolved with DNSSEC=yes or allow-downgrade sends RD and CD, and an
+ * OPT record with DO and always the same three options: the algorithms that it
+ * knows (RFC 6975; dns_packet_append_opt(), src/shared/dns-packet.c). To
+ * validate the answer it asks in the same way for DS, DNSKEY and SOA of the
+ * name and of each domain the name is in, up to the root. All of that has to
+ * leave, or no VPN that is known by name comes up (run, systemd 252). It is as
+ * exact as the rest, so a program can choose no more than which of these
+ * queries is sent.
  *
  * Case is free since dnsmasq 2.91 (Debian 13) draws it at random by default
  * ("0x20"), and others can be told to: a VPN that cannot come up would be the
@@ -96,21 +105,39 @@ add_name (KsQuery *self, const char *name)
   add_byte (self, 0, 0xff);
 }
 
-void
-ks_query_init (KsQuery *self, const char *name, KsQueryType type, gboolean edns)
+/*
+ * An OPT record: the root's name, type 41, the buffer size, which is free, no
+ * further code, version 0, DO or no flag, @size bytes of @options.
+ */
+static void
+add_opt (KsQuery *self, gboolean dnssec_ok, const guint8 *options, gsize size)
 {
-  static const guint8 flags[] = { 0x01, 0x00 }, flags_mask[] = { 0xff, 0xdf };
-  const guint8 counts[] = { 0, 1, 0, 0, 0, 0, 0, edns ? 1 : 0 };
-  const guint8 type_and_class[] = { 0, (guint8) type, 0, 1 };
-  /* the root's name, type 41, the buffer size, no further code, version 0, no flag, no option */
-  static const guint8 opt[] = { 0, 0, 41, 0, 0, 0, 0, 0, 0, 0, 0 };
-  static const guint8 opt_mask[] = { 0xff, 0xff, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+  const guint8 opt[] = { 0, 0, 41, 0, 0, 0, 0, dnssec_ok ? 0x80 : 0, 0, 0, (guint8) size };
+  static const guint8 mask[] = { 0xff, 0xff, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 
+  add_bytes (self, opt, mask, sizeof opt);
+  add_bytes (self, options, NULL, size);
+}
+
+gboolean
+ks_query_init (KsQuery *self, const char *name, KsQueryType type, KsQueryForm form)
+{
+  /* DAU, DHU and N3U: signatures, digests and hashes */
+  static const guint8 algorithms[] = { 0, 5, 0, 7, 5, 7, 8, 10, 13, 14, 15, 0, 6, 0, 3, 1, 2, 4, 0, 7, 0, 1, 1 };
+  const guint8 flags[] = { 0x01, form == KS_QUERY_DNSSEC ? 0x10 : 0 };
+  static const guint8 flags_mask[] = { 0xff, 0xdf };
+  const guint8 counts[] = { 0, 1, 0, 0, 0, 0, 0, form == KS_QUERY_PLAIN ? 0 : 1 };
+  const guint8 type_and_class[] = { 0, (guint8) type, 0, 1 };
+
+  /* each label's length and the end; the root's has no label */
+  if (form == KS_QUERY_DNSSEC && strlen (name) + 2 + sizeof algorithms > KS_QUERY_MAX_NAME)
+    return FALSE;
   self->length = 0;
   add_bytes (self, flags, flags_mask, sizeof flags);
   add_bytes (self, counts, NULL, sizeof counts);
   add_name (self, name);
   add_bytes (self, type_and_class, NULL, sizeof type_and_class);
-  if (edns)
-    add_bytes (self, opt, opt_mask, sizeof opt);
+  if (form != KS_QUERY_PLAIN)
+    add_opt (self, form == KS_QUERY_DNSSEC, algorithms, form == KS_QUERY_DNSSEC ? sizeof algorithms : 0);
+  return TRUE;
 }

@@ -12,10 +12,20 @@
 /* What follows the message's ID: the rest of the header, the question, an OPT record. */
 #define KS_QUERY_MAX (10 + KS_QUERY_MAX_NAME + 4 + 11)
 
+/* The types of records that are asked for, with their numbers. */
 typedef enum {
   KS_QUERY_A = 1,
+  KS_QUERY_SOA = 6,
   KS_QUERY_AAAA = 28,
+  KS_QUERY_DS = 43,
+  KS_QUERY_DNSKEY = 48,
 } KsQueryType;
+
+typedef enum {
+  KS_QUERY_PLAIN,
+  KS_QUERY_EDNS, /* with an OPT record */
+  KS_QUERY_DNSSEC, /* as systemd-resolved asks when it validates */
+} KsQueryForm;
 
 /* A packet is such a query if it has this length and (its bytes & mask) == bytes, from the third one on. */
 typedef struct {
@@ -30,5 +40,9 @@ typedef struct {
  * have it: an empty or overlong label, a character no host name has, too long.
  */
 char *ks_query_name (const char *name);
-/* The query for @name, as ks_query_name() returned it; @edns: with an OPT record. */
-void ks_query_init (KsQuery *self, const char *name, KsQueryType type, gboolean edns);
+/*
+ * The query for @name, as ks_query_name() returned it, or for the root, "".
+ * FALSE if the kernel could not see all of it: a long name leaves no room for
+ * what KS_QUERY_DNSSEC adds.
+ */
+gboolean ks_query_init (KsQuery *self, const char *name, KsQueryType type, KsQueryForm form);

@@ -202,7 +202,7 @@ make_query (const KsSelftestProbe *probe, guint8 payload[MAX_PAYLOAD])
   const gsize id_size = 2;
   KsQuery query;
 
-  ks_query_init (&query, probe->name, KS_QUERY_A, FALSE);
+  ks_query_init (&query, probe->name, KS_QUERY_A, KS_QUERY_PLAIN);
   memcpy (payload + id_size, query.bytes, query.length);
   return id_size + query.length;
 }

@@ -719,6 +719,37 @@ guard_lets_nothing_else_be_asked_for (void **state G_GNUC_UNUSED)
   assert_true (ASKS (.type = 1));
 }
 
+#define DNSSEC_OPT "\0\0\x29\x05\xc0\0\0\x80\0\0\x17\0\5\0\7\5\7\x8\xa\xd\xe\xf\0\6\0\3\1\2\4\0\7\0\1\1"
+#define VALIDATES(...) ASKS (OPT (DNSSEC_OPT), .flags = 0x0110, __VA_ARGS__)
+
+/* systemd-resolved with DNSSEC=yes: or it believes no answer. */
+static void
+guard_lets_the_resolver_validate_the_servers_name (void **state G_GNUC_UNUSED)
+{
+  static const char *const domains[] = { WIRE_NAME, "\7example\3com", "\3com", "" };
+  static const guint16 types[] = { 6, 43, 48 };
+  g_autoptr (KsPolicy) policy = asking_policy (NAME);
+
+  NEED_NAMESPACE ();
+  NEED_OTHER_UIDS ();
+  g_ptr_array_add (policy->names, g_strdup ("vpn2.example.com")); /* in the same domains */
+  apply (policy);
+  assert_true (VALIDATES (.type = 1));
+  assert_true (VALIDATES (.type = 28));
+  for (guint i = 0; i < G_N_ELEMENTS (domains); i++)
+    for (guint j = 0; j < G_N_ELEMENTS (types); j++)
+      assert_true (VALIDATES (.labels = domains[i], .type = types[j]));
+  assert_true (VALIDATES (.labels = "\4vpn2\7example\3com", .type = 43));
+  assert_false (VALIDATES (.labels = "\7example\3com", .type = 1));
+  assert_false (VALIDATES (.labels = "\3net", .type = 43));
+  assert_false (VALIDATES (.labels = "\6secret\7example\3com", .type = 43));
+  assert_false (VALIDATES (.type = 16));
+  assert_false (VALIDATES (.type = 43, .flags = 0x0100));
+  assert_false (VALIDATES (OPT (DNSSEC_OPT "x")));
+  assert_false (VALIDATES (OPT ("\0\0\x29\x05\xc0\0\0\x80\0\0\x17\0\5\0\7secret!\0\6\0\3\1\2\4\0\7\0\1\1")));
+  assert_false (ASKS (.type = 43));
+}
+
 static void
 guard_takes_the_longest_name_and_many (void **state G_GNUC_UNUSED)
 {
@@ -1607,6 +1638,7 @@ main (int argc, char **argv)
     TEST (guard_drops_lan_dns_unless_it_is_let),
     TEST (guard_lets_the_resolver_ask_for_the_servers_name),
     TEST (guard_lets_nothing_else_be_asked_for),
+    TEST (guard_lets_the_resolver_validate_the_servers_name),
     TEST (guard_takes_the_longest_name_and_many),
     TEST (guard_lets_no_more_than_some_queries_out_at_once),
     TEST (guard_has_no_lan_when_lan_is_off),

@@ -66,7 +66,7 @@ query_name_keeps_to_the_limits_of_labels_and_of_the_kernel (void **state G_GNUC_
   assert_name (too_long, NULL);
   assert_name (longest, longest);
   assert_name (longer, NULL);
-  ks_query_init (&query, longest, KS_QUERY_AAAA, TRUE);
+  ks_query_init (&query, longest, KS_QUERY_AAAA, KS_QUERY_EDNS);
   assert_int_equal (query.length, KS_QUERY_MAX);
 }
 
@@ -92,7 +92,7 @@ query_is_what_a_plain_resolver_sends (void **state G_GNUC_UNUSED)
   KsQuery query;
 
   memcpy (other, sent, sizeof other);
-  ks_query_init (&query, "vpn.e-mple1.com", KS_QUERY_AAAA, FALSE);
+  ks_query_init (&query, "vpn.e-mple1.com", KS_QUERY_AAAA, KS_QUERY_PLAIN);
   assert_true (is_query (&query, sent, sizeof other));
   other[flags] = 0x20; /* AD */
   assert_true (is_query (&query, other, sizeof other));
@@ -117,7 +117,7 @@ query_may_have_an_opt_record_without_options (void **state G_GNUC_UNUSED)
   guint8 other[sizeof sent - 1];
   KsQuery query;
 
-  ks_query_init (&query, "vpn", KS_QUERY_A, TRUE);
+  ks_query_init (&query, "vpn", KS_QUERY_A, KS_QUERY_EDNS);
   assert_true (is_query (&query, sent, sizeof other));
   for (gsize i = sizeof other - 11; i < sizeof other; i++) {
     gboolean is_size = i == sizeof other - 8 || i == sizeof other - 7;
@@ -126,6 +126,44 @@ query_may_have_an_opt_record_without_options (void **state G_GNUC_UNUSED)
     other[i] ^= 0x80;
     assert_int_equal (is_query (&query, other, sizeof other), is_size);
   }
+}
+
+/* As systemd-resolved 252 sends it with DNSSEC=yes, also for the domains that the name is in. */
+static void
+query_may_be_one_that_validates (void **state G_GNUC_UNUSED)
+{
+#define RESOLVED_OPT "\0\0\x29\x05\xc0\0\0\x80\0\0\x17\0\5\0\7\5\7\x8\xa\xd\xe\xf\0\6\0\3\1\2\4\0\7\0\1\1"
+  static const guint8 sent[] = "\x01\x10\0\1\0\0\0\0\0\1\3vpn\0\0\1\0\1" RESOLVED_OPT;
+  static const guint8 root[] = "\x01\x10\0\1\0\0\0\0\0\1\0\0\x30\0\1" RESOLVED_OPT;
+  const gsize opt = sizeof sent - sizeof RESOLVED_OPT;
+  guint8 other[sizeof sent - 1];
+  KsQuery query;
+
+  assert_true (ks_query_init (&query, "", KS_QUERY_DNSKEY, KS_QUERY_DNSSEC));
+  assert_true (is_query (&query, root, sizeof root - 1));
+  assert_true (ks_query_init (&query, "vpn", KS_QUERY_A, KS_QUERY_DNSSEC));
+  assert_true (is_query (&query, sent, sizeof other));
+  for (gsize i = opt; i < sizeof other; i++) {
+    memcpy (other, sent, sizeof other);
+    other[i] ^= 1;
+    assert_int_equal (is_query (&query, other, sizeof other), i == opt + 3 || i == opt + 4); /* the buffer size */
+  }
+  memcpy (other, sent, sizeof other);
+  other[1] = 0; /* CD */
+  assert_false (is_query (&query, other, sizeof other));
+}
+
+static void
+query_that_validates_leaves_less_room_for_the_name (void **state G_GNUC_UNUSED)
+{
+  const gsize options = 23;
+  g_autofree char *longest = long_name (KS_QUERY_MAX_NAME - 2 - options), *longer = long_name (KS_QUERY_MAX_NAME - 1 - options);
+  KsQuery query;
+
+  assert_true (ks_query_init (&query, longest, KS_QUERY_AAAA, KS_QUERY_DNSSEC));
+  assert_int_equal (query.length, KS_QUERY_MAX);
+  assert_false (ks_query_init (&query, longer, KS_QUERY_AAAA, KS_QUERY_DNSSEC));
+  assert_true (ks_query_init (&query, longer, KS_QUERY_AAAA, KS_QUERY_EDNS));
 }
 
 int
@@ -137,6 +175,8 @@ main (void)
     cmocka_unit_test (query_name_keeps_to_the_limits_of_labels_and_of_the_kernel),
     cmocka_unit_test (query_is_what_a_plain_resolver_sends),
     cmocka_unit_test (query_may_have_an_opt_record_without_options),
+    cmocka_unit_test (query_may_be_one_that_validates),
+    cmocka_unit_test (query_that_validates_leaves_less_room_for_the_name),
   };
 
   return cmocka_run_group_tests_name ("ks-query", tests, NULL, NULL);
