@@ -592,6 +592,7 @@ unchanged_is_nothing_that_has_just_changed (void **state G_GNUC_UNUSED)
 {
   MACHINE_OR_SKIP ();
 
+  rest (machine); /* so that the profiles are remembered */
   ks_stamp_settled_s = 3;
   assert_false (comes_to_rest (machine));
   ks_stamp_settled_s = 0;
@@ -609,6 +610,7 @@ static void
 unchanged_is_nothing_that_is_in_doubt (void **state G_GNUC_UNUSED)
 {
   g_autofree char *named = ks_test_openvpn (KS_TEST_UUID_2, STRICT, "remote=vpn.example.com\n");
+  g_autofree char *policy_vpn = ks_test_openvpn (KS_TEST_UUID_2, STRICT, "remote=203.0.113.9\n");
   g_autofree char *target = NULL, *link = NULL;
   MACHINE_OR_SKIP ();
 
@@ -624,6 +626,16 @@ unchanged_is_nothing_that_is_in_doubt (void **state G_GNUC_UNUSED)
   ks_test_host_write (machine->host, "etc/other",
                       "[connection]\nid=eth\nuuid=" KS_TEST_UUID_3 "\ntype=ethernet\n" STRICT);
   assert_never_at_rest (machine, "a warning");
+  ks_test_host_remove (machine->host, "etc/other");
+  rest (machine);
+  ks_test_host_write (machine->host, "etc/other", policy_vpn);
+  rest (machine);
+  ks_test_nm_main (machine->nm, CONNECTED, "5 6", "4 5");
+  ks_test_nm_active (machine->nm, 6, KS_TEST_UUID_2, TRUE, ACTIVATED, "4", 6, 0);
+  ks_test_nm_device (machine->nm, 4, "uplink", 6, 0);
+  ks_test_nm_ip4 (machine->nm, 6, "192.168.50.2/24", "", "", "");
+  assert_never_at_rest (machine, "a warning of a VPN without a device");
+  set_vpn (machine, ACTIVATED);
   ks_test_host_remove (machine->host, "etc/other");
   rest (machine);
   target = ks_test_write (machine->host->directory, "elsewhere", "[connection]\nid=eth\nuuid=" KS_TEST_UUID_3 "\n");
