@@ -20,6 +20,9 @@ from kstest.probes import Probe
 from kstest.runner import check, equal, test, wait_for
 
 VPN_HOST = "vpn.provider.test"
+# one that says nothing
+EVENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "NM_DISPATCHER_ACTION=dhcp4-change", "DEVICE_IFACE=lan1",
+         "/usr/lib/NetworkManager/dispatcher.d/no-wait.d/10-killswitch", "lan1", "dhcp4-change")
 
 _machines = {}
 
@@ -341,6 +344,32 @@ def setting_turned_off_while_networkmanager_is_stopped_gives_the_network_back():
     m.check_leaks()
     m.nm.start()
     m.nm.wait_state("lan1", "activated")
+
+
+def _event(m):
+    """An event that says nothing; returns whether the program ended at once: a run that looks at all reads the profiles."""
+    read = "/run/nm-killswitch/profiles"
+    m.host.run("rm", "-f", read)
+    m.host.run(*EVENT)
+    return not os.path.exists(m.host.path(read))
+
+
+@test
+def an_event_ends_at_once_while_all_is_as_it_was_and_sees_what_is_not():
+    m = machine(True)
+    time.sleep(4)   # what was written a moment ago is read anew (ks-stamp.h)
+    m.host.run("nm-killswitch", "sync")
+    for _ in range(2):  # a run remembers the profiles, the next one everything
+        m.host.run(*EVENT)
+    check(_event(m), "an event ends at once while NetworkManager and the kernel say what they said before")
+    m.host.run("ip", "rule", "delete", "priority", "8380")
+    check(not _event(m), "a rule that is gone is seen")
+    check(any(rule["priority"] == 8380 for rule in m.host.ip_json("-4", "rule")), "the rule is back")
+    m.check_tunnel_carries()
+    m.disconnect()
+    m.wait_down()
+    _event(m)
+    m.check_blocked()
 
 
 @test
