@@ -16,11 +16,16 @@
 /* Of each kind: a person reads no more. */
 #define MAX_CONFLICTS 8
 
+/* Which rules take effect before ours. */
+typedef struct {
+  guint32 floor; /* the priority up to which a rule cannot be jumped over */
+  guint32 jump; /* that of our jump; G_MAXUINT32 when there is none */
+} Places;
+
 typedef struct {
   const KsConflictInput *in;
   int family;
-  guint32 floor; /* the priority up to which a rule cannot be jumped over */
-  guint32 jump; /* that of our jump; G_MAXUINT32 when there is none */
+  Places places;
   GPtrArray *out; /* of KsConflict */
 } Search;
 
@@ -207,22 +212,48 @@ is_for_the_unmarked (const KsRule *rule)
   return ks_rule_equal (rule, &plain);
 }
 
-static void
-find_places (Search *s)
+static Places
+find_places (const KsConfig *config, const GArray *rules, int family)
 {
-  s->floor = s->jump = G_MAXUINT32;
-  for (guint i = 0; i < s->in->rules->len; i++) {
-    const KsRule *rule = &g_array_index (s->in->rules, KsRule, i);
+  Places places = { .floor = G_MAXUINT32, .jump = G_MAXUINT32 };
 
-    if (rule->family != s->family)
+  for (guint i = 0; i < rules->len; i++) {
+    const KsRule *rule = &g_array_index (rules, KsRule, i);
+
+    if (rule->family != family)
       continue;
     if (is_local_lookup (rule) && is_for_the_unmarked (rule))
-      s->floor = MIN (s->floor, rule->priority);
-    if (ks_owner_has_rule (s->in->config, rule) && rule->action == FR_ACT_GOTO)
-      s->jump = MIN (s->jump, rule->priority);
+      places.floor = MIN (places.floor, rule->priority);
+    if (ks_owner_has_rule (config, rule) && rule->action == FR_ACT_GOTO)
+      places.jump = MIN (places.jump, rule->priority);
   }
-  if (s->floor == G_MAXUINT32)
-    s->floor = 0;
+  if (places.floor == G_MAXUINT32)
+    places.floor = 0;
+  return places;
+}
+
+/*
+ * Whether @rule, another program's, takes effect before the last of ours. One in front of ours that leads somewhere is
+ * jumped over, now or after `sync`; one that stops packets only if it lies behind the jump for another one.
+ */
+static gboolean
+takes_effect (const KsConfig *config, const KsRule *rule, const Places *places)
+{
+  /* with our protocol and another priority it is ours from before the numbers were changed, and is about to go */
+  if (rule->protocol == config->protocol || is_local_lookup (rule)
+      || rule->priority > config->priority + KS_PRIORITY_TERMINAL)
+    return FALSE;
+  switch (rule->action) {
+  case FR_ACT_TO_TBL:
+  case FR_ACT_GOTO:
+    return rule->priority >= config->priority || rule->priority <= places->floor;
+  case FR_ACT_BLACKHOLE:
+  case FR_ACT_UNREACHABLE:
+  case FR_ACT_PROHIBIT:
+    return rule->priority >= config->priority || rule->priority <= places->jump;
+  default:
+    return FALSE;
+  }
 }
 
 static void
@@ -246,29 +277,22 @@ static void
 consider_rule (Search *s, const KsRule *rule)
 {
   const KsConfig *config = s->in->config;
-  gboolean is_before = rule->priority < config->priority;
-  gboolean is_jumped = is_before && rule->priority > s->floor;
-  const char *where =
-    is_before ? "takes effect before the kill switch's rules" : "takes effect between the kill switch's rules";
+  const char *where = rule->priority < config->priority ? "takes effect before the kill switch's rules"
+                                                        : "takes effect between the kill switch's rules";
 
-  if (ks_owner_has_rule (config, rule) || is_local_lookup (rule)
-      || rule->priority > config->priority + KS_PRIORITY_TERMINAL)
+  if (!takes_effect (config, rule, &s->places))
     return;
   switch (rule->action) {
   case FR_ACT_TO_TBL:
-    /* one behind table local is jumped over, now or after `sync` */
-    if (!is_jumped && !(ks_prefix_is_set (&rule->to) && !rule->invert && is_lan (s, &rule->to)) && leads_out (s, rule))
+    if (!(ks_prefix_is_set (&rule->to) && !rule->invert && is_lan (s, &rule->to)) && leads_out (s, rule))
       add_rule (s, rule, KS_CONFLICT_LEAKS, where);
     break;
   case FR_ACT_GOTO:
-    if (!is_jumped && rule->goto_target > config->priority)
+    if (rule->goto_target > config->priority)
       add_rule (s, rule, KS_CONFLICT_LEAKS, where);
     break;
-  case FR_ACT_BLACKHOLE:
-  case FR_ACT_UNREACHABLE:
-  case FR_ACT_PROHIBIT:
-    /* nothing is jumped over for the sake of such a rule; it may still lie behind a jump for another one */
-    if (is_for_the_unmarked (rule) && !(is_before && rule->priority > s->jump))
+  default:
+    if (is_for_the_unmarked (rule))
       add_rule (s, rule, KS_CONFLICT_BLOCKS, where);
     break;
   }
@@ -410,7 +434,7 @@ ks_conflict_find (const KsConflictInput *input)
     return found;
   for (guint f = 0; f < G_N_ELEMENTS (families); f++) {
     s.family = families[f];
-    find_places (&s);
+    s.places = find_places (input->config, input->rules, s.family);
     for (guint i = 0; i < input->rules->len; i++)
       if (g_array_index (input->rules, KsRule, i).family == s.family)
         consider_rule (&s, &g_array_index (input->rules, KsRule, i));
@@ -422,6 +446,26 @@ ks_conflict_find (const KsConflictInput *input)
     consider_nft (&s, input->objects->pdata[i]);
   g_ptr_array_sort (found, compare_effects);
   return found;
+}
+
+gboolean
+ks_conflict_is_possible (const KsConfig *config, const GArray *rules, const GArray *routes)
+{
+  const Places ipv4 = find_places (config, rules, AF_INET), ipv6 = find_places (config, rules, AF_INET6);
+
+  for (guint i = 0; i < rules->len; i++) {
+    const KsRule *rule = &g_array_index (rules, KsRule, i);
+
+    if (takes_effect (config, rule, rule->family == AF_INET6 ? &ipv6 : &ipv4))
+      return TRUE;
+  }
+  for (guint i = 0; i < routes->len; i++) {
+    const KsRoute *route = &g_array_index (routes, KsRoute, i);
+
+    if (ks_owner_has_table (config, route->table) && !ks_owner_has_route (config, route))
+      return TRUE;
+  }
+  return FALSE;
 }
 
 GPtrArray *

@@ -51,7 +51,14 @@ typedef struct {
 GPtrArray *ks_conflict_find (const KsConflictInput *input);
 
 /*
- * The same of the kernel as it is now; what cannot be read is left out.
+ * Whether a rule or a route of another program is where it could do harm; what a
+ * run can see without reading more. Such a host has to be looked at by every run:
+ * the table that such a rule leads to is nothing that anybody tells of.
+ */
+gboolean ks_conflict_is_possible (const KsConfig *config, const GArray *rules, const GArray *routes);
+
+/*
+ * As ks_conflict_find(), of the kernel as it is now; what cannot be read is left out.
  * @snapshot is of the same moment or just before.
  */
 GPtrArray *ks_conflict_read (KsKernel *kernel, const KsConfig *config, const KsPolicy *policy,

@@ -115,20 +115,37 @@ find_conflicts (KsReport *report, KsKernel *kernel, const KsSnapshot *snapshot, 
     ks_conflict_read (kernel, report->situation->config, report->policy, snapshot, guard == KS_GUARD_IN_PLACE);
 }
 
-/* What gets out, and of another program's doing the first thing that lets it. */
-static void
-set_refuted (const KsReport *report, GError **error)
+/* The first thing of another program's doing that lets packets out; NULL for none. */
+static const KsConflict *
+first_leak (const KsReport *report)
 {
   const KsConflict *first = report->conflicts->len > 0 ? report->conflicts->pdata[0] : NULL;
 
-  g_set_error (error, KS_ERROR, KS_ERROR_KERNEL,
-               "%u of %u probes would get out past the kill switch: `nm-killswitch check` shows which%s%s",
-               ks_proof_count_unwanted (report->proof, report->policy), report->proof->probes->len,
-               first && first->effect == KS_CONFLICT_LEAKS ? "; " : "",
-               first && first->effect == KS_CONFLICT_LEAKS ? first->text : "");
+  return first && first->effect == KS_CONFLICT_LEAKS ? first : NULL;
 }
 
-/* After a run that changed something, and when looking again: is it true now? */
+/* What gets out, and why. */
+static void
+set_refuted (const KsReport *report, GError **error)
+{
+  const KsConflict *leak = first_leak (report);
+
+  g_set_error (error, KS_ERROR, KS_ERROR_KERNEL,
+               "%u of %u probes would get out past the kill switch: `nm-killswitch check` shows which%s%s",
+               ks_proof_count_unwanted (report->proof, report->policy), report->proof->probes->len, leak ? "; " : "",
+               leak ? leak->text : "");
+}
+
+/* What suspects turn out to do. What the run's error has told is not told again. */
+static void
+warn_of_conflicts (KsReport *report)
+{
+  for (guint i = is_refuted (report) && first_leak (report) ? 1 : 0; i < report->conflicts->len; i++)
+    g_ptr_array_add (report->situation->warnings, g_strdup (((KsConflict *) report->conflicts->pdata[i])->text));
+}
+
+/* After a run that changed something, when looking again, and while another program may be in the way: is it true now?
+ */
 static void
 prove (KsReport *report, const KsPaths *paths, KsKernel *kernel, gboolean is_second_look)
 {
@@ -137,14 +154,16 @@ prove (KsReport *report, const KsPaths *paths, KsKernel *kernel, gboolean is_sec
   g_autoptr (GError) error = NULL;
   KsGuardState guard;
 
-  if (!report->policy || !report->policy->armed || (report->changes == 0 && !is_second_look))
+  if (!report->policy || !report->policy->armed || (report->changes == 0 && !is_second_look && !report->has_suspects))
     return;
   guard = ks_guard_inspect (report->policy, holds_guard (report), state, NULL, NULL);
   snapshot = ks_kernel_dump (kernel, report->situation->config, &error);
-  if (snapshot && take_proof (report, snapshot, guard) && is_refuted (report)) {
+  if (snapshot && take_proof (report, snapshot, guard) && (is_refuted (report) || report->has_suspects))
     find_conflicts (report, kernel, snapshot, guard);
+  if (snapshot && is_refuted (report))
     set_refuted (report, &error);
-  }
+  if (report->has_suspects)
+    warn_of_conflicts (report);
   ks_report_take_error (report, &error);
 }
 
@@ -565,6 +584,7 @@ reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
   settle_unclear (report, kernel, snapshot, found_nothing);
   ks_situation_find_tunnels (report->situation, kernel, snapshot, look->event);
   is_new = !ks_owner_has_any_rule (report->situation->config, snapshot->rules);
+  report->has_suspects = ks_conflict_is_possible (report->situation->config, snapshot->rules, snapshot->routes);
   addresses = g_array_ref (snapshot->addresses);
   is_applied = apply (report, look->paths, kernel, snapshot);
   ks_report_take_errors (report, report->situation->errors); /* of looking for devices */

@@ -23,6 +23,7 @@ typedef struct {
   KsGuardState guard; /* of ks_reconcile_preview(): what is in place */
   KsGuardCounters counters; /* of ks_reconcile_preview() */
   GPtrArray *conflicts; /* of KsConflict: of ks_reconcile_preview(), and of a run whose proof shows what gets out */
+  gboolean has_suspects; /* a rule or route of another program is where it could do harm (ks-conflict.h) */
   KsProof *proof; /* NULL: not taken */
   GPtrArray *cut_off; /* of char*: warnings about whom this run has cut off (ks-cut-off.h); none when it did not arm */
   gboolean adds_only; /* there was no lock: nothing was taken away, and nothing remembered */

@@ -36,7 +36,7 @@
  * host, sections (which go by all routes and devices), a silent NetworkManager, a
  * warning or an error (they have to be said again), a file that had to be read
  * (firewalld's zones may have decided), anything released, held, refused or
- * incomplete, no guard, a memory that is malformed anywhere.
+ * incomplete, another program's rule or route where it could do harm, no guard, a memory that is malformed anywhere.
  *
  * The file is root's, in /run, and replaced as a whole.
  */
@@ -384,8 +384,8 @@ static gboolean
 had_nothing_to_do (const KsReport *report)
 {
   return report->errors->len == 0 && report->changes == 0 && !report->adds_only && report->is_saved
-         && !report->is_guard_refused && !report->is_incomplete && report->policy && report->policy->armed
-         && report->policy->guard && is_plain (report->situation);
+         && !report->is_guard_refused && !report->is_incomplete && !report->has_suspects && report->policy
+         && report->policy->armed && report->policy->guard && is_plain (report->situation);
 }
 
 void

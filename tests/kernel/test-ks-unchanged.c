@@ -675,6 +675,26 @@ run_for (const Machine *machine, const char *action)
   return g_strconcat (text, kernel, status, NULL);
 }
 
+/* The table that such a rule looks up is not among what is compared. */
+static void
+unchanged_is_nothing_while_another_programs_rule_may_do_harm (void **state G_GNUC_UNUSED)
+{
+  MACHINE_OR_SKIP ();
+
+  assert_true (comes_to_rest (machine));
+  netns_run ("ip rule add priority 0 lookup 4711"); /* beside table local: not to be jumped over */
+  assert_false (comes_to_rest (machine));
+  netns_run ("ip route add default dev uplink table 4711");
+  {
+    g_autoptr (KsReport) report = run (machine);
+    g_autofree char *errors = ks_test_format_errors (report->errors);
+
+    assert_non_null (strstr (errors, "would get out past the kill switch"));
+  }
+  netns_run ("ip rule del priority 0 lookup 4711");
+  assert_true (comes_to_rest (machine));
+}
+
 /* Whatever a hint says, a run with NetworkManager's answers comes to the same as one without an event. */
 static void
 unchanged_goes_by_no_hint (void **state G_GNUC_UNUSED)
@@ -731,6 +751,7 @@ main (void)
     cmocka_unit_test (unchanged_compares_every_byte),
     cmocka_unit_test (unchanged_is_nothing_that_has_just_changed),
     cmocka_unit_test (unchanged_is_nothing_that_is_in_doubt),
+    cmocka_unit_test (unchanged_is_nothing_while_another_programs_rule_may_do_harm),
     cmocka_unit_test (unchanged_goes_by_no_hint),
   };
 
