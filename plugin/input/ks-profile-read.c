@@ -105,15 +105,33 @@ fallback_id (const char *path)
   return g_utf8_make_valid (name, -1);
 }
 
+/*
+ * The uid of @user, or 0 if there is none. @uids has the answers of this reading (user -> uid): a file of users is long
+ * to read, and a thousand profiles have a service or two.
+ */
+static guint32
+find_uid (GHashTable *uids, const char *user)
+{
+  guint32 uid = 0;
+  gpointer known;
+
+  if (g_hash_table_lookup_extended (uids, user, NULL, &known))
+    return GPOINTER_TO_UINT (known);
+  if (!ks_user_find_uid (user, &uid))
+    uid = 0;
+  g_hash_table_insert (uids, (gpointer) user, GUINT_TO_POINTER (uid));
+  return uid;
+}
+
 /* Who sends the transport: the service's own user, and root, who is always among them. */
 static void
-add_uids (KsProfile *profile)
+add_uids (KsProfile *profile, GHashTable *uids)
 {
   const char *user = profile->service ? ks_vpn_user (profile->service) : NULL;
-  guint32 uid = 0;
+  guint32 root = 0, uid = user ? find_uid (uids, user) : 0;
 
-  g_array_append_val (profile->uids, uid);
-  if (user && ks_user_find_uid (user, &uid) && uid != 0)
+  g_array_append_val (profile->uids, root);
+  if (uid != 0)
     g_array_append_val (profile->uids, uid);
 }
 
@@ -159,7 +177,7 @@ read_keyfile (KsKeyfile *keyfile, GKeyFile *file, gpointer user_data)
 }
 
 static void
-add_keyfile (KsProfileSet *set, KsKeyfile *keyfile, GPtrArray *errors)
+add_keyfile (KsProfileSet *set, KsKeyfile *keyfile, GHashTable *uids, GPtrArray *errors)
 {
   KsProfile *profile = keyfile->profile;
 
@@ -169,7 +187,7 @@ add_keyfile (KsProfileSet *set, KsKeyfile *keyfile, GPtrArray *errors)
     g_ptr_array_add (set->unclear, g_strdup (keyfile->path));
   if (!profile)
     return;
-  add_uids (profile);
+  add_uids (profile, uids);
   g_ptr_array_add (set->profiles, g_steal_pointer (&keyfile->profile));
 }
 
@@ -189,6 +207,7 @@ KsProfileSet *
 ks_profile_set_read (const KsProfileDirectory *directories, const char *const *zone_directories, const KsConfig *config,
                      KsProfileMemory *memory, GPtrArray *errors)
 {
+  g_autoptr (GHashTable) uids = g_hash_table_new (g_str_hash, g_str_equal);
   g_autoptr (GPtrArray) keyfiles = NULL;
   KsProfileSet *set = g_new0 (KsProfileSet, 1);
   Reader r = { .config = config, .zone_directories = zone_directories };
@@ -199,7 +218,7 @@ ks_profile_set_read (const KsProfileDirectory *directories, const char *const *z
   set->warnings = g_ptr_array_new_with_free_func (g_free);
   keyfiles = ks_keyfile_find (directories, memory, read_keyfile, &r, set->unreadable, errors);
   for (guint i = 0; i < keyfiles->len; i++)
-    add_keyfile (set, keyfiles->pdata[i], errors);
+    add_keyfile (set, keyfiles->pdata[i], uids, errors);
   g_ptr_array_sort (set->profiles, compare_paths);
   g_ptr_array_sort (set->warnings, compare_strings);
   return set;

@@ -57,7 +57,7 @@
 #define MAGIC "nm-killswitch: unchanged 1\n"
 #define SELF "/proc/self/exe"
 /* NetworkManager answers at once, or the whole way has to find out why not. */
-#define NETWORK_TIMEOUT_MS 300
+#define NETWORK_TIMEOUT_MS 1000
 
 /* The parts of the file, each with its length in front. */
 typedef struct {
