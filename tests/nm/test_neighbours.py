@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Other VPN programs' rule sets beside an armed VPN: put in and taken out as the programs do it.
+"""Other VPN programs' rule sets and a routing daemon's routes beside an armed VPN: put in and taken out as they do it.
 
 The programs themselves are not run: what they leave in the kernel is written down here from their source. Tailscale:
 ipRules() in wgengine/router/osrouter/router_linux.go and util/linuxfw/nftables_runner.go. Mullvad: all_rules() in
@@ -223,6 +223,62 @@ def without_killswitch_losing_the_vpn_beside_mullvad_leaks():
 @test
 def nothing_leaks_beside_mullvad_and_nothing_of_it_is_changed():
     _beside(Mullvad)
+
+
+# A routing daemon (BIRD, FRR): routes into main that are more specific than any default route
+
+_DAEMONS = (("-4", "0.0.0.0/1", "bird"), ("-4", "128.0.0.0/1", "bird"), ("-4", "198.0.0.0/8", "zebra"), ("-6", "::/1", "bird"),
+            ("-6", "8000::/1", "bird"), ("-6", "2001:db8::/32", "zebra"))
+
+
+def _learn_routes(m, verb="add"):
+    lan = m.lab.lans[0]
+    for family, prefix, protocol in _DAEMONS:
+        router = lan.router if family == "-4" else lan.router6
+        m.host.run("ip", family, "route", verb, prefix, "via", router, "dev", lan.device, "proto", protocol)
+
+
+def _learned(m):
+    return [m.host.ip_json(family, "route", "show", "proto", protocol) for family in ("-4", "-6") for protocol in ("bird", "zebra")]
+
+
+@test
+def without_killswitch_a_routing_daemons_routes_lead_past_the_vpn():
+    m = Machine(False)
+    m.up()
+    m.check_tunnel_carries()
+    mark = m.mark()
+    _learn_routes(m)
+    with m.flood():
+        wait_for(lambda: len(m.leaks(mark)) > 10, 10, "the flood leaks although the VPN is up")
+
+
+@test
+def nothing_leaks_by_a_routing_daemons_routes_and_they_stay():
+    m = Machine(True)
+    m.arm()
+    m.nm.stand_in_for_heal_socket()
+    m.up()
+    mark = m.mark()
+    with m.flood() as flood:
+        _learn_routes(m)
+        learned = _learned(m)
+        check(all(learned), f"all of its routes are there: {learned}")
+        m.check_tunnel_carries()
+        m.kill()
+        m.check_blocked()
+        m.up()      # the way to the server is by these routes as well
+        m.check_tunnel_carries()
+        m.kill()
+        _learn_routes(m, "delete")
+        _learn_routes(m)
+        m.check_blocked()
+        m.check_lan_works()
+    check(flood.sent["udp"] > 100, f"the flood was one: {flood.sent}")
+    m.assert_no_leak(mark)
+    m.disarm()
+    m.wait_released()
+    equal(_learned(m), learned, "the daemon's routes, disarmed")
 
 
 if __name__ == "__main__":
