@@ -156,13 +156,15 @@ open_context (const KsLibnftables *library)
 static gboolean
 run (const char *text, guint *changes, GError **error)
 {
-  const KsLibnftables *library = ks_guard_libnftables (error);
+  g_autoptr (GError) missing = NULL;
+  const KsLibnftables *library = ks_guard_libnftables (&missing);
   struct nft_ctx *context;
   int fault;
   gboolean ok = FALSE;
 
   if (!library) {
-    g_prefix_error (error, "the guard cannot be changed: ");
+    /* not "unsupported", which is a kernel that can have no guard: this one lacks what it should have */
+    g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "the guard cannot be changed: %s", missing->message);
     return FALSE;
   }
   context = open_context (library);

@@ -2,6 +2,7 @@
 """What the command tells, and does for a person, with a real NetworkManager: as root and as an ordinary user."""
 
 import concurrent.futures
+import glob
 import json
 import os
 import sys
@@ -83,6 +84,24 @@ def a_user_sees_at_once_that_rules_are_missing():
     equal((told["state"], len(told["problems"]), quiet(m)), ("incomplete", 1, 5), "without the terminal rule")
     command(m, "sync")
     equal((state(m, probes.NOBODY)["state"], quiet(m)), ("blocking", 3), "repaired")
+
+
+@test
+def everybody_is_told_that_the_guard_cannot_be_installed():
+    m = machine()
+    m.up()
+    link, = glob.glob("/usr/lib/*/libnftables.so.1")
+    library = os.path.realpath(link)
+    m.host.run("sh", "-c", f"mkdir -p /run/copy; cp {library} /run/copy/libnftables.so.1; mount --bind /dev/null {library};"
+               " LD_LIBRARY_PATH=/run/copy nft delete table inet nm_killswitch")
+    result = command(m, "sync", check_status=False)
+    equal(result.returncode, 1, "exit status of sync")
+    check("cannot load libnftables" in result.stderr, f"the reason: {result.stderr}")
+    for uid in (0, probes.NOBODY):
+        equal((state(m, uid)["state"], quiet(m, uid)), ("incomplete", 5), f"told to {uid}")
+    m.host.run("umount", library)
+    command(m, "sync")
+    equal((state(m, probes.NOBODY)["state"], quiet(m)), ("protected", 0), "repaired")
 
 
 @test
