@@ -41,6 +41,7 @@ typedef struct {
   KsNotifications *notifications; /* nullable: not needed yet */
   GFileMonitor *monitor;
   KsTold told;
+  char *before; /* nullable: the state before that, of which the notice on the screen says what has changed */
   KsNotice *notice; /* nullable: on the screen, with actions */
   char *seen; /* nullable: the state that has to settle */
   guint settle, stay, patience; /* timers */
@@ -131,7 +132,7 @@ show_again (Life *self, const char *reason)
   KsNotice *notice = NULL;
 
   if (summary && g_strcmp0 (summary->state, self->told.state) == 0)
-    notice = ks_notice_new (NULL, summary);
+    notice = ks_notice_new (self->before, summary);
   if (notice) {
     g_autofree char *body = notice->body;
 
@@ -214,6 +215,8 @@ tell (Life *self, const KsSummary *now)
   g_autoptr (GError) error = NULL;
   KsNotice *notice = ks_notice_new (self->told.state, now);
 
+  g_free (self->before);
+  self->before = g_strdup (self->told.state);
   clear_timer (&self->patience);
   if (!notice && self->told.id == 0) {
     forget_notice (self);
@@ -337,6 +340,7 @@ live (Life *self)
   was_told = !is_new (&self->told);
   g_clear_pointer (&self->notifications, ks_notifications_free);
   g_clear_pointer (&self->seen, g_free);
+  g_clear_pointer (&self->before, g_free);
   g_main_loop_unref (self->loop);
   ks_lock_release (lock);
   return was_told && is_new (&self->told);
