@@ -38,13 +38,16 @@
  * (firewalld's zones may have decided), anything released, held, refused or
  * incomplete, another program's rule or route where it could do harm, no guard, a memory that is malformed anywhere.
  *
- * The file is root's, in /run, and replaced as a whole.
+ * The file is root's, in /run, and replaced as a whole. An empty one asks the
+ * next run to look at the files before it begins: a host on which this is of no
+ * use (nothing armed, say) has none, and does not pay for it.
  */
 #include "run/ks-unchanged.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gstdio.h>
 #include <string.h>
 
 #include "base/ks-bytes.h"
@@ -74,10 +77,10 @@ struct _KsUnchanged {
   const KsPaths *paths;
   gint64 now; /* seconds */
   gint64 clock;
-  char *text; /* what was written by an earlier run; NULL for nothing */
+  char *text; /* what was written by an earlier run; NULL for no file */
   gsize length;
   char *libnm; /* nullable: of that run */
-  GByteArray *files; /* the stamps at the beginning of this run; NULL: in doubt */
+  GByteArray *files; /* the stamps at the beginning of this run; NULL: in doubt, or nobody asked */
   GByteArray *kernel; /* of this run's snapshot; NULL before */
 };
 
@@ -330,9 +333,10 @@ ks_unchanged_new (const KsPaths *paths)
   self->paths = paths;
   self->now = g_get_real_time () / G_USEC_PER_SEC;
   self->clock = ks_stamp_clock ();
-  if (!g_file_get_contents (path, &self->text, &self->length, NULL) || !parse (self, &memory))
-    g_clear_pointer (&self->text, g_free);
-  self->libnm = g_strdup (memory.libnm);
+  if (!g_file_get_contents (path, &self->text, &self->length, NULL))
+    return self;
+  if (parse (self, &memory))
+    self->libnm = g_strdup (memory.libnm);
   self->files = collect_files (paths, self->libnm, self->now);
   return self;
 }
@@ -367,11 +371,13 @@ ks_unchanged_take_snapshot (KsUnchanged *self, const KsSnapshot *snapshot)
 
 /* Whether all that the run has gone by is what is written, and the next one would have nothing to say. */
 static gboolean
-is_plain (const KsSituation *situation)
+is_plain (const KsReport *report)
 {
+  const KsSituation *situation = report->situation;
   g_autoptr (GPtrArray) hosts = ks_situation_hosts (situation);
 
-  return situation->network && situation->network->conversation
+  return report->policy && report->policy->armed && report->policy->guard && !report->has_suspects && situation->network
+         && situation->network->conversation
          && situation->network->tunnels->len == 0 /* what is left there was not looked for, or is down */
          && situation->config->sections->len == 0 && !situation->config->is_unreadable
          && ks_profile_memory_is_whole (situation->memory) && situation->set->unreadable->len == 0
@@ -384,8 +390,7 @@ static gboolean
 had_nothing_to_do (const KsReport *report)
 {
   return report->errors->len == 0 && report->changes == 0 && !report->adds_only && report->is_saved
-         && !report->is_guard_refused && !report->is_incomplete && !report->has_suspects && report->policy
-         && report->policy->armed && report->policy->guard && is_plain (report->situation);
+         && !report->is_guard_refused && !report->is_incomplete;
 }
 
 void
@@ -396,7 +401,17 @@ ks_unchanged_write (KsUnchanged *self, const KsReport *report)
   g_autoptr (GByteArray) out = NULL, files = NULL, tunnels = NULL;
   const char *libnm;
 
-  if (!self->files || !self->kernel || !had_nothing_to_do (report) || !ks_guard_is_as_installed (guard)
+  if (!is_plain (report)) {
+    g_unlink (path);
+    return;
+  }
+  if (!had_nothing_to_do (report))
+    return;
+  if (!self->text) {
+    g_file_set_contents_full (path, "", 0, G_FILE_SET_CONTENTS_NONE, 0600, NULL);
+    return;
+  }
+  if (!self->files || !self->kernel || !ks_guard_is_as_installed (guard)
       || !ks_stamp_is_same_clock (self->clock, ks_stamp_clock ()))
     return;
   files = collect_files (self->paths, self->libnm, self->now);

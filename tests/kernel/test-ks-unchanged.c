@@ -25,7 +25,8 @@
 
 enum { CONNECTED = 70 };
 enum { ACTIVATED = 2 };
-/* The first run writes what later ones read, the second reads each profile, the third recalls them. */
+/* The first run writes what later ones read, the second recalls the profiles, the third writes what the fourth finds.
+ */
 enum { MAX_RUNS = 5 };
 
 typedef struct {
@@ -646,6 +647,11 @@ unchanged_is_nothing_that_is_in_doubt (void **state G_GNUC_UNUSED)
   rest (machine);
   write_vpn (machine, "", "");
   assert_never_at_rest (machine, "nothing armed");
+  {
+    g_autofree char *path = own_path (machine, KS_UNCHANGED_NAME);
+
+    assert_false (g_file_test (path, G_FILE_TEST_EXISTS)); /* and no run looks at all files for nothing */
+  }
 }
 
 /* --- hints --- */
