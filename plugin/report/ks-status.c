@@ -393,9 +393,8 @@ format_notes (const KsStatus *self, const KsSummary *summary, GString *out)
                      "NetworkManager may call the uplink's connectivity \"limited\": its own check is blocked too\n");
   if (self->report)
     return;
-  g_string_append (out,
-                   "Not shown, since only root may see it: the addresses and names that are allowed, other "
-                   "programs in the way, the guard and what it has stopped");
+  g_string_append (out, "Not shown, since only root may see it: the addresses and names that are allowed, other "
+                        "programs in the way, the guard and what it has stopped");
   if (summary && summary->warnings + summary->errors > 0)
     g_string_append_printf (out, ", %u warning%s and %u error%s of the last run", summary->warnings,
                             summary->warnings == 1 ? "" : "s", summary->errors, summary->errors == 1 ? "" : "s");
