@@ -47,7 +47,7 @@ _COMMAND_LINE = ("console=ttyS0 net.ifnames=0 quiet loglevel=4 mitigations=off f
                  # what only costs time, emulated; above all code at random addresses, which is translated anew for each
                  # process (a sync took 1.3 s of processor and not 0.5, `ip rule` 0.25 and not 0.06)
                  "norandmaps "
-                 "apparmor=0 audit=0 init_on_alloc=0 nowatchdog nokaslr rcupdate.rcu_expedited=1")
+                 "init_on_alloc=0 nowatchdog nokaslr rcupdate.rcu_expedited=1")
 # without what is dear to emulate: changes of the protection keys and of SMAP at each system call, wide vectors
 _CPU = "max,-smap,-smep,-pku,-la57,-avx,-avx2"
 _CHUNK = 256 << 10
@@ -405,7 +405,7 @@ class Machine:
             "-cpu", _CPU if ACCEL == "tcg" else "host", "-smp", "1", "-m", str(self.memory),
             "-nodefaults", "-no-user-config", "-display", "none",
             "-kernel", self.image.kernel, "-initrd", self.image.initrd,
-            "-append", f"{_COMMAND_LINE} {self.append}".strip(),
+            "-append", f"{_COMMAND_LINE} {self.image.kernel_words} {self.append}".strip(),
             "-chardev", f"file,id=console,path={self.console},append={'on' if self._starts > 1 else 'off'}",
             "-serial", "chardev:console",
             # unsafe: a crash of this host may ruin an overlay that is thrown away anyway

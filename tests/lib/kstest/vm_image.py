@@ -47,6 +47,10 @@ VARIANTS = {
     # a policy that is enforced
     "bookworm-selinux": ("selinux-policy-default", "policycoreutils"),
 }
+# The kernel's command line of a machine with this image, where it is not as with all others: SELinux's policy is loaded by
+# systemd, and what it denies is told by way of audit, which journald reads.
+KERNEL_WORDS = {"bookworm-selinux": "security=selinux audit=1"}
+_NO_MODULES = "apparmor=0 audit=0"      # they only cost time
 # Of these, the tests start what they need.
 MASKED_IN_VARIANTS = (
     "strongswan-starter.service", "xl2tpd.service", "pptpd.service", "softether-vpnserver.service",
@@ -84,6 +88,7 @@ FILES = {
     "lan2.nmconnection": ("/etc/NetworkManager/system-connections/lan2.nmconnection", 0o600),
 }
 ENABLED = ("ks-agent.service", "ks-server.service")  # the prober is enabled by the tests that want it
+_SELINUX = "/etc/selinux/default"
 DISK_SIZE = 3 << 30
 BOOT_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4")   # those of them that are no part of the kernel
 MAX_AGE = 7 * 24 * 3600  # packages get security updates
@@ -97,6 +102,11 @@ class Image:
     disk: str
     kernel: str
     initrd: str
+
+    @property
+    def kernel_words(self):
+        """What its kernel is told of security modules and of audit."""
+        return KERNEL_WORDS.get(self.release, _NO_MODULES)
 
 
 def recipe(image):
@@ -169,6 +179,8 @@ def _build(directory, image):
             _bootstrap(image.release, root, output)
             _customise(image.release, root, output)
             _make_boot_files(root, image)
+            if os.path.isdir(root + _SELINUX):
+                _label(root, output)
             _make_disk(root, image.disk, output)
         except subprocess.SubprocessError as error:
             raise AssertionError(f"building the {image.release} image: {error}; see {log}") from error
@@ -215,6 +227,19 @@ def _customise(image, root, output):
         os.symlink("/dev/null", root + "/etc/tmpfiles.d/systemd-resolve.conf")
     if os.path.lexists(root + "/usr/sbin/resolvconf"):
         os.unlink(root + "/usr/sbin/resolvconf")
+
+
+def _label(root, output):
+    """Enforce the policy, and give each file its label here: in the machine that would take minutes, and a second boot."""
+    _write(root + "/etc/selinux/config", "SELINUX=enforcing\nSELINUXTYPE=default\n")
+    for name in ENABLED:    # what the tests do is done as by a person, whose session is not confined
+        os.makedirs(f"{root}/etc/systemd/system/{name}.d")
+        _write(f"{root}/etc/systemd/system/{name}.d/selinux.conf",
+               "[Service]\nSELinuxContext=unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023\n")
+    # it reaches the files by way of /proc; mounted where nobody else sees it, and gone with this command
+    subprocess.run(["unshare", "--mount", "sh", "-c", 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"', root,
+                    "setfiles", "-F", f"{_SELINUX}/contexts/files/file_contexts", "/"],
+                   stdout=output, stderr=output, check=True, timeout=300)
 
 
 def _write(path, text):
