@@ -29,6 +29,8 @@ const KsPaths ks_paths_default = {
   .resolv_conf = "/etc/resolv.conf",
   .boot_id = "/proc/sys/kernel/random/boot_id",
   .zones = zone_directories,
+  .dispatcher = "/usr/lib/NetworkManager/dispatcher.d/no-wait.d/10-killswitch",
+  .selinux_enforce = "/sys/fs/selinux/enforce",
 };
 
 char *

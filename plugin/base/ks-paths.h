@@ -30,6 +30,8 @@ typedef struct {
   const char *boot_id;
   const char *resolv_conf; /* the C library's resolvers */
   const char *const *zones; /* directories of firewalld's zone files; NULL at the end */
+  const char *dispatcher; /* the program that NetworkManager's dispatcher runs */
+  const char *selinux_enforce; /* the kernel's: whether SELinux's policy is enforced */
 } KsPaths;
 
 extern const KsPaths ks_paths_default;

@@ -12,6 +12,7 @@
 #include "input/ks-nm-config.h"
 #include "input/ks-profile-read.h"
 #include "input/ks-resolv-conf.h"
+#include "input/ks-selinux.h"
 #include "run/ks-session.h"
 #include "state/ks-marker.h"
 #include "state/ks-state-file.h"
@@ -281,13 +282,16 @@ warn_of_names (KsSituation *self)
 
 /* What a person should know of profiles and of the host. */
 static GPtrArray *
-collect_warnings (const KsProfileSet *set)
+collect_warnings (const KsProfileSet *set, const KsPaths *paths)
 {
   GPtrArray *warnings = g_ptr_array_ref (set->warnings);
   char *clock = ks_clock_warning (g_get_real_time () / G_USEC_PER_SEC, ks_clock_built);
+  char *selinux = ks_selinux_warning (paths->selinux_enforce, paths->dispatcher);
 
   if (clock)
     g_ptr_array_add (warnings, clock);
+  if (selinux)
+    g_ptr_array_add (warnings, selinux);
   return warnings;
 }
 
@@ -382,7 +386,7 @@ ks_situation_read (const KsPaths *paths, const KsEvent *event, KsReadFlags flags
   directories = ks_nm_config_directories (paths, self->errors);
   read_profiles (self, paths, (const KsProfileDirectory *) directories->data, flags);
   add_sections (self, paths);
-  self->warnings = collect_warnings (self->set);
+  self->warnings = collect_warnings (self->set, paths);
   self->state = flags & KS_READ_NO_STATE ? ks_state_new () : read_state (paths, self->errors);
   forget_gone (self);
   find_unclear (self);
