@@ -157,7 +157,8 @@ static void
 query_that_validates_leaves_less_room_for_the_name (void **state G_GNUC_UNUSED)
 {
   const gsize options = 23;
-  g_autofree char *longest = long_name (KS_QUERY_MAX_NAME - 2 - options), *longer = long_name (KS_QUERY_MAX_NAME - 1 - options);
+  g_autofree char *longest = long_name (KS_QUERY_MAX_NAME - 2 - options),
+                  *longer = long_name (KS_QUERY_MAX_NAME - 1 - options);
   KsQuery query;
 
   assert_true (ks_query_init (&query, longest, KS_QUERY_AAAA, KS_QUERY_DNSSEC));
