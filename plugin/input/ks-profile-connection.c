@@ -148,6 +148,7 @@ read_vpn (KsProfile *profile, NMSettingVpn *setting, GPtrArray *errors)
     return;
   malformed = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
   profile->service = g_strdup (libnm->nm_setting_vpn_get_service_type (setting));
+  profile->fwmark = ks_vpn_mark (profile->service);
   g_ptr_array_unref (profile->endpoints);
   profile->endpoints = ks_vpn_endpoints (profile->service, &settings, malformed);
   for (guint i = 0; i < malformed->len; i++)

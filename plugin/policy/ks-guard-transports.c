@@ -118,6 +118,8 @@ kernel_sender (const KsPolicy *policy, const KsTransport *transport)
 static Sender
 sender_of (const KsPolicy *policy, const KsTransport *transport)
 {
+  if (transport->carriage == KS_CARRIAGE_LOOKUP)
+    return SENDER_NONE; /* nothing leaves like that */
   if (transport->carriage == KS_CARRIAGE_INSIDE_IPSEC || transport->outer[0])
     return SENDER_NONE; /* what is inside another VPN leaves by its tunnel, like everything else */
   if (transport->ip_protocol && !memchr (program_protocols, transport->ip_protocol, sizeof program_protocols))

@@ -85,6 +85,25 @@ nest_servers (const KsPolicyBuilder *b)
   }
 }
 
+/*
+ * charon-nm asks the kernel for the way to its server by root and by its mark,
+ * and not by what it is about to send. Told that there is none, or one through
+ * its own tunnel, it takes the address for behind a NAT, and gives up the SAs
+ * of a connection that has just been made (run, strongSwan 6.0). The guard lets
+ * nothing out for that.
+ */
+static void
+add_lookup (KsPolicyBuilder *b, const KsProfile *profile, const KsTransport *esp)
+{
+  KsTransport lookup = *esp;
+
+  lookup.ip_protocol = 0;
+  lookup.fwmark = profile->fwmark;
+  lookup.carriage = KS_CARRIAGE_LOOKUP;
+  memset (lookup.device, 0, sizeof lookup.device);
+  g_array_append_val (b->policy->transports, lookup);
+}
+
 /* To the profile's servers, by whoever sends the transport. What a section says holds all at once. */
 static void
 add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
@@ -118,6 +137,8 @@ add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
         if (outer)
           g_strlcpy (transport.outer, outer->interface, sizeof transport.outer);
         g_array_append_val (b->policy->transports, transport);
+        if (profile->vpn_type == KS_VPN_PLUGIN && profile->fwmark && endpoint->ip_protocol == IPPROTO_ESP)
+          add_lookup (b, profile, &transport);
       }
   }
 }

@@ -7,6 +7,7 @@
  *
  *   +0   anchor              nop
  *   +0   servers             ipproto P dport N uidrange U-U lookup 86                    (one for each P, N, U)
+ *        IKEv2 by charon-nm  fwmark 210 uidrange 0-0 lookup 86                           (its route lookups)
  *        WireGuard devices   ipproto udp sport N uidrange 0-0|fwmark M lookup 85         (while they exist)
  *        sections            [to NETWORK] [fwmark M] uidrange U-U [ipproto P] [sport N] [dport N] lookup 85
  *                            the same without `to`, lookup 86                                (to their servers)

@@ -97,6 +97,8 @@ ks_transport_format (const KsTransport *self)
     g_string_append_printf (out, ", uid %u", self->uid);
   if (self->carriage == KS_CARRIAGE_INSIDE_IPSEC)
     g_string_append (out, ", only inside IPsec");
+  if (self->carriage == KS_CARRIAGE_LOOKUP)
+    g_string_append (out, ", for route lookups only");
   if (self->outer[0])
     g_string_append_printf (out, ", inside %s", self->outer);
   return g_string_free (out, FALSE);

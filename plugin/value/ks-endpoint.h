@@ -12,6 +12,7 @@ typedef enum {
   KS_CARRIAGE_WRAPPED, /* what the kernel makes of other packets: routed as root's, owned by who sent the one inside */
   KS_CARRIAGE_IPSEC, /* likewise, and it is IPsec that does it */
   KS_CARRIAGE_INSIDE_IPSEC, /* in transport mode: routed as they were sent, and let out only once IPsec encrypts them */
+  KS_CARRIAGE_LOOKUP, /* none: somebody asks for their route. Of no endpoint, only of a transport */
 } KsCarriage;
 
 /* In place of a host: the resolvers that the uplinks were given. No host is spelt like that. */

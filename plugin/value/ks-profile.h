@@ -56,7 +56,7 @@ typedef struct {
   gboolean never_default6;
   gboolean in_pieces; /* its routes are a default route cut into pieces, and tell of no subnet of its own */
   guint16 listen_port; /* WireGuard's, 0 for "the kernel picks one"; a section's source port, 0 for any */
-  guint32 fwmark; /* WireGuard's or a section's; 0 for none */
+  guint32 fwmark; /* WireGuard's, a section's or ks_vpn_mark(); 0 for none */
   gboolean kernel; /* a section's: no process owns the transport's packets */
   GPtrArray *endpoints; /* of KsEndpoint */
   GArray *prefixes; /* KsPrefix: the tunnel's own subnets, as far as the profile tells */

@@ -36,6 +36,7 @@ typedef struct {
   const char *service; /* what follows SERVICE_PREFIX */
   void (*parse) (KsVpnParser *p);
   const char *user; /* who sends it besides root */
+  guint32 mark; /* what it marks its lookups with, or 0 */
 } KsVpnType;
 
 static const KsVpnType types[] = {
@@ -44,7 +45,8 @@ static const KsVpnType types[] = {
   /* drops root before it opens any socket, if it could make a tun device for that user
      (nm-openconnect-service.c, openconnect_drop_child_privs()) */
   { "openconnect", ks_vpn_parse_openconnect, "nm-openconnect" },
-  { "strongswan", ks_vpn_parse_strongswan },
+  /* since 5.9.10 (charon-nm.c, "plugins.kernel-netlink.fwmark"; kernel_netlink_net.c, get_route()) */
+  { "strongswan", ks_vpn_parse_strongswan, .mark = 210 },
   { "libreswan", ks_vpn_parse_libreswan },
   /* its former name, which it still answers to (nm-libreswan-service.name, "aliases=") */
   { "openswan", ks_vpn_parse_libreswan },
@@ -89,6 +91,14 @@ ks_vpn_user (const char *service)
   const KsVpnType *type = find (service);
 
   return type ? type->user : NULL;
+}
+
+guint32
+ks_vpn_mark (const char *service)
+{
+  const KsVpnType *type = find (service);
+
+  return type ? type->mark : 0;
 }
 
 KsEndpoint *

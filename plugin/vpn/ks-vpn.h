@@ -28,6 +28,9 @@ GPtrArray *ks_vpn_endpoints (const char *service, const KsVpnSettings *settings,
 /* The user who sends a plugin's transport besides root; NULL if only root does. */
 const char *ks_vpn_user (const char *service);
 
+/* The firewall mark with which a plugin asks the kernel for the way to its server; 0 if it does not, or without. */
+guint32 ks_vpn_mark (const char *service);
+
 /*
  * The endpoint of a WireGuard peer: "HOST:PORT" or "[IPV6]:PORT", as in wg(8).
  * The host is an address or a name of letters, digits, dots, hyphens and

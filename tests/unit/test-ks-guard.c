@@ -555,8 +555,8 @@ static void
 guard_lets_l2tp_with_ipsec_out_only_encrypted (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsPolicy) policy = new_policy ();
-  KsTransport l2tp = server_transport (IPPROTO_UDP, 1701, 0), esp = server_transport (IPPROTO_ESP, 0, 0);
-  g_autofree char *plain = NULL, *up = NULL, *inside = NULL;
+  KsTransport l2tp = server_transport (IPPROTO_UDP, 1701, 0), esp = server_transport (IPPROTO_ESP, 0, 0), lookup;
+  g_autofree char *plain = NULL, *up = NULL, *inside = NULL, *asked = NULL;
 
   l2tp.carriage = KS_CARRIAGE_WRAPPED;
   add_transport (policy, l2tp);
@@ -580,6 +580,14 @@ guard_lets_l2tp_with_ipsec_out_only_encrypted (void **state G_GNUC_UNUSED)
   add_transport (policy, esp);
   inside = ks_guard_format (policy, NULL);
   assert_no_text (inside, "1701");
+  /* what only asks for a route lets nothing out */
+  lookup = esp;
+  lookup.ip_protocol = 0;
+  lookup.fwmark = 210;
+  lookup.carriage = KS_CARRIAGE_LOOKUP;
+  add_transport (policy, lookup);
+  asked = ks_guard_format (policy, NULL);
+  assert_string_equal (asked, inside);
   assert_line (inside, "rt ipsec exists accept");
 }
 

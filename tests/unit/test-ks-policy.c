@@ -522,6 +522,31 @@ policy_exempts_ipsec_by_whatever_the_kernel_routes_it_as (void **state G_GNUC_UN
   }
 }
 
+/* charon-nm takes its server for out of reach unless the kernel tells the way of what has its mark (run,
+ * strongSwan 6.0). */
+static void
+policy_tells_a_plugin_the_way_to_its_server (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsProfile *profile = add_profile (scene, "ikev2", KS_VPN_PLUGIN, SERVER, 0, IPPROTO_ESP);
+  g_autoptr (KsPolicy) policy = NULL;
+
+  profile->fwmark = 210;
+  ((KsEndpoint *) profile->endpoints->pdata[0])->carriage = KS_CARRIAGE_IPSEC;
+  g_ptr_array_add (profile->endpoints, ks_endpoint_new (SERVER, 500, IPPROTO_UDP));
+  for (guint i = 0; i < 2; i++) {
+    assert_rules_between (scene, AF_INET, 8300, 8304,
+                          "priority 8300 from all nop protocol 83\n"
+                          "priority 8300 from all fwmark 0xd2 uidrange 0-0 lookup 86 protocol 83\n"
+                          "priority 8300 from all uidrange 0-0 ipproto udp dport 500 lookup 86 protocol 83\n"
+                          "priority 8300 from all uidrange 0-0 ipproto 50 lookup 86 protocol 83\n");
+    assert_rules_between (scene, AF_INET6, 8300, 8304, "priority 8300 from all nop protocol 83\n");
+    add_tunnel (scene, "ikev2", "nm-xfrm-1", 7, "10.9.0.2/24");
+  }
+  policy = ks_policy_compute (&scene->input);
+  assert_int_equal (policy->transports->len, 3);
+}
+
 /* @section is freed. */
 static KsProfile *
 add_section (Scene *self, KsSection *section)
@@ -1776,6 +1801,7 @@ main (void)
     cmocka_unit_test (policy_exempts_a_plugin_vpn_for_root_and_its_service_user),
     cmocka_unit_test (policy_exempts_every_remote),
     cmocka_unit_test (policy_exempts_ipsec_by_whatever_the_kernel_routes_it_as),
+    cmocka_unit_test (policy_tells_a_plugin_the_way_to_its_server),
     cmocka_unit_test (policy_exempts_a_section_by_its_source_port_also_without_its_device),
     cmocka_unit_test (policy_joins_all_that_a_section_says_into_one_selector),
     cmocka_unit_test (policy_keeps_the_networks_of_a_section_out_of_the_servers_table),

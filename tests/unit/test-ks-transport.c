@@ -57,7 +57,8 @@ static void
 transport_reads_well (void **state G_GNUC_UNUSED)
 {
   KsTransport transport = plain;
-  g_autofree char *first = NULL, *second = NULL, *third = NULL, *fourth = NULL, *fifth = NULL, *sixth = NULL;
+  g_autofree char *first = NULL, *second = NULL, *third = NULL, *fourth = NULL, *fifth = NULL, *sixth = NULL,
+                  *seventh = NULL;
 
   transport.to = ks_test_prefix ("203.0.113.10");
   transport.dport = 51820;
@@ -85,6 +86,11 @@ transport_reads_well (void **state G_GNUC_UNUSED)
   transport.carriage = KS_CARRIAGE_INSIDE_IPSEC;
   sixth = ks_transport_format (&transport);
   assert_string_equal (sixth, "udp to 192.0.2.1 port 1701, uid 0, only inside IPsec");
+
+  transport = (KsTransport){ .family = AF_INET, .fwmark = 210, .carriage = KS_CARRIAGE_LOOKUP };
+  transport.to = ks_test_prefix ("192.0.2.1");
+  seventh = ks_transport_format (&transport);
+  assert_string_equal (seventh, "any protocol to 192.0.2.1, mark 0xd2, uid 0, for route lookups only");
 }
 
 static void

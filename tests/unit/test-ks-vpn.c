@@ -415,6 +415,8 @@ vpn_is_read_from_what_its_editor_writes (void **state G_GNUC_UNUSED)
     assert_int_equal (errors->len, 0);
     assert_int_equal (set->warnings->len, 0);
     assert_int_equal (set->profiles->len, 1);
+    assert_int_equal (((const KsProfile *) set->profiles->pdata[0])->fwmark,
+                      g_str_has_prefix (profiles[i].file, "strongswan") ? 210 : 0);
     text = format_endpoints (((const KsProfile *) set->profiles->pdata[0])->endpoints);
     if (strcmp (text, profiles[i].expected) != 0)
       fail_msg ("%s: %s", profiles[i].file, text);
@@ -486,6 +488,9 @@ endpoint_knows_who_sends_a_plugins_transport (void **state G_GNUC_UNUSED)
   assert_null (ks_vpn_user ("org.freedesktop.NetworkManager.l2tp"));
   assert_null (ks_vpn_user ("org.example.openvpn"));
   assert_null (ks_vpn_user (NULL));
+  assert_int_equal (ks_vpn_mark ("org.freedesktop.NetworkManager.strongswan"), 210);
+  assert_int_equal (ks_vpn_mark (OPENVPN), 0);
+  assert_int_equal (ks_vpn_mark (NULL), 0);
 }
 
 int

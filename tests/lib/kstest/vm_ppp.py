@@ -128,7 +128,8 @@ class _Ppp(Plugin):
 
     def _wait_no_device(self):
         """pppd goes on for seconds after nmcli has returned: it waits for the server to say that it may end."""
-        self.machine.run("while pgrep --ns 1 --nslist net -x 'pppd|xl2tpd|pptp|sstpc' >/dev/null; do sleep 0.2; done", timeout=30)
+        self.machine.run("while pgrep --ns 1 --nslist net -x 'pppd|xl2tpd|pptp|sstpc' >/dev/null; do sleep 0.2; done",
+                         timeout=30)
 
 
 class L2tp(_Ppp):
