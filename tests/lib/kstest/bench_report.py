@@ -99,10 +99,11 @@ until one has an answer; *connected* ones (all of TCP) keep their route and meet
 
 {table}
 
-- **The number of armed profiles makes no difference**: servers are routes of one table and elements of one set.
+- With the number of profiles grows what is looked up in a tree or a hash, not what is walked: servers are routes of one table
+  and elements of one set.
 - A connected socket pays for the guard alone.
-- An unconnected send pays for the rules as well: some 60 ns because there are rules at all (the kernel then asks them before
-  the table), and some 4 ns for each one it passes.
+- An unconnected send pays for having any rules (the kernel then asks them before the table: what the article's two cost), for
+  the guard (what it costs a connected socket), and for each rule that it passes. {shares}
 
 ![One armed profile to a thousand](performance-profiles.svg)
 
@@ -118,6 +119,15 @@ def _short(name):
     return name.replace("nm-killswitch, ", "").replace("1000", "1,000")
 
 
+def _shares(figures, family):
+    """What an unconnected send pays for what: the article's two rules stand for having any, a connected socket for the guard."""
+    row = figures[f"unconnected UDP, {family}"]
+    total, any_rule, wg_quick = (row[host]["more"] for host in (OURS.format(1), ARTICLE, WG))
+    guard = figures[f"connected UDP, {family}"][OURS.format(1)]["more"]
+    return (f"{family}: {any_rule:.0f} + {guard:.0f} + {total - any_rule - guard:.0f} = {total:.0f} ns; wg-quick's kill switch"
+            f" {wg_quick:.0f} ns.")
+
+
 def _packets_section(figures):
     hosts = [host for host in figures["hosts"] if host not in (NONE, OURS.format(10), OURS.format(100))]
     head = ["", NONE] + [_short(host) if "armed" not in host else f"nm-killswitch, {_short(host)}" for host in hosts]
@@ -126,7 +136,7 @@ def _packets_section(figures):
         row = figures["figures"][title]
         unit = f"{row[NONE]['ns']:.0f} ns" if "TCP" not in title else f"{65536 * 8 / row[NONE]['ns']:.0f} Gbit/s"
         rows.append([title, unit] + [f"x {row[host]['ratio']:.2f}" for host in hosts])
-    return _PACKETS.format(table=_table(head, rows))
+    return _PACKETS.format(table=_table(head, rows), shares=" ".join(_shares(figures["figures"], family) for family in ("IPv4", "IPv6")))
 
 
 def _gap_section(figures):
