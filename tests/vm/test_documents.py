@@ -42,6 +42,8 @@ ELSEWHERE = {
         "sudo dnf install ./nm-killswitch-*.rpm", "sudo zypper install --allow-unsigned-rpm ./nm-killswitch-*.rpm",
         "sudo pacman -U nm-killswitch-*.pkg.tar.zst"), OTHER),
     "sudo firewall-cmd --reload": "firewalld is not in this machine",
+    **dict.fromkeys(("sudo ufw allow out to 203.0.113.10 port 51820 proto udp", "sudo ufw allow out on wg0"),
+                    "typed in tests/vm/test_neighbours_firewalls.py"),
     "sudo nmcli --ask connection up NAME": "OpenConnect's; typed in tests/nm/test_types_openconnect.py",
     "nm-killswitch disable staex": "typed in tests/nm/test_sections.py",
     "systemctl --user mask --now nm-killswitch-notify.path nm-killswitch-notify.service": "nobody is logged in",

@@ -1,0 +1,112 @@
+"""firewalld, ufw and libvirt's default network, really run beside an armed VPN, by the sheet in kstest/vm_neighbour.py."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+
+# pylint: disable=wrong-import-position
+from kstest import documents
+from kstest.runner import check, main, test
+from kstest.vm_neighbour import (Neighbour, assert_quiet, assert_works, check_control, check_down, check_untouched, check_up,
+                                 prepare, run)
+from kstest.vm_stages import Stages
+from kstest.vm_vpn import PUBLIC, arm, assert_tunnel, ping, up
+
+at = Stages("neighbours-firewalls", "neighbours")
+
+# What firewall-cmd calls. It waits for 25 seconds at most, and takes seconds to start.
+_BUS = "org.fedoraproject.FirewallD1"
+_CALL = f"busctl --timeout=150 call {_BUS} /org/fedoraproject/FirewallD1 {_BUS}"
+RELOAD, COMPLETE_RELOAD = f"{_CALL} reload", f"{_CALL} completeReload"
+PANIC_ON, PANIC_OFF = f"{_CALL} enablePanicMode", f"{_CALL} disablePanicMode"
+
+FIREWALLD = Neighbour(
+    "firewalld", prepare="systemctl unmask firewalld",
+    start="systemctl start firewalld", stop="systemctl stop firewalld",
+    again=(RELOAD, COMPLETE_RELOAD, "systemctl restart firewalld"))
+UFW = Neighbour(
+    "ufw", start="ufw --force enable", stop="ufw disable",
+    again=("ufw reload", "ufw allow 22/tcp; ufw route allow in on eth0 out on wg0; ufw route allow in on wg0 out on eth0"))
+
+LIBVIRT = Neighbour(
+    "libvirt",
+    # what a virtual machine has is an interface in the bridge
+    prepare="""set -e
+        systemctl unmask libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket virtlogd.socket \\
+            virtlockd.socket
+        ip netns add guest
+        ip link add ks-guest type veth peer name eth0 netns guest
+        ip -n guest link set lo up
+        ip -n guest address add 192.168.122.77/24 dev eth0
+        ip -n guest link set eth0 up
+        ip -n guest route add default via 192.168.122.1
+        ip link set ks-guest up""",
+    start="systemctl start libvirtd && virsh net-start default && ip link set ks-guest master virbr0",
+    stop="virsh net-destroy default && systemctl stop libvirtd",
+    again=("systemctl restart libvirtd",
+           "virsh net-destroy default && virsh net-start default && ip link set ks-guest master virbr0"),
+    guest="/run/netns/guest")
+
+
+# By the sheet
+
+def _register(neighbour, *cases):
+    claims = {check_control: "without_kill_switch_all_leaks_beside_{}",
+              check_down: "nothing_leaks_beside_{}_and_the_vpn_comes_up",
+              check_up: "the_vpn_works_beside_{}_and_nothing_leaks", check_untouched: "{}_is_left_as_it_was"}
+    for case in cases or claims:
+        def run_case(case=case):
+            case(at, neighbour)
+        run_case.__name__ = claims[case].format(neighbour.name.replace(" ", "_"))
+        test(run_case)
+
+
+_register(FIREWALLD, check_down)
+_register(UFW)
+_register(LIBVIRT)
+
+
+# firewalld
+
+@test
+def firewallds_panic_stops_all_and_passes():
+    machine = at.armed_up()
+    prepare(machine, FIREWALLD)
+    run(machine, FIREWALLD.start)
+    assert_quiet(machine, FIREWALLD, "panic", lambda: run(machine, PANIC_ON))
+    check(not ping(machine, PUBLIC, timeout=1), "the tunnel carries in panic mode")
+    assert_quiet(machine, FIREWALLD, "panic over", lambda: run(machine, PANIC_OFF))
+    assert_works(machine, FIREWALLD, "panic over")
+
+
+@test
+def a_server_reached_by_ipv6_needs_firewalld_without_its_reverse_path_filter():
+    machine, vpn = at.installed(), at.vpns.six
+    arm(machine, vpn)
+    prepare(machine, FIREWALLD)
+    run(machine, FIREWALLD.start)
+    up(machine, vpn)
+    check(not ping(machine, PUBLIC, timeout=2), "the answers of the server are let in: the documents say otherwise")
+    run(machine, f"sed -i s/^IPv6_rpfilter=.*/IPv6_rpfilter=no/ /etc/firewalld/firewalld.conf; {RELOAD}")
+    assert_works(machine, FIREWALLD, "without IPv6_rpfilter")
+
+
+# ufw
+
+@test
+def under_ufws_deny_outgoing_the_vpn_is_allowed_as_documented():
+    machine, vpn = at.armed(), at.vpns.vpn
+    run(machine, f"{UFW.start}; ufw default deny outgoing")
+    status = machine.run("nm-killswitch status").stdout
+    check("probably set by ufw" in status, f"status does not name ufw: {status}")
+    up(machine, vpn)
+    check(not ping(machine, PUBLIC, timeout=2), "the tunnel carries although ufw denies it")
+    for command in documents.block_after("docs/neighbours.md", "**ufw with `default deny outgoing`.**"):
+        machine.run(command.removeprefix("sudo "))
+    assert_tunnel(machine, "ufw: allowed")
+    assert_quiet(machine, UFW, "deny outgoing")
+
+
+if __name__ == "__main__":
+    main(at.set_up)
