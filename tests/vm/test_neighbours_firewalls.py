@@ -7,11 +7,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 
 # pylint: disable=wrong-import-position
 from kstest import documents
-from kstest.runner import check, main, test
+from kstest.runner import check, equal, main, test, wait_for
+from kstest.vm import PATIENCE
 from kstest.vm_neighbour import (Neighbour, assert_quiet, assert_works, check_control, check_down, check_untouched, check_up,
-                                 prepare, run)
+                                 guest_reaches, prepare, run)
 from kstest.vm_stages import Stages
-from kstest.vm_vpn import PUBLIC, arm, assert_tunnel, ping, up
+from kstest.vm_vpn import PUBLIC, arm, assert_tunnel, down, ping, provide, up
 
 at = Stages("neighbours-firewalls", "neighbours")
 
@@ -47,6 +48,9 @@ LIBVIRT = Neighbour(
     again=("systemctl restart libvirtd",
            "virsh net-destroy default && virsh net-start default && ip link set ks-guest master virbr0"),
     guest="/run/netns/guest")
+
+
+RESOLVER = "10.66.0.1"      # at the VPN's other end
 
 
 # By the sheet
@@ -106,6 +110,43 @@ def under_ufws_deny_outgoing_the_vpn_is_allowed_as_documented():
         machine.run(command.removeprefix("sudo "))
     assert_tunnel(machine, "ufw: allowed")
     assert_quiet(machine, UFW, "deny outgoing")
+
+
+# libvirt
+
+def _guest_asks(machine, name):
+    """Whether libvirt's dnsmasq answers the guest."""
+    return bool(machine.run(f"ip netns exec guest timeout 5 busybox nslookup -type=a {name} 192.168.122.1", check=False))
+
+
+def _asked_in_the_lan(machine, mark, name):
+    label = name.encode().partition(b".")[0]
+    return [packet for packet in machine.wire.since(mark).dns if label in packet.payload]
+
+
+@test
+def what_libvirts_guest_asks_for_goes_through_the_tunnel():
+    machine, vpn = at.installed(), at.vpns.vpn
+    provide(machine, "dns", f"dnsmasq --conf-file=/dev/null --user=root --pid-file= --no-resolv --no-hosts --bind-dynamic"
+            f" --interface={vpn.server_device} --host-record=inside.example,{PUBLIC}")
+    machine.run(f"nmcli connection modify my-vpn ipv4.dns {RESOLVER} ipv4.dns-priority -10")
+    prepare(machine, LIBVIRT)
+    run(machine, LIBVIRT.start)
+    check(guest_reaches(machine, LIBVIRT, "192.168.122.1"), "the bridge passes the guest's packets")
+    mark = machine.wire.mark()
+    _guest_asks(machine, "control.example")
+    check(_asked_in_the_lan(machine, mark, "control.example"), "without the kill switch the guest's question is not seen")
+    arm(machine, vpn)
+    mark = machine.wire.mark()
+    check(not _guest_asks(machine, "blocked.example"), "the guest gets an answer while all is blocked")
+    up(machine, vpn)
+    wait_for(lambda: _guest_asks(machine, "inside.example"), 30 * PATIENCE, "the VPN's resolver answers the guest", 1)
+    run(machine, "systemctl restart libvirtd")
+    wait_for(lambda: _guest_asks(machine, "inside.example"), 30 * PATIENCE, "it does so once libvirtd was restarted", 1)
+    down(machine, vpn)
+    check(not _guest_asks(machine, "blocked.example"), "the guest gets an answer while all is blocked again")
+    for name in ("blocked.example", "inside.example"):
+        equal(_asked_in_the_lan(machine, mark, name), [], f"questions for {name} on the LAN")
 
 
 if __name__ == "__main__":
