@@ -46,7 +46,7 @@ ELSEWHERE = {
                     "typed in tests/vm/test_neighbours_firewalls.py"),
     "sudo nmcli --ask connection up NAME": "OpenConnect's; typed in tests/nm/test_types_openconnect.py",
     "nm-killswitch disable staex": "typed in tests/nm/test_sections.py",
-    "systemctl --user mask --now nm-killswitch-notify.path nm-killswitch-notify.service": "nobody is logged in",
+    "systemctl --user mask --now nm-killswitch-notify.path nm-killswitch-notify.service": "typed in tests/vm/test_person.py",
     "nmcli connection import": "the form with a file is typed",
     "apt show nm-killswitch": "the package is in no archive yet",
     "nm-killswitch status --quiet && rsync -a backup: /srv/backup": "rsync is not in this machine",
