@@ -8,6 +8,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 
 # pylint: disable=wrong-import-position
+from kstest import documents
 from kstest.person import BACK, DOWN, LOST, NAME, Person
 from kstest.runner import check, equal, main, test
 from kstest.vm_life import all_probes, assert_no_complaint, assert_prober_leaks, messages, now, prober, wait_same
@@ -188,13 +189,9 @@ def releasing_with_a_button_needs_an_administrator_or_a_rule_of_theirs():
     equal(title, LOST, "shown when refused")
     check(re.match(r"That did not work: .*authenticat", body), f"the reason: {body}")
     assert_blocked(machine, "refused")
-    # as an administrator would write it
-    machine.push(RULES, f'''polkit.addRule(function (action, subject) {{
-    if (action.id == "org.freedesktop.systemd1.manage-units" && action.lookup("unit") == "nm-killswitch-release.service" &&
-        action.lookup("verb") == "start" && subject.user == "{NAME}")
-        return polkit.Result.YES;
-}});
-''')
+    # as the manual page has it
+    rule = next(lines for lines in documents.blocks("man/nm-killswitch-notify.8") if lines[0].startswith("polkit."))
+    machine.push(RULES, "\n".join(rule).replace("alice", NAME) + "\n")
     time.sleep(2)   # polkitd watches the directory
     person.press("release")
     equal(person.wait_shown("released")[0], "Kill switch released: nothing is blocked", "shown")
