@@ -9,8 +9,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 from kstest import documents
 from kstest.runner import check, equal, main, test, wait_for
 from kstest.vm import PATIENCE
+from kstest.vm_life import wait_armed
 from kstest.vm_neighbour import (Neighbour, assert_quiet, assert_works, check_control, check_down, check_untouched, check_up,
                                  guest_reaches, prepare, run)
+from kstest.vm_router import LAN_CLIENT
 from kstest.vm_stages import Stages
 from kstest.vm_vpn import PUBLIC, arm, assert_tunnel, down, ping, provide, up
 
@@ -50,6 +52,8 @@ LIBVIRT = Neighbour(
     guest="/run/netns/guest")
 
 
+LISTEN = "import socket, sys, time; kept = [socket.create_server(('', int(port))) for port in sys.argv[1:]]; time.sleep(900)"
+SSH, CLOSED = 22, 8080      # the default zone "public" has a service for the first
 RESOLVER = "10.66.0.1"      # at the VPN's other end
 
 
@@ -72,6 +76,57 @@ _register(LIBVIRT)
 
 
 # firewalld
+
+def _zone(machine, device="wg0"):
+    """The zone that DEVICE is in."""
+    return machine.run(f"{_CALL}.zone getZoneOfInterface s {device} | cut -d'\"' -f2").stdout.strip()
+
+
+def _wait_zone(machine, zone):
+    wait_for(lambda: _zone(machine) == zone, 30 * PATIENCE, f"the tunnel is in zone {zone}", 0.5)
+
+
+def _reached(machine, vpn):
+    """What a host of the LAN and one at the VPN's other end reach of this one: {(who, port or "ping")}."""
+    connect = "timeout 4 bash -c 'exec 3<>/dev/tcp/{}/{}'"
+    found = set()
+    for port in (SSH, CLOSED):
+        if machine.router.run("bash", "-c", connect.format(LAN_CLIENT, port), check=False).returncode == 0:
+            found.add(("lan", port))
+        if machine.server(connect.format(vpn.client_address, port), check=False):
+            found.add(("vpn", port))
+    if machine.server(["ping", "-q", "-c1", "-W2", vpn.client_address], check=False):
+        found.add(("vpn", "ping"))
+    return found
+
+
+@test
+def arming_opens_nothing_that_the_default_zone_of_firewalld_closes():
+    machine, vpn = at.installed(), at.vpns.vpn
+    prepare(machine, FIREWALLD)
+    run(machine, FIREWALLD.start)
+    machine.spawn(["python3", "-c", LISTEN, str(SSH), str(CLOSED)])
+    up(machine, vpn)
+    check(ping(machine, PUBLIC), "the VPN carries")
+    equal(_zone(machine), "public", "the zone of a VPN that is in none")
+    before = _reached(machine, vpn)
+    equal(before, {("lan", SSH), ("vpn", SSH), ("vpn", "ping")}, "what is reached in the default zone")
+    arm(machine, vpn)
+    _wait_zone(machine, "killswitch")
+    # the zone has no services, and answers no pings, as zone drop does not
+    after = _reached(machine, vpn)
+    equal(after, {("lan", SSH)}, "what is reached in zone killswitch")
+    assert_works(machine, FIREWALLD, "armed")
+    machine.run("nmcli connection modify my-vpn connection.zone killswitch-auto")
+    _wait_zone(machine, "killswitch-auto")
+    equal(_reached(machine, vpn), after, "in zone killswitch-auto")
+    # in a zone of one's own it is armed by user data, and what that zone lets in stays reachable
+    machine.run("nmcli connection modify my-vpn connection.zone work; nm-killswitch enable my-vpn")
+    wait_armed(machine, "by user data")
+    _wait_zone(machine, "work")
+    equal(_reached(machine, vpn), before, "armed in zone work")
+    assert_works(machine, FIREWALLD, "armed in zone work")
+
 
 @test
 def firewallds_panic_stops_all_and_passes():
