@@ -1,0 +1,428 @@
+"""Other programs that set up networks, really run beside the kill switch: networkd, wg-quick, NetworkManager's sharing.
+
+Each is started, stopped, reloaded and restarted while the VPN is armed, up and down. A prober sends from the machine all
+the time, and the wire is watched from outside. Nothing here calls the product to make it notice something.
+"""
+
+import contextlib
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+
+# pylint: disable=wrong-import-position
+from kstest.runner import check, equal, main, test, wait_for
+from kstest.vm import PATIENCE
+from kstest.vm_life import all_probes, quiet, repair_time, wait_armed, wait_released, wait_rule, wait_same
+from kstest.vm_neighbour import theirs
+from kstest.vm_router import LAN_CLIENT, LAN_GATEWAY
+from kstest.vm_stages import Stages
+from kstest.vm_vpn import (PROFILES, PUBLIC, SERVER, arm, assert_blocked, assert_kept_up, assert_leak, assert_tunnel,
+                           assert_tunnel_unprotected, disarm, down, leaks_during, ping, probe, snapshot, up, wait_idle)
+from kstest.vm_wire import Transport
+
+at = Stages("neighbours-networks")
+
+
+def _theirs(machine):
+    """What another program is not to find changed; routes come and go with the VPN."""
+    found = theirs(machine)
+    return [found[name] for name in ("rules", "rules6", "nftables")]
+
+
+# systemd-networkd. As it is installed it deletes all rules and routes of others when it configures a link.
+
+SECOND_UPLINK = """[Match]
+Name=eth2
+[Network]
+DHCP=ipv4
+[DHCPv4]
+RouteMetric=50
+[IPv6AcceptRA]
+RouteMetric=50
+"""
+CONFIGURED = "networkctl --no-legend list eth2"
+
+
+def _prepare_networkd(machine):
+    """It is to have the second uplink, which is the better one."""
+    machine.run("systemctl unmask --quiet systemd-networkd.service systemd-networkd.socket; nmcli device set eth2 managed no")
+    machine.push("/etc/systemd/network/50-eth2.network", SECOND_UPLINK)
+    machine.plug(2, True)
+
+
+def _networkd(machine, command):
+    machine.run(f"{command} && until {CONFIGURED} | grep -q ' configured'; do sleep 0.2; done", timeout=120)
+
+
+@test
+def without_kill_switch_networkd_leads_traffic_past_a_vpn_that_is_up():
+    machine = at.clean()
+    _prepare_networkd(machine)
+    up(machine, at.vpns.vpn)
+    assert_tunnel_unprotected(machine, "up")
+    _networkd(machine, "systemctl start systemd-networkd")
+    assert_leak(machine, "the VPN is up, and the rules that NetworkManager has made for it are gone")
+    down(machine, at.vpns.vpn)
+    assert_leak(machine, "down", lambda: probe(machine, device="eth2"))
+    machine.plug(2, False)
+
+
+@test
+def networkd_deletes_what_is_ours_and_it_is_back():
+    machine = at.armed()
+    _prepare_networkd(machine)
+    quiet(machine, "networkd starts", lambda: _networkd(machine, "systemctl start systemd-networkd"))
+    wait_armed(machine, "networkd has started")
+    wait_idle(machine)
+    quiet(machine, "down, beside networkd", lambda: (all_probes(machine), probe(machine, device="eth2")))
+    quiet(machine, "networkd restarts while down", lambda: print(
+        f"        restart: repaired after {repair_time(machine, 'systemctl restart systemd-networkd'):.0f} ms"))
+    quiet(machine, "coming up", lambda: up(machine, at.vpns.vpn))
+    assert_tunnel(machine, "up, by the uplink that is networkd's")
+    check(at.machine.wire2.packets(), "nothing on the second wire")
+    for command in ("systemctl restart systemd-networkd", "networkctl reload", "networkctl reconfigure eth2"):
+        quiet(machine, f"up: {command}", lambda command=command: (_networkd(machine, command), all_probes(machine)))
+        wait_armed(machine, command)
+        assert_kept_up(machine, at.vpns.vpn, command)
+    loop = "for i in $(seq 20); do systemctl reset-failed systemd-networkd; systemctl restart systemd-networkd; done"
+    quiet(machine, "networkd restarts twenty times", lambda: machine.run(loop, timeout=300))
+    # it has been met more slowly in the end
+    wait_armed(machine, "after twenty restarts")
+    wait_idle(machine)
+    assert_kept_up(machine, at.vpns.vpn, "after twenty restarts")
+    quiet(machine, "the first uplink is lost", lambda: (machine.plug(0, False), all_probes(machine)))
+    assert_kept_up(machine, at.vpns.vpn, "only networkd's uplink is left")
+    machine.plug(0, True)
+    quiet(machine, "going down", lambda: (down(machine, at.vpns.vpn), probe(machine, device="eth2")))
+    disarm(machine, at.vpns.vpn)
+    wait_released(machine, "disarmed")
+    check("proto dhcp" in machine.run("ip route show default dev eth2").stdout, "networkd's default route is gone")
+    machine.plug(2, False)
+
+
+# wg-quick: a mark, a table and rules of its own, beside a VPN of NetworkManager's
+
+QUICK = "wgq0"
+
+
+def _configure_wg_quick(machine):
+    """The keys and the server of the second profile: nothing exempts them."""
+    vpn = at.vpns.second
+    private = machine.run(f"sed -n 's/^private-key=//p' {PROFILES}/{vpn.name}.nmconnection").stdout.strip()
+    peer = machine.run(["wg", "pubkey"], stdin=vpn.server_key).stdout.strip()
+    machine.push(f"/etc/wireguard/{QUICK}.conf", f"""[Interface]
+PrivateKey = {private}
+Address = {vpn.client_address}/24, fd{vpn.net}::2/64
+[Peer]
+PublicKey = {peer}
+Endpoint = {SERVER}:{vpn.port}
+AllowedIPs = 0.0.0.0/0, ::/0
+PersistentKeepalive = 2
+""", 0o600)
+
+
+def _quick(machine, what):
+    machine.run(["wg-quick", what, QUICK], timeout=60)
+
+
+def _has_handshake(machine):
+    return machine.run(["wg", "show", QUICK, "latest-handshakes"]).stdout.split()[1] != "0"
+
+
+@contextlib.contextmanager
+def _only_the_armed_vpn():
+    """What wg-quick's device sends to its server is a leak meanwhile."""
+    other = {Transport(SERVER, at.vpns.second.port)}
+    at.machine.wire.transports -= other
+    try:
+        yield
+    finally:
+        at.machine.wire.transports |= other
+
+
+@test
+def without_kill_switch_wg_quick_goes_on_beside_a_lost_vpn():
+    machine = at.clean()
+    _configure_wg_quick(machine)
+    up(machine, at.vpns.vpn)
+    _quick(machine, "up")
+    with _only_the_armed_vpn():
+        leaks = leaks_during(machine, lambda: (machine.run(["ip", "link", "delete", at.vpns.vpn.device]), ping(machine, PUBLIC)))
+    check(any(packet.dport == at.vpns.second.port for packet in leaks), "wg-quick's device sends nothing to its server")
+    _quick(machine, "down")
+    assert_leak(machine, "both are down", lambda: all_probes(machine))
+
+
+@test
+def wg_quick_beside_an_armed_vpn_that_is_up():
+    machine = at.armed_up()
+    _configure_wg_quick(machine)
+    with _only_the_armed_vpn():
+        quiet(machine, "wg-quick up", lambda: (_quick(machine, "up"), all_probes(machine)))
+        wait_idle(machine)
+        assert_kept_up(machine, at.vpns.vpn, "wg-quick is up")
+        # it connects inside the armed VPN, and carries nothing, not even for a program that is bound to it
+        wait_for(lambda: _has_handshake(machine), 30 * PATIENCE, "wg-quick's device connects inside the VPN", 1)
+        check(not ping(machine, PUBLIC, device=QUICK, timeout=2), "wg-quick's device carries something")
+        before, mark = _theirs(machine), machine.run("sysctl net.ipv4.conf.all.src_valid_mark").stdout
+        check(any(QUICK in line for line in before[-1]), f"wg-quick has no table: {before}")
+        quiet(machine, "the VPN is lost", lambda: (machine.run(["ip", "link", "delete", at.vpns.vpn.device]), all_probes(machine)))
+        assert_blocked(machine, "lost, beside wg-quick")
+        quiet(machine, "coming up", lambda: up(machine, at.vpns.vpn))
+        assert_tunnel(machine, "up again, beside wg-quick")
+        equal(_theirs(machine), before, "of theirs")
+        equal(machine.run("sysctl net.ipv4.conf.all.src_valid_mark").stdout, mark, "the sysctl")
+        quiet(machine, "wg-quick down", lambda: (_quick(machine, "down"), all_probes(machine)))
+        wait_rule(machine, "^8330:.*192[.]168", "the LAN's rules are there")
+        wait_idle(machine)
+        assert_kept_up(machine, at.vpns.vpn, "wg-quick is down")
+        check(ping(machine, LAN_GATEWAY), "the LAN does not answer")
+        quiet(machine, "going down", lambda: down(machine, at.vpns.vpn))
+    disarm(machine, at.vpns.vpn)
+    wait_released(machine, "disarmed")
+
+
+@test
+def wg_quick_that_is_up_before_the_vpn_is_armed():
+    machine = at.installed()
+    _configure_wg_quick(machine)
+    _quick(machine, "up")
+    wait_for(lambda: _has_handshake(machine), 30 * PATIENCE, "wg-quick's device connects", 1)
+    before = snapshot(machine)
+    arm(machine, at.vpns.vpn)
+    with _only_the_armed_vpn():
+        quiet(machine, "armed, beside wg-quick", lambda: all_probes(machine))
+        assert_blocked(machine, "armed, beside wg-quick")
+        quiet(machine, "wg-quick down and up", lambda: (_quick(machine, "down"), _quick(machine, "up"), all_probes(machine)))
+        wait_idle(machine)
+        assert_blocked(machine, "wg-quick again")
+        quiet(machine, "coming up", lambda: up(machine, at.vpns.vpn))
+        assert_tunnel(machine, "up, beside wg-quick")
+        quiet(machine, "going down", lambda: down(machine, at.vpns.vpn))
+    disarm(machine, at.vpns.vpn)
+    # the kernel gives rules without a priority one before those that are there: wg-quick's have others than at first
+    after = snapshot(machine)
+    for what in ("routes", "routes6"):
+        equal(after[what], before[what], f"disarmed: {what}")
+    equal([len(after[what]) for what in ("rules", "rules6")], [len(before[what]) for what in ("rules", "rules6")], "rules")
+    assert_tunnel_unprotected(machine, "disarmed: wg-quick's VPN works again")
+    _quick(machine, "down")
+    wait_same(machine, at.vpns.before, "as it was before")
+
+
+# NetworkManager's sharing (a hotspot), on a second device whose client is a namespace
+
+HOTSPOT, CLIENT = "10.42.7.1", "10.42.7.50"
+ANSWER = "198.51.100.9"         # of the provider's resolver, for every name
+SET_UP_HOTSPOT = f"""set -e
+modprobe --all --quiet nft_chain_nat nft_masq nft_ct nft_reject_inet || true
+ip netns add client
+ip link add hot0 type veth peer name eth0 netns client
+ip -netns client -batch - <<END
+link set lo up
+link set eth0 up
+address add {CLIENT}/24 dev eth0
+route add default via {HOTSPOT}
+END
+nmcli device set hot0 managed yes
+nmcli connection add type ethernet con-name hotspot ifname hot0 connection.autoconnect no \\
+    ipv4.method shared ipv4.addresses {HOTSPOT}/24 ipv6.method disabled
+nmcli connection modify my-vpn ipv4.dns {{dns}} ipv4.dns-priority -10
+"""
+IPTABLES = """printf '[main]\\nfirewall-backend=iptables\\n' >/etc/NetworkManager/conf.d/60-ks-firewall.conf
+systemctl restart NetworkManager"""
+# a DNS query for NAME to each of the servers given, one after the other; what each of them answers is printed
+QUERY = """
+import socket, sys
+question = b"".join(bytes([len(label)]) + label.encode() for label in sys.argv[1].split(".")) + b"\\0\\0\\1\\0\\1"
+for server in sys.argv[2:]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(2)
+        try:
+            sock.sendto(b"\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0" + question, (server, 53))
+            print(server, socket.inet_ntoa(sock.recv(512)[-4:]))
+        except OSError as error:
+            print(server, error)
+"""
+
+
+def _set_up_hotspot(machine):
+    vpn = at.vpns.vpn
+    machine.server(f"dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --user=root --pid-file= --bind-dynamic"
+                   f" --listen-address={vpn.server_address} --address=/#/{ANSWER}")
+    machine.run(SET_UP_HOTSPOT.format(dns=vpn.server_address))
+
+
+def _hotspot(machine):
+    """Activate it, again until it masquerades: NetworkManager gives nft two seconds, and does without if that is too short."""
+    machine.run("for i in 1 2 3 4 5; do nmcli connection up hotspot && nft list ruleset | grep -q 10.42.7 && exit; done; exit 1",
+                timeout=120)
+
+
+def _client(machine, *command, **options):
+    return machine.run(["ip", "netns", "exec", "client", *command], **options)
+
+
+def _client_asks(machine):
+    """The hotspot's own DNS, the LAN's and a public one."""
+    return _client(machine, "python3", "-I", "-c", QUERY, "private.example", HOTSPOT, LAN_GATEWAY, PUBLIC, check=False).stdout
+
+
+def _client_reaches(machine, address, timeout=20):
+    limit = round(timeout * PATIENCE)
+    return bool(_client(machine, "bash", "-c", f"until ping -c 1 -W 1 {address}; do [ $SECONDS -lt {limit} ] || exit 1; done",
+                        check=False, timeout=timeout + 30))
+
+
+@contextlib.contextmanager
+def _client_probes(machine):
+    """The client sends all the time."""
+    job = machine.spawn(["ip", "netns", "exec", "client", "python3", "-I", "/usr/local/lib/ks-test/prober.py"])
+    try:
+        yield
+    finally:
+        job.kill()
+
+
+def _asked_the_lan(machine, mark):
+    return [packet for packet in machine.wire.since(mark).dns if packet.dport in (53, 853)]
+
+
+@test
+def without_kill_switch_what_a_hotspots_client_sends_is_seen():
+    machine = at.clean()
+    _set_up_hotspot(machine)
+    _hotspot(machine)
+    mark = machine.wire.mark()
+    with _client_probes(machine):
+        leaks = leaks_during(machine, lambda: (_client_reaches(machine, PUBLIC), _client_asks(machine)))
+    check(any(packet.src == LAN_CLIENT and packet.payload.startswith(b"ks-probe") for packet in leaks), "no probe of the client's")
+    check(any(b"private" in packet.payload for packet in _asked_the_lan(machine, mark)), "the client's query is not on the LAN")
+
+
+def _beside_hotspot(prepare):
+    machine, vpn = at.installed(), at.vpns.vpn
+    machine.run(prepare)
+    machine.wait_online()
+    _set_up_hotspot(machine)
+    _hotspot(machine)
+    before = _theirs(machine)
+    check(any(CLIENT.rpartition(".")[0] in line for line in before[-1]), f"NetworkManager masquerades nothing: {before}")
+    arm(machine, vpn)
+    begin = machine.wire.mark()
+    with _client_probes(machine):
+        quiet(machine, "down", lambda: (all_probes(machine), _client_asks(machine)))
+        check(not _client_reaches(machine, PUBLIC, 2), "the client reaches the internet without the VPN")
+        check(_client_reaches(machine, LAN_GATEWAY), "the client does not reach the LAN")
+        quiet(machine, "the hotspot is activated again", lambda: _hotspot(machine))
+        quiet(machine, "coming up", lambda: up(machine, vpn))
+        check(_client_reaches(machine, PUBLIC), "the client does not reach the internet by the VPN")
+        quiet(machine, "up", lambda: (all_probes(machine), _client_reaches(machine, PUBLIC)))
+        answers = _client_asks(machine)
+        check(f"{HOTSPOT} {ANSWER}" in answers, f"the hotspot's DNS does not answer by the VPN: {answers}")
+        quiet(machine, "the hotspot is activated again while up", lambda: (_hotspot(machine), _client_reaches(machine, PUBLIC)))
+        quiet(machine, "the VPN is lost", lambda: (machine.run(["ip", "link", "delete", vpn.device]), _client_asks(machine)))
+        check(not _client_reaches(machine, PUBLIC, 2), "the client reaches the internet after the VPN is lost")
+        quiet(machine, "lost", lambda: all_probes(machine))
+        asked = _asked_the_lan(machine, begin)
+        check(not asked, f"{len(asked)} queries on the LAN, such as {asked[:2]}")
+    disarm(machine, vpn)
+    wait_released(machine, "disarmed")
+    equal(_theirs(machine), before, "of theirs")
+
+
+@test
+def a_hotspots_client_reaches_the_internet_by_the_vpn_only():
+    _beside_hotspot("true")
+
+
+@test
+def a_hotspots_client_reaches_the_internet_by_the_vpn_only_with_iptables():
+    _beside_hotspot(IPTABLES)
+
+
+# NetworkManager's bridge with the uplink as a port
+
+SET_UP_BRIDGE = """set -e
+nmcli connection add type bridge con-name lan-bridge ifname br0 bridge.stp no connection.autoconnect no ipv6.addr-gen-mode eui64
+nmcli connection add type ethernet con-name lan-port ifname eth0 master lan-bridge connection.autoconnect no
+"""
+WAIT_BRIDGE = ("until ip -4 route show default dev br0 | grep -q . && ip -6 route show default dev br0 | grep -q .;"
+               " do sleep 0.2; done")
+GUEST, GUEST_MAC = "192.168.77.60", "52:54:00:77:00:60"
+SET_UP_GUEST = f"""set -e
+ip netns add guest
+ip link add port0 type veth peer name eth0 address {GUEST_MAC} netns guest
+ip link set port0 master br0 up
+ip -netns guest -batch - <<END
+link set eth0 up
+address add {GUEST}/24 dev eth0
+route add default via {LAN_GATEWAY}
+END
+"""
+
+
+def _move_to_bridge(machine):
+    machine.run("nmcli connection up lan-port")
+    machine.run(WAIT_BRIDGE, timeout=120)
+
+
+def _move_back(machine):
+    machine.run("nmcli connection up lan && nmcli connection down lan-bridge; true")
+    machine.wait_online()
+
+
+def _bridge_probes(machine):
+    probe(machine, device="br0")
+
+
+@test
+def without_kill_switch_probes_from_the_bridge_are_seen():
+    machine = at.clean()
+    machine.run(SET_UP_BRIDGE)
+    _move_to_bridge(machine)
+    assert_leak(machine, "the uplink is a bridge", lambda: _bridge_probes(machine))
+
+
+@test
+def roaming_to_a_bridge_with_the_uplink_as_port_leaks_nothing():
+    for build in (at.armed, at.armed_up):
+        machine = build()
+        machine.run(SET_UP_BRIDGE)
+        quiet(machine, "to the bridge", lambda: (_move_to_bridge(machine), _bridge_probes(machine)))
+        wait_idle(machine)
+        if build == at.armed:
+            assert_blocked(machine, "the uplink is a bridge")
+            quiet(machine, "coming up by the bridge", lambda: up(machine, at.vpns.vpn))
+            assert_tunnel(machine, "by the bridge")
+            quiet(machine, "going down", lambda: (down(machine, at.vpns.vpn), _bridge_probes(machine)))
+        else:
+            assert_kept_up(machine, at.vpns.vpn, "by the bridge")
+        quiet(machine, "on the bridge", lambda: _bridge_probes(machine))
+    quiet(machine, "back from the bridge", lambda: (_move_back(machine), all_probes(machine)))
+    assert_kept_up(machine, at.vpns.vpn, "without the bridge")
+
+
+def _guest_leaks(machine):
+    """What a machine on a port of the bridge sends to the internet: it is on the LAN by itself."""
+    command = f"ping -c 3 -W 1 {PUBLIC}"
+    leaks = leaks_during(machine, lambda: machine.run(["ip", "netns", "exec", "guest", "bash", "-c", command], check=False))
+    return [packet for packet in leaks if packet.src == GUEST]
+
+
+@test
+def a_machine_on_a_port_of_the_bridge_is_on_the_lan_by_itself():
+    machine = at.armed_up()
+    machine.run(SET_UP_BRIDGE)
+    _move_to_bridge(machine)
+    machine.run(SET_UP_GUEST)
+    wait_idle(machine)
+    check(_guest_leaks(machine), "frames that are bridged pass no rule, as docs/neighbours.md says")
+    machine.run("modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1")
+    check(not _guest_leaks(machine), "with br_netfilter the guard stops them, as docs/neighbours.md says")
+    assert_kept_up(machine, at.vpns.vpn, "with br_netfilter")
+
+
+if __name__ == "__main__":
+    main(at.set_up)
