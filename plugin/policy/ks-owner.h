@@ -27,7 +27,7 @@ enum {
 
 /* Whether routing table @table is one of ours. */
 gboolean ks_owner_has_table (const KsConfig *config, guint32 table);
-/* Whether @rule has our protocol and one of our priorities, or is our jump to them. */
+/* Whether @rule has our protocol and one of our priorities, or is our jump to them or our lookup of table local. */
 gboolean ks_owner_has_rule (const KsConfig *config, const KsRule *rule);
 /* Whether any of @rules (of KsRule) is one of ours. */
 gboolean ks_owner_has_any_rule (const KsConfig *config, const GArray *rules);

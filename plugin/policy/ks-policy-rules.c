@@ -178,25 +178,32 @@ is_in_front (const KsPolicyBuilder *b, const KsRule *rule, int family)
 }
 
 /*
- * Behind table local, before the first rule that could open something. One
- * that stands before table local, or shares its priority, cannot be jumped
- * over; the guard and the proof still see what it does.
+ * The jump goes behind table local, and before the first rule that could open
+ * something. One that stands before table local, or shares its priority, cannot
+ * be jumped over; the guard and the proof still see what it does.
+ *
+ * With VRFs, table local is often moved behind all else (pref 32765: the
+ * kernel's vrf.rst, ifupdown2). Our rules would then decide for packets to
+ * the host itself as well, loopback included, so one more rule of ours looks table local
+ * up first.
  */
 static void
-add_jump (KsPolicyBuilder *b, int family)
+add_rules_in_front (KsPolicyBuilder *b, int family)
 {
   guint32 floor = G_MAXUINT32; /* the jump must not come before this priority */
   guint32 first = G_MAXUINT32;
-  KsRule jump;
+  guint32 front = b->config->priority; /* where ours begin to decide */
+  gboolean is_behind;
 
   for (guint i = 0; b->in->rules && i < b->in->rules->len; i++) {
     const KsRule *rule = &g_array_index (b->in->rules, KsRule, i);
 
     /* the first one that every packet meets; a later one, or one with a selector, is nothing to wait for */
-    if (rule->family == family && is_local_lookup (rule) && is_for_all (rule))
+    if (rule->family == family && is_local_lookup (rule) && !ks_owner_has_rule (b->config, rule) && is_for_all (rule))
       floor = MIN (floor, rule->priority);
   }
-  if (floor == G_MAXUINT32)
+  is_behind = floor != G_MAXUINT32 && floor >= b->config->priority;
+  if (is_behind || floor == G_MAXUINT32)
     floor = 0;
   for (guint i = 0; b->in->rules && i < b->in->rules->len; i++) {
     const KsRule *rule = &g_array_index (b->in->rules, KsRule, i);
@@ -204,12 +211,20 @@ add_jump (KsPolicyBuilder *b, int family)
     if (is_in_front (b, rule, family) && rule->priority > floor)
       first = MIN (first, rule->priority);
   }
-  if (first == G_MAXUINT32)
-    return;
-  jump = ks_rule_init (family, first - 1, b->config->protocol);
-  jump.action = FR_ACT_GOTO;
-  jump.goto_target = b->config->priority;
-  add_rule (b, &jump);
+  if (first != G_MAXUINT32)
+    front = first - 1;
+  if (is_behind && front > 0) {
+    KsRule local = ks_rule_lookup (family, front - 1, b->config->protocol, RT_TABLE_LOCAL);
+
+    add_rule (b, &local);
+  }
+  if (first != G_MAXUINT32) {
+    KsRule jump = ks_rule_init (family, front, b->config->protocol);
+
+    jump.action = FR_ACT_GOTO;
+    jump.goto_target = b->config->priority;
+    add_rule (b, &jump);
+  }
 }
 
 void
@@ -219,7 +234,7 @@ ks_policy_add_rules (KsPolicyBuilder *b, int family)
   KsRule anchor = ks_rule_init (family, b->config->priority, b->config->protocol);
   KsRule rule;
 
-  add_jump (b, family);
+  add_rules_in_front (b, family);
   add_rule (b, &anchor);
   add_transport_rules (b, family);
   add_bootstrap_rules (b, family);

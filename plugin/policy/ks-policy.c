@@ -119,7 +119,12 @@
  * middle of ours: the kernel gives them one less than that of the second rule
  * there is (fib_default_rule_pref(), net/core/fib_rules.c).
  *
- * Table local is never jumped over.
+ * Table local is never jumped over. Where it was moved behind ours (pref 32765,
+ * as the kernel's documentation of VRFs has it), our rules would decide for
+ * packets to the host itself as well, loopback included. Then one more rule
+ * of ours stands before the jump, or before ours if there is none:
+ *
+ *   P-2  table local         lookup local   or 8299
  *
  * Routes:
  *

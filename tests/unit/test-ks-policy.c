@@ -1413,6 +1413,12 @@ policy_jumps_over_rules_that_others_put_in_front (void **state G_GNUC_UNUSED)
     { "100:255 50:254! 5000:254", "priority 4999 from all goto 8300 protocol 83\n" },
     { "0:255 5000:254 6000:255", "priority 4999 from all goto 8300 protocol 83\n" },
     { "0:255 5000:254 6000:255!", "priority 4999 from all goto 8300 protocol 83\n" },
+    /* table local was moved behind ours, as with VRFs: it is looked up before ours, and before the jump */
+    { "32765:255 32766:254", "priority 8299 from all lookup local protocol 83\n" },
+    { "32765:255 1000:254",
+      "priority 998 from all lookup local protocol 83\npriority 999 from all goto 8300 protocol 83\n" },
+    { "8350:255 0:255! 32766:254", "priority 8299 from all lookup local protocol 83\n" },
+    { "32765:255 1:254", "priority 0 from all goto 8300 protocol 83\n" },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
@@ -1427,6 +1433,7 @@ policy_owns_its_jump_and_nobody_elses (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsConfig) config = ks_config_new ();
   KsRule jump = ks_rule_init (AF_INET, 4999, 83);
+  KsRule local = ks_rule_lookup (AF_INET, 998, 83, RT_TABLE_LOCAL);
 
   jump.action = FR_ACT_GOTO;
   jump.goto_target = 8300;
@@ -1436,6 +1443,12 @@ policy_owns_its_jump_and_nobody_elses (void **state G_GNUC_UNUSED)
   jump.goto_target = 8300;
   jump.protocol = RTPROT_STATIC;
   assert_false (ks_owner_has_rule (config, &jump));
+  assert_true (ks_owner_has_rule (config, &local));
+  local.table = RT_TABLE_MAIN;
+  assert_false (ks_owner_has_rule (config, &local));
+  local.table = RT_TABLE_LOCAL;
+  local.priority = 32765;
+  assert_false (ks_owner_has_rule (config, &local));
 }
 
 static void
