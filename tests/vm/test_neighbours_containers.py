@@ -1,0 +1,369 @@
+"""Containers beside an armed VPN: Docker, Podman, macvlan, ipvlan and VRFs, really run.
+
+Containers send all the time, also while their program is stopped, started and restarted: to the internet, by sockets of
+before and after arming, to the VPN's server and port as the VPN does, and to the LAN's resolver. Each packet is labelled
+(kstest/containers.py), and none of them may be seen on the uplink. docs/neighbours.md says what these tests find.
+"""
+
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+
+# pylint: disable=wrong-import-position
+from kstest import containers
+from kstest.containers import (IMAGE, SLOW, answer_at_router, ask_name, assert_nothing_sent, assert_reached,
+                               assert_sent, reaches, reaches_from_lan, reaches_from_server, sending, sent_since)
+from kstest.runner import check, equal, main, test
+from kstest.vm import PATIENCE
+from kstest.vm_life import prober, wait_rule
+from kstest.vm_neighbour import theirs
+from kstest.vm_router import LAN_CLIENT, LAN_GATEWAY
+from kstest.vm_stages import Stages
+from kstest.vm_vpn import (PUBLIC, PUBLIC6, SERVER, arm, assert_leak, assert_same, assert_tunnel, disarm, down, ping, probe, up,
+                           wait_idle)
+
+at = Stages("neighbours-containers", "neighbours")
+
+LAN6_CLIENT = "fd77::5054:ff:fe77:2"
+IN_FRONT = "198.51.100.2"       # on the internet, at the router
+
+
+def _sleep(seconds=3):
+    return lambda: time.sleep(seconds * PATIENCE)
+
+
+def _kill_tunnel():
+    at.machine.run(["ip", "link", "delete", at.vpns.vpn.device])
+    time.sleep(2)
+
+
+def _bring_up():
+    up(at.machine, at.vpns.vpn)
+    wait_idle(at.machine)
+
+
+# Docker
+
+DOCKER = "/run/docker/netns/*"      # `default` is the host's own: that of a container with --network host
+WEB, APP, PUB = "172.17.0.2", "172.18.0.10", "198.18.5.10"
+WEB6, APP6 = "fd17::242:ac11:2", "fd18::10"
+_DOCKER = """set -e
+cat >/etc/docker/daemon.json <<END
+{"ipv6": true, "fixed-cidr-v6": "fd17::/64", "experimental": true, "ip6tables": true}
+END
+systemctl unmask docker.service docker.socket containerd.service
+systemctl start docker
+"""
+# On the bridge that Docker has by itself; on one with Docker's own DNS; on one with public addresses; on the host's network.
+_CONTAINERS = f"""set -e
+docker import /root/image.tar {IMAGE}
+docker network create --ipv6 --subnet 172.18.0.0/16 --subnet fd18::/64 named
+docker network create --subnet 198.18.5.0/24 public
+run() {{ docker run -d --stop-signal KILL --restart unless-stopped --name "$@"; }}
+run web -p 8080:80 {IMAGE} /bin/httpd -f -p 80 -h /
+run app -p 8081:80 --network named --ip {APP} --ip6 {APP6} {IMAGE} /bin/httpd -f -p 80 -h /
+run pub --network public --ip {PUB} {IMAGE} /bin/sleep 1000000
+run own --network host {IMAGE} /bin/sleep 1000000
+"""
+_NO_CHAINS = ("for tables in iptables ip6tables; do for table in filter nat; do $tables -t $table -F; $tables -t $table -X; done;"
+              " $tables -P FORWARD ACCEPT; done")
+
+
+def _docker():
+    """Docker and its containers run; nothing is armed."""
+    def build():
+        machine = at.installed()
+        containers.prepare(machine, at.vpns.vpn)
+        machine.run("mkdir -p /etc/docker")
+        machine.run(_DOCKER, timeout=SLOW)
+        machine.run(_CONTAINERS, timeout=SLOW)
+        wait_idle(machine)
+    at.machine.stage("docker", build)
+    return at.machine
+
+
+def _pid(program, name):
+    return at.machine.run(f"{program} inspect --format '{{{{.State.Pid}}}}' {name}").stdout.strip()
+
+
+@test
+def without_kill_switch_all_that_docker_containers_send_is_seen():
+    machine = _docker()
+    with sending(machine, at.vpns.vpn, DOCKER):
+        assert_sent(machine, "Docker, nothing armed", (WEB, APP, PUB, LAN_CLIENT, WEB6, APP6))
+
+
+def _ways_in(machine, armed):
+    """Who reaches the published ports, from where; only those on the internet stop being answered."""
+    web = _pid("docker", "web")
+    return {
+        "from the LAN": (lambda: reaches_from_lan(machine, LAN_CLIENT, 8080), True),
+        "from the LAN, IPv6": (lambda: reaches_from_lan(machine, LAN6_CLIENT, 8080), True),
+        "from the LAN, a network of one's own": (lambda: reaches_from_lan(machine, LAN_CLIENT, 8081), True),
+        "from the internet": (lambda: reaches_from_lan(machine, LAN_CLIENT, 8080, IN_FRONT), not armed),
+        "from the host, by loopback": (lambda: reaches(machine, "127.0.0.1", 8080), True),
+        "from the host, by its address": (lambda: reaches(machine, LAN_CLIENT, 8080), True),
+        "from the host, to the container": (lambda: reaches(machine, APP), True),
+        "from the host, to the container, IPv6": (lambda: reaches(machine, APP6), True),
+        "from a container, by the host's address": (lambda: reaches(machine, LAN_CLIENT, 8081, web), True),
+    }
+
+
+@test
+def docker_containers_reach_the_internet_through_the_tunnel_and_by_nothing_else():
+    machine, vpn = _docker(), at.vpns.vpn
+    before = theirs(machine)
+    assert_reached(_ways_in(machine, False), "published ports, nothing armed")
+    with sending(machine, vpn, DOCKER):
+        assert_sent(machine, "before arming", (APP, APP6))      # connections that go on when it is armed
+        arm(machine, vpn)
+        assert_nothing_sent(machine, "armed, down", _sleep())
+        assert_same(before, theirs(machine), "armed, down")
+        assert_nothing_sent(machine, "brought up", _bring_up, 3)
+        assert_nothing_sent(machine, "the tunnel is lost", _kill_tunnel, 3)
+        assert_nothing_sent(machine, "brought up again", _bring_up, 3)
+    web, app, pub = (_pid("docker", name) for name in ("web", "app", "pub"))
+
+    def through_the_tunnel():
+        for pid, address in ((web, PUBLIC), (web, PUBLIC6), (app, PUBLIC), (app, PUBLIC6)):
+            check(machine.run(f"nsenter --net --target={pid} ping -q -c3 -W5 {address}", check=False),
+                  f"no answer through the tunnel from {address}")
+    assert_nothing_sent(machine, "through the tunnel", through_the_tunnel)
+    assert_nothing_sent(machine, "public addresses", lambda: check(
+        not machine.run(f"nsenter --net --target={pub} ping -q -c2 -W2 {PUBLIC}", check=False), "the answer has come back"))
+
+    # one that was there before the VPN has kept the LAN's resolver, which is now asked for in the tunnel, in vain
+    assert_nothing_sent(machine, "DNS, of before", lambda: equal(ask_name(machine, app, "127.0.0.11"), "", "the LAN's resolver"))
+    machine.run("docker restart app", timeout=SLOW)
+    app = _pid("docker", "app")
+    assert_nothing_sent(machine, "DNS, started again", lambda: equal(
+        ask_name(machine, app, "127.0.0.11"), containers.ADDRESS, "Docker's own resolver asks the VPN's"))
+
+    assert_nothing_sent(machine, "published ports", lambda: assert_reached(_ways_in(machine, True), "published ports, armed and up"))
+    check(reaches_from_server(machine, vpn.client_address, 8080), "not published to those behind the VPN")
+    # public addresses are the LAN only for who says so
+    machine.run("sed -i 's!^#*LanPrefixes=.*!LanPrefixes=10.0.0.0/8;172.16.0.0/12;192.168.0.0/16;fc00::/7;fe80::/10;198.18.5.0/24!'"
+                " /etc/nm-killswitch.conf; nm-killswitch sync")
+    wait_idle(machine)
+    assert_nothing_sent(machine, "public addresses in LanPrefixes", lambda: check(
+        machine.run(f"nsenter --net --target={pub} ping -q -c3 -W5 {PUBLIC}", check=False), "no answer through the tunnel"))
+
+    down(machine, vpn)
+    disarm(machine, vpn)
+    # app was started again: its port at the host is the only thing of theirs with a new name
+    after = theirs(machine)
+    for name in ("rules", "rules6", "nftables"):
+        assert_same({name: before[name]}, {name: after[name]}, "disarmed")
+    with sending(machine, vpn, DOCKER):
+        assert_sent(machine, "disarmed", (WEB, APP, PUB, WEB6, APP6))
+
+
+@test
+def nothing_leaks_while_docker_is_stopped_started_and_restarted():
+    machine, vpn = _docker(), at.vpns.vpn
+    arm(machine, vpn)
+    _bring_up()
+
+    def run(command):
+        return lambda: machine.run(command, timeout=SLOW)
+
+    with sending(machine, vpn, DOCKER), prober(machine):
+        assert_nothing_sent(machine, "stopped, up", run("systemctl stop docker.socket docker containerd"))
+        # as on a machine that has never run it: bridges, chains and addresses are made while armed
+        machine.run("for link in $(ls /sys/class/net | grep -E '^(br-|docker0)'); do ip link delete $link; done;"
+                    f" {_NO_CHAINS}")
+        assert_nothing_sent(machine, "started, up", run("systemctl start docker"), 3)
+        assert_tunnel(machine, "started, up")
+        check(reaches_from_lan(machine, LAN_CLIENT, 8080), "its port is not published")
+        assert_nothing_sent(machine, "the tunnel is lost", _kill_tunnel)
+        # From now on containers go on while Docker restarts, and Docker leaves iptables alone: nothing is masqueraded any
+        # more, and nothing is kept from being forwarded.
+        web = _pid("docker", "web")
+        machine.run("sed -i 's/{/{\"live-restore\": true, /' /etc/docker/daemon.json; systemctl reload docker;"
+                    " sed -i 's/{/{\"iptables\": false, /; s/\"ip6tables\": true/\"ip6tables\": false/' /etc/docker/daemon.json")
+        assert_nothing_sent(machine, "restarted without iptables, lost",
+                            run(f"systemctl stop docker; {_NO_CHAINS}; systemctl start docker"), 3)
+        equal(_pid("docker", "web"), web, "the container that goes on")
+        assert_nothing_sent(machine, "brought up", _bring_up, 3)
+        assert_tunnel(machine, "without iptables, up")
+        down(machine, vpn)
+        disarm(machine, vpn)
+        # the control: what Docker does not masquerade leaves with the container's own address
+        assert_sent(machine, "without iptables, disarmed", (WEB, APP, WEB6, APP6))
+
+
+# Podman
+
+PODMAN = "/run/netns/netns-*"
+PWEB, PAPP, PAPP6, PRESOLVER = "10.88.0.2", "10.89.0.10", "fd19::10", "10.89.0.1"
+_PODMAN = f"""set -e
+podman import /root/image.tar {IMAGE}
+podman network create --ipv6 --subnet 10.89.0.0/24 --subnet fd19::/64 named
+podman run -d --name web -p 8090:80 {IMAGE} /bin/httpd -f -p 80 -h /
+podman run -d --name app -p 8091:80 --network named --ip {PAPP} --ip6 {PAPP6} {IMAGE} /bin/httpd -f -p 80 -h /
+"""
+
+
+def _podman():
+    """Podman's containers run; nothing is armed."""
+    def build():
+        machine = at.installed()
+        containers.prepare(machine, at.vpns.vpn)
+        machine.run(_PODMAN, timeout=SLOW)
+        machine.run("sysctl -w net.ipv6.conf.all.forwarding=1")
+        wait_idle(machine)
+    at.machine.stage("podman", build)
+    return at.machine
+
+
+@test
+def podman_containers_reach_the_internet_through_the_tunnel_and_by_nothing_else():
+    machine, vpn = _podman(), at.vpns.vpn
+    before = theirs(machine)
+    ways = {
+        "from the LAN": (lambda: reaches_from_lan(machine, LAN_CLIENT, 8090), True),
+        "from the LAN, IPv6": (lambda: reaches_from_lan(machine, LAN6_CLIENT, 8091), True),
+        "from the host, by loopback": (lambda: reaches(machine, "127.0.0.1", 8090), True),
+        "from the host, to the container": (lambda: reaches(machine, PAPP), True),
+    }
+    assert_reached(ways, "published ports, nothing armed")
+    with sending(machine, vpn, PODMAN), prober(machine):
+        assert_sent(machine, "Podman, nothing armed", (PWEB, PAPP, PAPP6))
+        arm(machine, vpn)
+        assert_nothing_sent(machine, "armed, down", _sleep())
+        assert_same(before, theirs(machine), "armed, down")
+        assert_nothing_sent(machine, "brought up", _bring_up, 3)
+        assert_nothing_sent(machine, "restarted, up", lambda: machine.run("podman restart -t 0 app", timeout=SLOW))
+        assert_tunnel(machine, "restarted, up")
+        assert_nothing_sent(machine, "the tunnel is lost", _kill_tunnel, 3)
+        assert_nothing_sent(machine, "stopped, started and reloaded, lost", lambda: machine.run(
+            "podman stop -t 0 web app; podman start web app; podman network reload app", timeout=SLOW), 3)
+        assert_nothing_sent(machine, "brought up again", _bring_up, 3)
+    app = _pid("podman", "app")
+
+    def works():
+        for address in (PUBLIC, PUBLIC6):
+            check(machine.run(f"nsenter --net --target={app} ping -q -c3 -W5 {address}", check=False),
+                  f"no answer through the tunnel from {address}")
+        # aardvark-dns asks on the host, as root, the resolvers that resolv.conf had when it last looked
+        equal(ask_name(machine, app, PRESOLVER), "", "Podman's own resolver, of before the VPN")
+        machine.run("pkill -HUP aardvark-dns; sleep 1")
+        equal(ask_name(machine, app, PRESOLVER), containers.ADDRESS, "Podman's own resolver")
+        assert_reached(ways, "published ports, armed and up")
+    assert_nothing_sent(machine, "up", works)
+    down(machine, vpn)
+    disarm(machine, vpn)
+    after = theirs(machine)
+    for name in ("rules", "rules6"):
+        assert_same({name: before[name]}, {name: after[name]}, "disarmed")
+    with sending(machine, vpn, PODMAN):
+        assert_sent(machine, "disarmed", (PWEB, PAPP, PAPP6))
+
+
+# Uplinks of their own
+
+MAC, MAC6 = "192.168.77.201", "fd77::201"
+
+
+def _own_uplink(kind, routed=False):
+    """A namespace whose uplink is of KIND on the host's own; ROUTED: it passes the host's network layer."""
+    via = "dev u0" if routed else f"via {LAN_GATEWAY}"
+    return f"""set -e
+ip netns add own; ip link add link eth0 name u0 netns own type {kind}
+ip -n own link set lo up; ip -n own link set u0 up; ip -n own address add {MAC}/24 dev u0; ip -n own route add default {via}
+"""
+
+
+@test
+def a_container_with_an_uplink_of_its_own_is_beside_the_kill_switch_as_documented():
+    machine, vpn = at.armed_up(), at.vpns.vpn
+    containers.prepare(machine, vpn)
+    for kind in ("macvlan mode bridge", "ipvlan mode l2"):
+        machine.run(_own_uplink(kind))
+        with sending(machine, vpn, "/run/netns/own"):
+            assert_sent(machine, kind, (MAC,))
+        machine.run("ip netns delete own; sleep 1")
+    assert_tunnel(machine, "the host itself")
+
+
+@test
+def an_ipvlan_that_passes_the_hosts_network_layer_is_stopped():
+    machine, vpn = at.installed(), at.vpns.vpn
+    containers.prepare(machine, vpn)
+    machine.run(_own_uplink("ipvlan mode l3", True))
+    with sending(machine, vpn, "/run/netns/own"):
+        assert_sent(machine, "ipvlan, nothing armed", (MAC,))
+        arm(machine, vpn)
+        _bring_up()
+        mark = machine.wire.mark()
+        _sleep(4)()
+        sent = sent_since(machine, mark)
+    # a packet that nobody owns is taken for the VPN's own when it is for its server and port
+    check(not sent.labels - {(MAC, "server")}, f"ipvlan, up: {sent}")
+    check(all(packet.kind == "arp" and packet.arp_target == SERVER for packet in sent.others), f"ipvlan, up: {sent}")
+    check(machine.run(f"ip netns exec own ping -q -c3 -W5 {LAN_GATEWAY}", check=False), "the LAN does not answer")
+
+
+# VRFs
+
+BLUE, BLUE6 = "10.40.0.2", "fd40::2"
+_VRF = """set -e
+ip link add blue type vrf table 10; ip link set blue up
+ip netns add own; ip link add b0 type veth peer name eth0 netns own; ip link set b0 master blue up
+ip address add 10.40.0.1/24 dev b0; ip address add fd40::1/64 dev b0 nodad
+ip -n own link set lo up; ip -n own link set eth0 up
+ip -n own address add 10.40.0.2/24 dev eth0; ip -n own address add fd40::2/64 dev eth0 nodad
+ip -n own route add default via 10.40.0.1; ip -n own -6 route add default via fd40::1
+ip route add default via 192.168.77.1 dev eth0 table 10; ip -6 route add default via fd77::1 dev eth0 table 10
+sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+"""
+
+
+@test
+def a_vrf_with_a_way_to_the_uplink_leaks_nothing():
+    machine, vpn = at.installed(), at.vpns.vpn
+    containers.prepare(machine, vpn)
+    machine.run(_VRF)
+    time.sleep(2)
+    before = theirs(machine)
+    # a service in the VRF, and programs of the host's that are bound to it
+    both = lambda: probe(machine, device="blue")  # pylint: disable=unnecessary-lambda-assignment
+    in_vrf = "ip vrf exec blue ping -q -c2 -W2 10.40.0.2"
+    with sending(machine, vpn, "/run/netns/own"):
+        assert_sent(machine, "a VRF, nothing armed", (BLUE, BLUE6))
+        assert_leak(machine, "bound to the VRF, nothing armed", both)
+        check(machine.run(in_vrf, check=False), "inside the VRF, nothing armed")
+        arm(machine, vpn)
+        assert_nothing_sent(machine, "armed, down", both, 2)
+        assert_same(before, theirs(machine), "armed, down")
+        _bring_up()
+        assert_nothing_sent(machine, "up", both, 2)
+        assert_tunnel(machine, "up")
+        assert_nothing_sent(machine, "lost", _kill_tunnel, 2)
+        # as the kernel's documentation of VRFs and ifupdown2 have it; packets to the host itself go on reaching it
+        machine.run("for family in -4 -6; do ip $family rule add pref 32765 table local; ip $family rule del pref 0; done")
+        for family in (4, 6):
+            wait_rule(machine, "^998:.*lookup 255", "table local is looked up first", family=family)
+        for address in ("127.0.0.1", "::1", LAN_CLIENT, LAN_GATEWAY):
+            check(ping(machine, address), f"with table local behind all else: {address} does not answer")
+        assert_nothing_sent(machine, "table local moved", both, 2)
+        machine.run("for family in -4 -6; do ip $family rule add pref 0 table local; ip $family rule del pref 32765; done")
+        for family in (4, 6):
+            wait_rule(machine, "^998:", "table local is first again", present=False, family=family)
+        # as documented: the VRF's own networks are out of reach while armed
+        check(not machine.run(in_vrf, check=False), "inside the VRF, armed: docs/neighbours.md says that it does not work")
+        disarm(machine, vpn)
+        assert_same(before, theirs(machine), "disarmed")
+        check(machine.run(in_vrf, check=False), "inside the VRF, disarmed")
+    check(ping(machine, LAN_GATEWAY), "the LAN, disarmed")
+
+
+def set_up():
+    at.set_up()
+    answer_at_router(at.machine)
+
+
+if __name__ == "__main__":
+    main(set_up)
