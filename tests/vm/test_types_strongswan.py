@@ -9,22 +9,22 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 from kstest import sheet
 from kstest.runner import main, test
 from kstest.sheet import Sheet
-from kstest.vm_plugin import PluginStages
+from kstest.vm_plugin import RELEASE, PluginStages
 from kstest.vm_strongswan import StrongSwan, StrongSwanBehindNat
 
 at = PluginStages("types_strongswan", [StrongSwan])
 
-# That charon-nm's end leaks is not so: see below.
 direct = Sheet(lambda: StrongSwan(at))
-direct.register(left_out=[sheet.without_killswitch_killing_leaks])
+# On Debian 12 the end of charon-nm does not leak: see below. On Debian 13 its device goes with it.
+direct.register(left_out=[sheet.without_killswitch_killing_leaks] if RELEASE == "bookworm" else [])
 
-
-@test
-def without_killswitch_killing_leaves_the_kernel_encrypting():
-    subject = StrongSwan(at)
-    subject.up()
-    subject.kill()
-    subject.check_tunnel_carries()
+if RELEASE == "bookworm":
+    @test
+    def without_killswitch_killing_leaves_the_kernel_encrypting():
+        subject = StrongSwan(at)
+        subject.up()
+        subject.kill()
+        subject.check_tunnel_carries()
 
 
 behind_nat = Sheet(lambda: StrongSwanBehindNat(at))
