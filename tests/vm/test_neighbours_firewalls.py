@@ -70,7 +70,7 @@ def _register(neighbour, *cases):
         test(run_case)
 
 
-_register(FIREWALLD, check_down)
+_register(FIREWALLD, check_control, check_down)
 _register(UFW)
 _register(LIBVIRT)
 
