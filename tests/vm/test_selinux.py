@@ -1,0 +1,176 @@
+"""SELinux in enforcing mode, with Debian's policy: the kill switch does all its work, or says what it is kept from.
+
+That policy does not know our program in NetworkManager's dispatcher directory: it has the label of a library, which
+NetworkManager's domain may not run. What the units do must then be enough for nothing to leak, and `status` says what is
+wrong. With the label of packaging/selinux the events arrive as well. Compiling the policy anew, as its module does, takes
+minutes in this machine; so its line of file contexts is added as `semanage fcontext` does.
+"""
+
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+
+# pylint: disable=wrong-import-position
+from kstest.runner import check, equal, main, test
+from kstest.vm import NOBODY
+from kstest.vm_image import ROOT
+from kstest.vm_life import all_probes, messages, now, quiet, set_zone, wait_armed, wait_released, wait_rule, wait_same
+from kstest.vm_stages import Stages
+from kstest.vm_vpn import (PUBLIC, assert_blocked, assert_leak, assert_no_leak, assert_tunnel, down, ping, purge, up,
+                           wait_idle)
+
+at = Stages("selinux", "selinux")
+PROGRAM = "/usr/lib/NetworkManager/dispatcher.d/no-wait.d/10-killswitch"
+UNITS = "system_u:system_r:initrc_t:s0"
+WARNING = "SELinux keeps NetworkManager from running"
+
+
+def _context(machine):
+    return machine.run(["stat", "--format=%C", PROGRAM]).stdout.strip()
+
+
+def _label():
+    """The line of file contexts that the module of packaging/selinux has, as the compiled policy writes it."""
+    with open(os.path.join(ROOT, "packaging", "selinux", "nm_killswitch.fc"), encoding="ascii") as file:
+        pattern, kind, context = next(line.split() for line in file if line.startswith("/"))
+    user, level = re.fullmatch(r"gen_context\((\S+),(\S+)\)", context).groups()
+    return f"{pattern}\t{kind}\t{user}:{level}"
+
+
+def _labelled():
+    """The machine with the label that the module gives, nothing armed."""
+    def build():
+        machine = at.installed()
+        machine.run(f"cat >>/etc/selinux/default/contexts/files/file_contexts.local; restorecon {PROGRAM}",
+                    stdin=_label() + "\n")
+        equal(_context(machine), "system_u:object_r:initrc_exec_t:s0", "the program's label")
+    at.machine.stage("labelled", build)
+    return at.machine
+
+
+def _denied(machine, since):
+    """What SELinux has denied since then to programs of ours, or concerning files of ours."""
+    texts = [str(entry.get("MESSAGE")) for entry in messages(machine, since) if entry.get("_TRANSPORT") == "audit"]
+    return [text for text in texts if "denied" in text and "killswitch" in text]
+
+
+def _assert_enforcing(machine):
+    equal(machine.run("cat /sys/fs/selinux/enforce").stdout.strip(), "1", "SELinux enforces its policy")
+
+
+def _assert_allowed(machine, since, what):
+    """Nothing of ours was denied, and whatever of ours had something to say ran in the domain of the units."""
+    equal(_denied(machine, since), [], f"{what}: denied")
+    # not what goes to standard output: that has the domain of systemd, which made the stream before it ran the program
+    contexts = {str(entry.get("_SELINUX_CONTEXT")).strip("\0\n") for entry in messages(machine, since)
+                if entry.get("SYSLOG_IDENTIFIER") == "nm-killswitch" and entry.get("_TRANSPORT") == "journal"}
+    check(contexts, f"{what}: nothing in the journal")
+    equal({context for context in contexts if not context.startswith("unconfined_u:")}, {UNITS}, f"{what}: domains")
+
+
+@test
+def without_kill_switch_everything_that_is_sent_is_seen():
+    machine = at.clean()
+    _assert_enforcing(machine)
+    assert_leak(machine, "not installed", lambda: all_probes(machine))
+
+
+@test
+def without_the_module_status_says_so_and_a_strict_vpn_is_protected_nevertheless():
+    machine, vpn = at.armed(), at.vpns.vpn
+    _assert_enforcing(machine)
+    equal(_context(machine), "system_u:object_r:lib_t:s0", "the program's label")
+    since = now(machine)
+    check(WARNING in machine.run("nm-killswitch status").stdout, "status does not say so to root")
+    check("warning" in machine.run("nm-killswitch status", uid=NOBODY, check=False).stdout, "status does not say so to a user")
+    check(WARNING in machine.run("journalctl --boot --no-pager -t nm-killswitch").stdout, "the journal does not say so")
+    assert_blocked(machine, "armed, no module")
+    assert_no_leak(machine, "coming up, no module", lambda: (up(machine, vpn), all_probes(machine)))
+    assert_tunnel(machine, "up, no module")
+    assert_no_leak(machine, "lost, no module", lambda: (machine.run(["ip", "link", "delete", vpn.device]), all_probes(machine)))
+    assert_blocked(machine, "lost, no module")
+    # the positive control of _denied(): NetworkManager was kept from running it, and only that was denied
+    denied = _denied(machine, since)
+    check(denied and all("execute_no_trans" in text for text in denied), f"denied: {denied}")
+
+
+@test
+def with_the_module_every_part_works_and_nothing_is_denied():
+    machine, vpn = _labelled(), at.vpns.vpn
+    since = now(machine)
+    set_zone(machine, vpn, "killswitch")
+    wait_armed(machine, "armed")
+    wait_idle(machine)
+    text = machine.run("nm-killswitch status").stdout
+    check(WARNING not in text, f"a warning all the same: {text}")
+    assert_blocked(machine, "armed")
+    quiet(machine, "coming up", lambda: (up(machine, vpn), all_probes(machine)))
+    assert_tunnel(machine, "up")
+    machine.run("ip rule del priority 8380")
+    wait_rule(machine, "^8380:", "a deleted rule is put back")
+    quiet(machine, "lost", lambda: (machine.run(["ip", "link", "delete", vpn.device]), all_probes(machine)))
+    assert_blocked(machine, "lost")
+    check("Kill switch: " in machine.run("nm-killswitch status", uid=NOBODY, check=False).stdout, "no status for a user")
+    machine.run("nm-killswitch release")
+    wait_same(machine, at.vpns.before, "released")
+    machine.run("nm-killswitch resume")
+    wait_armed(machine, "resumed")
+    wait_idle(machine)
+    _assert_allowed(machine, since, "armed, up, lost, released")
+    purge(machine)
+    wait_same(machine, at.vpns.before, "purged")
+    equal(_denied(machine, since), [], "purged: denied")
+    assert_leak(machine, "purged", lambda: all_probes(machine))
+
+
+@test
+def with_the_module_a_vpn_in_mode_session_is_armed_by_its_activation():
+    machine, vpn = _labelled(), at.vpns.vpn
+    set_zone(machine, vpn, "killswitch-auto")
+    wait_idle(machine)
+    wait_released(machine, "not activated yet")
+    up(machine, vpn)
+    wait_armed(machine, "activated")
+    assert_tunnel(machine, "activated")
+    quiet(machine, "lost", lambda: (machine.run(["ip", "link", "delete", vpn.device]), all_probes(machine)))
+    assert_blocked(machine, "lost")
+
+
+@test
+def openvpn_which_the_policy_keeps_from_connecting_leaks_nothing():
+    # Debian's policy does not let openvpn write to NetworkManager's directory in /run, with or without us
+    machine = at.armed_plugin()
+
+    def connect():
+        return machine.run("nmcli --wait 30 connection up my-openvpn", check=False)
+
+    assert_no_leak(machine, "connecting", lambda: (connect(), all_probes(machine)))
+    assert_blocked(machine, "connecting")
+    machine.run("nm-killswitch release")
+    wait_same(machine, at.vpns.before, "released")
+    check(not connect(), "OpenVPN connects: then test it here as WireGuard is")
+    check(ping(machine, PUBLIC), "off-line")
+
+
+@test
+def at_boot_it_is_armed_before_the_network_and_nothing_is_denied():
+    machine, vpn = _labelled(), at.vpns.vpn
+    set_zone(machine, vpn, "killswitch")
+    wait_armed(machine, "armed")
+    wait_idle(machine)
+    since = now(machine)
+    machine.run("systemctl enable ks-prober.service")
+    assert_no_leak(machine, "rebooting", machine.reboot)
+    _assert_enforcing(machine)
+    machine.run("systemctl is-active nm-killswitch-boot.service")
+    assert_blocked(machine, "booted")
+    _assert_allowed(machine, since, "booted")
+    up(machine, vpn)
+    assert_tunnel(machine, "booted and up")
+    assert_no_leak(machine, "disconnected", lambda: (down(machine, vpn), all_probes(machine)))
+
+
+if __name__ == "__main__":
+    main(at.set_up)
