@@ -37,7 +37,7 @@ VARIANTS = {
     # VPN plugins and their servers. PPP is in this kernel, and not in the cloud's.
     "bookworm-plugins": (
         "linux-image-amd64", "network-manager-strongswan", "strongswan", "network-manager-l2tp", "xl2tpd",
-        "network-manager-pptp", "pptpd", "network-manager-sstp", "softether-vpnserver", "softether-vpncmd"),
+        "network-manager-pptp", "pptpd", "network-manager-sstp"),
     "trixie-plugins": ("linux-image-amd64", "network-manager-strongswan", "strongswan"),
     # other programs that touch rules, routes and nftables
     "bookworm-neighbours": (
@@ -53,7 +53,7 @@ KERNEL_WORDS = {"bookworm-selinux": "security=selinux audit=1"}
 _NO_MODULES = "apparmor=0 audit=0"      # they only cost time
 # Of these, the tests start what they need.
 MASKED_IN_VARIANTS = (
-    "strongswan-starter.service", "xl2tpd.service", "pptpd.service", "softether-vpnserver.service",
+    "strongswan-starter.service", "strongswan.service", "xl2tpd.service", "pptpd.service",
     "firewalld.service", "ufw.service", "docker.service", "docker.socket", "containerd.service",
     "podman.service", "podman.socket", "podman-restart.service", "podman-auto-update.timer", "libvirtd.service", "libvirtd.socket",
     "libvirtd-ro.socket", "libvirtd-admin.socket", "virtlogd.socket", "virtlockd.socket", "libvirt-guests.service")
