@@ -11,7 +11,9 @@
  *                 LAN. Everything else is counted and dropped.
  *   forward       the tunnels; the LAN. Everything else is counted and dropped.
  *   prerouting    drops what is for a tunnel's address and arrives elsewhere
- *                 (CVE-2019-14899), before connection tracking.
+ *                 (CVE-2019-14899), before connection tracking. Marks what
+ *                 comes from the VPNs' servers, for other programs' filters of
+ *                 reverse paths (ks-policy.c, "Answers"); unless it has a mark.
  *
  * Postrouting, not output: a mangle chain (`type route hook output`) or
  * destination NAT may send a packet elsewhere after it was routed, and the
@@ -155,9 +157,51 @@ format_tunnels (const KsPolicy *policy, const KsPrefix *address)
   return g_string_free (out, out->len == 0);
 }
 
+/* Who answers: the servers that table 86 has routes to, and the resolvers that are asked for servers. */
+static GArray *
+answering_hosts (const KsPolicy *policy)
+{
+  GArray *hosts = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+
+  for (guint i = 0; i < policy->routes->len; i++) {
+    const KsRoute *route = &g_array_index (policy->routes, KsRoute, i);
+
+    if (route->table == policy->servers_table)
+      ks_guard_collect (hosts, &route->dst);
+  }
+  for (guint i = 0; i < policy->bootstrap->len; i++) {
+    const KsTransport *transport = &g_array_index (policy->bootstrap, KsTransport, i);
+
+    if (ks_policy_marks_resolver (policy, transport))
+      ks_guard_collect (hosts, &transport->to);
+  }
+  return hosts;
+}
+
+static gboolean
+has_family (const GArray *prefixes, int family)
+{
+  for (guint i = 0; i < prefixes->len; i++)
+    if (g_array_index (prefixes, KsPrefix, i).family == family)
+      return TRUE;
+  return FALSE;
+}
+
+/* Hosts, so no interval set: found by a hash. */
+static void
+add_answering_set (GString *out, const char *name, int family, GArray *hosts)
+{
+  g_autofree char *elements = ks_guard_format_elements (family, hosts);
+
+  if (elements)
+    g_string_append_printf (out, "  set %s {\n    type %s\n    elements = %s\n  }\n", name,
+                            family == AF_INET6 ? "ipv6_addr" : "ipv4_addr", elements);
+}
+
 static void
 add_sets (GString *out, const KsPolicy *policy)
 {
+  g_autoptr (GArray) answering = answering_hosts (policy);
   g_autoptr (GArray) lan = lan_prefixes (policy);
   g_autoptr (GArray) shadowed = shadowed_prefixes (policy);
   g_autofree char *tunnels = format_tunnels (policy, NULL);
@@ -168,6 +212,8 @@ add_sets (GString *out, const KsPolicy *policy)
   add_set (out, "lan6", AF_INET6, lan);
   add_set (out, "shadowed4", AF_INET, shadowed);
   add_set (out, "shadowed6", AF_INET6, shadowed);
+  add_answering_set (out, "answering4", AF_INET, answering);
+  add_answering_set (out, "answering6", AF_INET6, answering);
   if (policy->management->len > 0) {
     g_autoptr (GArray) prefixes = g_array_copy (policy->management_prefixes);
 
@@ -288,6 +334,7 @@ static void
 add_prerouting_chain (GString *out, const KsPolicy *policy)
 {
   g_autoptr (GArray) done = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
+  g_autoptr (GArray) answering = answering_hosts (policy);
 
   begin_base_chain (out, "prerouting", "raw", "accept");
   ks_guard_add_line (out, "iif %u accept", LOOPBACK);
@@ -309,6 +356,10 @@ add_prerouting_chain (GString *out, const KsPolicy *policy)
                          address->family == AF_INET6 ? "ip6" : "ip", text);
     }
   }
+  if (has_family (answering, AF_INET))
+    ks_guard_add_line (out, "meta mark 0 ip saddr @answering4 meta mark set %u", ks_policy_answers_mark (policy));
+  if (has_family (answering, AF_INET6))
+    ks_guard_add_line (out, "meta mark 0 ip6 saddr @answering6 meta mark set %u", ks_policy_answers_mark (policy));
   ks_guard_end_chain (out);
 }
 

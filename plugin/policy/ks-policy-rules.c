@@ -14,12 +14,42 @@ lookup (const KsPolicyBuilder *b, int family, guint32 offset, guint32 table)
   return ks_rule_lookup (family, b->config->priority + offset, b->config->protocol, table);
 }
 
+/* The way back to whoever has sent a packet that the guard has marked, as filters of reverse paths look it up. */
+static KsRule
+answers_rule (const KsPolicyBuilder *b, int family, guint32 offset, guint32 table)
+{
+  KsRule rule = lookup (b, family, offset, table);
+
+  rule.fwmark = ks_policy_answers_mark (b->policy);
+  rule.fwmask = G_MAXUINT32;
+  rule.has_uid_range = TRUE;
+  return rule;
+}
+
+static gboolean
+has_server (const GArray *transports, int family)
+{
+  for (guint i = 0; i < transports->len; i++) {
+    const KsTransport *transport = &g_array_index (transports, KsTransport, i);
+
+    if (transport->family == family && ks_transport_has_server (transport))
+      return TRUE;
+  }
+  return FALSE;
+}
+
 /* One rule for each selector: servers with the same one share it, and so may two profiles with one port. */
 static void
 add_transport_rules (KsPolicyBuilder *b, int family)
 {
   g_autoptr (GArray) rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
   const GArray *transports = b->policy->transports;
+
+  if (b->policy->guard && !b->in->no_guard && has_server (transports, family)) {
+    KsRule answers = answers_rule (b, family, KS_PRIORITY_TRANSPORT, b->config->servers_table);
+
+    g_array_append_val (rules, answers);
+  }
 
   for (guint i = 0; i < transports->len; i++) {
     const KsTransport *transport = &g_array_index (transports, KsTransport, i);
@@ -47,8 +77,14 @@ add_bootstrap_rules (KsPolicyBuilder *b, int family)
 
     rule.to = transport->to;
     rule.table = b->config->uplink_table;
-    if (transport->family == family)
+    if (transport->family != family)
+      continue;
+    add_rule (b, &rule);
+    if (transport->uid == 0 && ks_policy_marks_resolver (b->policy, transport)) {
+      rule = answers_rule (b, family, KS_PRIORITY_BOOTSTRAP, b->config->uplink_table);
+      rule.to = transport->to;
       add_rule (b, &rule);
+    }
   }
 }
 

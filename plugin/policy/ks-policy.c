@@ -8,10 +8,12 @@
  *   +0   anchor              nop
  *   +0   servers             ipproto P dport N uidrange U-U lookup 86                    (one for each P, N, U)
  *        IKEv2 by charon-nm  fwmark 210 uidrange 0-0 lookup 86                           (its route lookups)
+ *        answers             fwmark 86 uidrange 0-0 lookup 86                            (the guard marks servers')
  *        WireGuard devices   ipproto udp sport N uidrange 0-0|fwmark M lookup 85         (while they exist)
  *        sections            [to NETWORK] [fwmark M] uidrange U-U [ipproto P] [sport N] [dport N] lookup 85
  *                            the same without `to`, lookup 86                                (to their servers)
  *   +5   bootstrap DNS       to RESOLVER ipproto udp dport 53 uidrange U-U lookup 85       (no tunnel is up)
+ *                            to RESOLVER fwmark 86 uidrange 0-0 lookup 85                 (their answers)
  *   +7   DHCP renewal        ipproto udp sport 68 dport 67 uidrange 0-0 lookup 85   (IPv6: 546, 547)
  *   +8   management          from ADDRESS to PREFIX lookup 8300|8301|...   (ManagementFrom=)
  *   +10  DNS                 dport 53|853 lookup 83                            (of any protocol that has ports)
@@ -47,6 +49,17 @@
  * finds none there and goes on. Routing alone lets one server be reached by
  * another one's protocol and port as well, if the user is the same; the guard
  * does not.
+ *
+ * Answers: before a packet that comes in is let in, another program's filter of
+ * reverse paths may look up the way back to its source (`fib saddr . mark . iif
+ * oif missing` of firewalld for IPv6, -m rpfilter --validmark of NixOS). Unlike
+ * the kernel's own rp_filter that lookup has no ports (nft_fib4_eval() and
+ * nft_fib6_flowi_init(), net/ipv{4,6}/netfilter/nft_fib_ipv{4,6}.c), so none of
+ * the rules for transports would match, the way to the server would be the
+ * tunnel, or none, and its answers would be dropped: no VPN could come up (run,
+ * 6.18). So the guard marks what comes from a server before any such filter sees
+ * it, as wg-quick does, and that mark, which only root may set, leads to the
+ * servers' routes and nowhere else.
  *
  * Bootstrap DNS is how a server that is known by name is found while everything
  * is blocked: root, and the users that the system's resolver may run as, may
@@ -198,6 +211,18 @@ ks_policy_free (KsPolicy *self)
   g_array_unref (self->lan_prefixes);
   g_ptr_array_unref (self->tunnels);
   g_free (self);
+}
+
+guint32
+ks_policy_answers_mark (const KsPolicy *self)
+{
+  return self->servers_table;
+}
+
+gboolean
+ks_policy_marks_resolver (const KsPolicy *self, const KsTransport *bootstrap)
+{
+  return !self->any_name && !ks_prefix_array_covers (self->lan_prefixes, &bootstrap->to);
 }
 
 gboolean

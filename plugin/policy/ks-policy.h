@@ -83,5 +83,12 @@ typedef struct {
 KsPolicy *ks_policy_compute (const KsPolicyInput *input);
 void ks_policy_free (KsPolicy *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsPolicy, ks_policy_free)
+/*
+ * The firewall mark that the guard gives to what comes from a VPN's server, or
+ * from a resolver that is asked for one: the number of the servers' table.
+ */
+guint32 ks_policy_answers_mark (const KsPolicy *self);
+/* Whether it gives it to what comes from the resolver of @bootstrap; one in the local network has a way back anyway. */
+gboolean ks_policy_marks_resolver (const KsPolicy *self, const KsTransport *bootstrap);
 /* Whether the device @ifindex is one of the tunnels. */
 gboolean ks_policy_has_tunnel (const KsPolicy *self, guint ifindex);

@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 # pylint: disable=wrong-import-position
 from kstest import probes, runner
 from kstest.machine import VPN, Machine
-from kstest.netns import TARGET, TARGET6
+from kstest.netns import SERVER6, TARGET, TARGET6
 from kstest.probes import Probe
 from kstest.runner import check, equal, test, wait_for
 
@@ -279,6 +279,45 @@ def nothing_leaks_by_a_routing_daemons_routes_and_they_stay():
     m.disarm()
     m.wait_released()
     equal(_learned(m), learned, "the daemon's routes, disarmed")
+
+
+# As firewalld has it for IPv6, and NixOS for both families: the way back to whoever sent a packet is looked up without ports.
+_REVERSE_PATH_FILTER = """
+table inet filter {
+    chain prerouting {
+        type filter hook prerouting priority filter + 10;
+        icmpv6 type { nd-router-advert, nd-neighbor-solicit } accept
+        fib saddr . mark . iif oif missing counter drop
+    }
+}
+"""
+
+
+def _beside_a_reverse_path_filter(m):
+    m.host.run("nft", "-f", "-", input=_REVERSE_PATH_FILTER)
+    m.arm()
+    mark = m.mark()
+    m.check_blocked()
+    m.up()
+    m.check_tunnel_carries()
+    m.check_lan_works()
+    m.kill()
+    m.check_blocked()
+    m.up()
+    m.check_tunnel_carries()
+    m.assert_no_leak(mark)
+    m.disarm()
+    m.wait_released()
+
+
+@test
+def beside_a_filter_of_reverse_paths_a_vpn_comes_up_over_ipv4():
+    _beside_a_reverse_path_filter(Machine(True))
+
+
+@test
+def beside_a_filter_of_reverse_paths_a_vpn_comes_up_over_ipv6():
+    _beside_a_reverse_path_filter(Machine(True, proto="tcp", address=SERVER6))
 
 
 if __name__ == "__main__":

@@ -291,7 +291,7 @@ guard_takes_no_server_for_the_lan (void **state G_GNUC_UNUSED)
   g_array_index (policy->routes, KsRoute, 1).table = 86;
   text = ks_guard_format (policy, NULL);
   assert_non_null (strstr (text, "172.20.0.0/16"));
-  assert_no_text (text, SERVER);
+  assert_null (strstr (strstr (text, "set lan4"), ", " SERVER));
 }
 
 static void
@@ -337,6 +337,34 @@ guard_lets_only_its_uid_send_a_programs_transport (void **state G_GNUC_UNUSED)
   text = ks_guard_format (policy, NULL);
   assert_line (text, "meta nfproto ipv4 meta l4proto 17 th sport 1234 meta skuid 997 accept");
   assert_line (text, "ip daddr . meta l4proto . th dport . meta skuid { " SERVER " . 6 . 1194 . 998 } accept");
+}
+
+/* For other programs' filters of reverse paths: servers, and resolvers that are not in the local network anyway. */
+static void
+guard_marks_what_servers_and_resolvers_answer (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  g_autofree char *none = NULL, *server = NULL, *all = NULL;
+  KsTransport near = { .family = AF_INET, .to = ks_test_prefix ("192.168.50.1"), .ip_protocol = IPPROTO_UDP };
+  KsTransport far = { .family = AF_INET6, .to = ks_test_prefix ("2001:db8::53"), .ip_protocol = IPPROTO_UDP };
+  KsPrefix lan = ks_test_prefix ("192.168.0.0/16");
+
+  none = ks_guard_format (policy, NULL);
+  assert_no_text (none, "answering");
+  add_server_route (policy, "192.168.50.1");
+  server = ks_guard_format (policy, NULL);
+  assert_non_null (strstr (server, "  set answering4 {\n    type ipv4_addr\n    elements = { " SERVER " }\n  }\n"));
+  assert_non_null (strstr (server, "    meta mark 0 ip saddr @answering4 meta mark set 86\n"));
+  assert_no_text (server, "answering6");
+
+  if (!ks_prefix_array_covers (policy->lan_prefixes, &lan))
+    g_array_append_val (policy->lan_prefixes, lan);
+  g_array_append_val (policy->bootstrap, near);
+  g_array_append_val (policy->bootstrap, far);
+  all = ks_guard_format (policy, NULL);
+  assert_non_null (strstr (all, "  set answering4 {\n    type ipv4_addr\n    elements = { " SERVER " }\n  }\n"));
+  assert_non_null (strstr (all, "elements = { 2001:db8::53 }\n"));
+  assert_non_null (strstr (all, "    meta mark 0 ip6 saddr @answering6 meta mark set 86\n"));
 }
 
 /* One line with a set, however many servers there are: a packet costs the same. */
@@ -698,6 +726,7 @@ main (void)
     cmocka_unit_test (guard_leaves_out_prefixes_inside_another_one),
     cmocka_unit_test (guard_keeps_the_tunnels_private_subnets_off_the_lan),
     cmocka_unit_test (guard_lets_only_its_uid_send_a_programs_transport),
+    cmocka_unit_test (guard_marks_what_servers_and_resolvers_answer),
     cmocka_unit_test (guard_has_as_many_lines_with_a_thousand_servers_as_with_one),
     cmocka_unit_test (guard_lets_the_kernel_end_the_connection_of_a_program_that_is_gone),
     cmocka_unit_test (guard_lets_no_program_send_a_handshake),

@@ -264,6 +264,7 @@ policy_of_a_wireguard_vpn_that_is_up (void **state G_GNUC_UNUSED)
   assert_rules (scene, AF_INET,
                 "priority 8300 from all nop protocol 83\n"
                 "priority 8300 from all uidrange 0-0 ipproto udp sport 51820 lookup 85 protocol 83\n"
+                "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                 "priority 8300 from all uidrange 0-0 ipproto udp dport 51820 lookup 86 protocol 83\n"
                 "priority 8307 from all uidrange 0-0 ipproto udp sport 68 dport 67 lookup 85 protocol 83\n"
                 "priority 8310 from all dport 53 lookup 83 protocol 83\n"
@@ -319,6 +320,7 @@ policy_of_a_wireguard_vpn_that_is_down_keeps_the_endpoint_open (void **state G_G
   add_wireguard (scene);
   assert_rules_between (scene, AF_INET, 8300, 8304,
                         "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 51820 lookup 86 protocol 83\n");
   assert_rules_between (scene, AF_INET6, 8300, 8304, "priority 8300 from all nop protocol 83\n");
   assert_routes (scene, AF_INET, 83, "blackhole default table 83 protocol 83 metric 200\n");
@@ -401,6 +403,7 @@ policy_uses_the_port_and_mark_of_the_device (void **state G_GNUC_UNUSED)
                         "priority 8300 from all nop protocol 83\n"
                         "priority 8300 from all fwmark 0xca6c ipproto udp lookup 85 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp sport 51821 lookup 85 protocol 83\n"
+                        "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 51820 lookup 86 protocol 83\n");
   assert_rules_between (scene, AF_INET6, 8300, 8304,
                         "priority 8300 from all nop protocol 83\n"
@@ -419,6 +422,7 @@ policy_exempts_no_port_and_no_mark_before_there_is_a_device (void **state G_GNUC
   assert_rules_between (scene, AF_INET6, 8300, 8304, "priority 8300 from all nop protocol 83\n");
   assert_rules_between (scene, AF_INET, 8300, 8304,
                         "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 51820 lookup 86 protocol 83\n");
   /* NetworkManager has not told the port yet: the profile's */
   add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24");
@@ -460,6 +464,7 @@ policy_exempts_a_plugin_vpn_for_root_and_its_service_user (void **state G_GNUC_U
   add_openvpn (scene, SERVER);
   assert_rules_between (scene, AF_INET, 8300, 8304,
                         "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 117-117 ipproto udp dport 1194 lookup 86 protocol 83\n");
 }
@@ -476,10 +481,12 @@ policy_exempts_every_remote (void **state G_GNUC_UNUSED)
   assert_rules_between (scene, AF_INET, 8300, 8304,
                         "priority 8300 from all nop protocol 83\n"
                         "priority 8300 from all uidrange 0-0 lookup 86 protocol 83\n"
+                        "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto tcp dport 443 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n");
   assert_rules_between (scene, AF_INET6, 8300, 8304,
                         "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n");
 }
 
@@ -505,6 +512,7 @@ policy_exempts_ipsec_by_whatever_the_kernel_routes_it_as (void **state G_GNUC_UN
   }
   assert_rules_between (scene, AF_INET, 8300, 8304,
                         "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 500 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 1701 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 4500 lookup 86 protocol 83\n"
@@ -537,6 +545,7 @@ policy_tells_a_plugin_the_way_to_its_server (void **state G_GNUC_UNUSED)
   for (guint i = 0; i < 2; i++) {
     assert_rules_between (scene, AF_INET, 8300, 8304,
                           "priority 8300 from all nop protocol 83\n"
+                          "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                           "priority 8300 from all fwmark 0xd2 uidrange 0-0 lookup 86 protocol 83\n"
                           "priority 8300 from all uidrange 0-0 ipproto udp dport 500 lookup 86 protocol 83\n"
                           "priority 8300 from all uidrange 0-0 ipproto 50 lookup 86 protocol 83\n");
@@ -595,6 +604,7 @@ policy_joins_all_that_a_section_says_into_one_selector (void **state G_GNUC_UNUS
                         "priority 8300 from all nop protocol 83\n"
                         "priority 8300 from all to 198.51.100.0/24 fwmark 0x5342 uidrange 0-0 ipproto udp sport 1234 "
                         "dport 443 lookup 85 protocol 83\n"
+                        "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all fwmark 0x5342 uidrange 0-0 ipproto udp sport 1234 dport 443 lookup 86 "
                         "protocol 83\n");
   assert_rules_between (scene, AF_INET6, 8300, 8304, "priority 8300 from all nop protocol 83\n");
@@ -664,9 +674,11 @@ policy_exempts_a_dns_tunnel_to_the_uplinks_resolvers (void **state G_GNUC_UNUSED
   g_array_append_vals (scene->resolvers, resolvers->data, resolvers->len);
   assert_rules_between (scene, AF_INET, 8300, 8304,
                         "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 53 lookup 86 protocol 83\n");
   assert_rules_between (scene, AF_INET6, 8300, 8304,
                         "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 53 lookup 86 protocol 83\n");
   /* no name to ask for */
   assert_rules_between (scene, AF_INET, 8305, 8306, "");
@@ -683,6 +695,7 @@ policy_exempts_the_addresses_a_name_was_resolved_to (void **state G_GNUC_UNUSED)
                        ks_test_prefixes (SERVER " 203.0.113.11 " SERVER6));
   assert_rules_between (scene, AF_INET, 8300, 8304,
                         "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n");
   assert_routes (scene, AF_INET, 86,
                  "unreachable 203.0.113.10 table 86 protocol 83 metric 4294967295\n"
@@ -690,6 +703,7 @@ policy_exempts_the_addresses_a_name_was_resolved_to (void **state G_GNUC_UNUSED)
   assert_routes (scene, AF_INET6, 86, "unreachable 2001:db8:ffff::10 table 86 protocol 83 metric 4294967295\n");
   assert_rules_between (scene, AF_INET6, 8300, 8304,
                         "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n");
 }
 
@@ -719,6 +733,7 @@ policy_has_each_selector_once_when_profiles_share_it (void **state G_GNUC_UNUSED
   assert_rules_between (scene, AF_INET, 8300, 8304,
                         "priority 8300 from all nop protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp sport 51820 lookup 85 protocol 83\n"
+                        "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 51820 lookup 86 protocol 83\n");
 }
 
@@ -863,6 +878,7 @@ policy_lets_only_root_and_the_resolver_ask_while_a_named_server_is_down (void **
   assert_rules_between (
     scene, AF_INET6, 8305, 8306,
     "priority 8305 from all to 2001:db8::53 uidrange 0-0 ipproto udp dport 53 lookup 85 protocol 83\n"
+    "priority 8305 from all to 2001:db8::53 fwmark 0x56 uidrange 0-0 lookup 85 protocol 83\n"
     "priority 8305 from all to 2001:db8::53 uidrange 101-101 ipproto udp dport 53 lookup 85 protocol 83\n");
 }
 
@@ -887,6 +903,28 @@ policy_has_no_bootstrap_for_the_resolver_without_a_guard (void **state G_GNUC_UN
   assert_rules_between (scene, AF_INET, 8305, 8306, root);
   failed = ks_policy_compute (&scene->input);
   assert_true (failed->any_name);
+}
+
+/* The guard sets the mark: without one, nobody but another program would. */
+static void
+policy_has_a_way_back_to_the_servers_only_with_a_guard (void **state G_GNUC_UNUSED)
+{
+  static const char answers[] = "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n";
+  g_autoptr (Scene) scene = scene_new ();
+  g_autofree char *with = NULL, *off = NULL, *failed = NULL, *other_family = NULL;
+
+  add_wireguard (scene);
+  with = rules_between (scene, AF_INET, 8300, 8300);
+  other_family = rules_between (scene, AF_INET6, 8300, 8300);
+  assert_non_null (strstr (with, answers));
+  assert_null (strstr (other_family, answers));
+  scene->config->guard = FALSE;
+  off = rules_between (scene, AF_INET, 8300, 8300);
+  assert_null (strstr (off, answers));
+  scene->config->guard = TRUE;
+  scene->input.no_guard = TRUE;
+  failed = rules_between (scene, AF_INET, 8300, 8300);
+  assert_null (strstr (failed, answers));
 }
 
 static void
@@ -1588,11 +1626,13 @@ policy_exempts_no_port_of_a_wireguard_inside_another (void **state G_GNUC_UNUSED
                         "priority 8300 from all nop protocol 83\n"
                         "priority 8300 from all fwmark 0xca6c ipproto udp lookup 85 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp sport 51820 lookup 85 protocol 83\n"
+                        "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 51820 lookup 86 protocol 83\n");
   add_tunnel (scene, "outer", "tuno", 8, "10.9.0.2");
   assert_rules_between (scene, AF_INET, 8300, 8300,
                         "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 51820 lookup 86 protocol 83\n");
 }
@@ -1609,6 +1649,7 @@ policy_lets_a_session_begin_while_another_vpn_blocks (void **state G_GNUC_UNUSED
   add_profile (scene, "strict", KS_VPN_PLUGIN, "203.0.113.1", 1194, IPPROTO_UDP);
   assert_rules_between (scene, AF_INET, 8300, 8300,
                         "priority 8300 from all nop protocol 83\n"
+                        "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto tcp dport 443 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n");
   /* it has no say in anything else */
@@ -1831,6 +1872,7 @@ main (void)
     cmocka_unit_test (policy_without_lan_gives_the_guard_no_lan_either),
     cmocka_unit_test (policy_lets_only_root_and_the_resolver_ask_while_a_named_server_is_down),
     cmocka_unit_test (policy_has_no_bootstrap_for_the_resolver_without_a_guard),
+    cmocka_unit_test (policy_has_a_way_back_to_the_servers_only_with_a_guard),
     cmocka_unit_test (policy_lets_the_servers_names_and_their_aliases_be_asked_for),
     cmocka_unit_test (policy_has_no_bootstrap_for_a_name_nobody_could_ask_for),
     cmocka_unit_test (policy_has_no_bootstrap_while_up_or_for_addresses),
