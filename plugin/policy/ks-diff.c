@@ -11,7 +11,9 @@
  *   4  exemptions by port, mark  so that a transport both policies allow never meets a blocker first
  *   5  servers                   the old ones' routes out, new rules in, old rules out, the new ones' routes in
  *   6  rules that block          the terminal rule, then the default, the tunnel's own subnets, DNS
- *   7  LAN rules                 after the tunnel's own subnets, which they must not shadow, and after the
+ *   7  shields                   of unarmed VPNs' tunnels (ks-policy-shield.c): with them come routes that lead on
+ *                                to the LAN rules, which may be there already, and DNS must not follow them
+ *      LAN rules                 after the tunnel's own subnets, which they must not shadow, and after the
  *                                bypass routes are gone: with Lan=routes anybody would be led to the server by them
  *   8  stale LAN rules, stale exemptions by port, mark
  *   9  stale routes that carry   tunnels that are gone: before that, the LAN rule behind a tunnel's subnet would
@@ -62,6 +64,7 @@ enum {
   PHASE_DELETE_SERVER_RULE,
   PHASE_ADD_SERVER,
   PHASE_ADD_BLOCKING_RULE,
+  PHASE_ADD_SHIELD,
   PHASE_DELETE_BYPASS,
   PHASE_ADD_LAN,
   PHASE_DELETE_LAN,
@@ -164,11 +167,43 @@ is_kept_server (const KsRoute *route, GHashTable *had, GHashTable *wanted)
   return place_of (had, route) == place_of (wanted, route);
 }
 
+/* What only shields have in table 84. */
+static gboolean
+is_end_of_shield (const KsConfig *config, const KsRoute *route)
+{
+  return route->table == config->tunnel_table && (route->type == RTN_UNREACHABLE || route->type == RTN_THROW);
+}
+
+/* The prefixes of table 84 that shields are for, among @routes (set of KsPrefix; transfer full). */
+static GHashTable *
+shields_of (const KsConfig *config, const GPtrArray *routes)
+{
+  GHashTable *shields = g_hash_table_new (ks_prefix_hash, ks_prefix_equal_func);
+
+  for (guint i = 0; i < routes->len; i++) {
+    KsRoute *route = routes->pdata[i];
+
+    if (is_end_of_shield (config, route))
+      g_hash_table_add (shields, &route->dst);
+  }
+  return shields;
+}
+
+static gboolean
+is_of_shield (const KsConfig *config, const KsRoute *route, GHashTable *shields)
+{
+  return route->table == config->tunnel_table
+         && (is_end_of_shield (config, route) || g_hash_table_contains (shields, &route->dst));
+}
+
+/* @shields are those wanted. */
 static guint
-add_route_phase (const KsConfig *config, const KsRoute *route, GHashTable *had, GHashTable *wanted)
+add_route_phase (const KsConfig *config, const KsRoute *route, GHashTable *had, GHashTable *wanted, GHashTable *shields)
 {
   if (route->table == config->servers_table && !is_kept_server (route, had, wanted))
     return PHASE_ADD_SERVER;
+  if (is_of_shield (config, route, shields))
+    return PHASE_ADD_SHIELD;
   return route_blocks (config, route) ? PHASE_ADD_BLOCKING_ROUTE : PHASE_ADD_ROUTE;
 }
 
@@ -239,6 +274,7 @@ compare_steps (gconstpointer first, gconstpointer second)
     return a->rule.priority > b->rule.priority ? -1 : a->rule.priority < b->rule.priority;
   case PHASE_ADD_ROUTE:
   case PHASE_ADD_SERVER:
+  case PHASE_ADD_SHIELD:
     return compare_precedence (&a->route, &b->route);
   case PHASE_DELETE_ROUTE:
   case PHASE_DELETE_UPLINK_ROUTE:
@@ -296,6 +332,7 @@ closed_by (const KsConfig *config, const KsStep *step)
   switch (step->phase) {
   case PHASE_ADD_BLOCKING_ROUTE:
   case PHASE_ADD_BLOCKING_RULE:
+  case PHASE_ADD_SHIELD:
   case PHASE_DELETE_BYPASS:
   case PHASE_DELETE_LAN:
   case PHASE_DELETE_EXEMPTION:
@@ -315,6 +352,8 @@ static KsConcern
 opened_by (const KsStep *step)
 {
   switch (step->phase) {
+  case PHASE_ADD_SHIELD:
+    return step->route.type == RTN_THROW ? KS_CONCERN_BLOCK : KS_CONCERN_NONE;
   case PHASE_ADD_LAN:
   case PHASE_DELETE_ROUTE:
   case PHASE_DELETE_BLOCKING_RULE:
@@ -460,6 +499,7 @@ diff_routes (GArray *plan, const KsConfig *config, const GArray *rules, const GA
   g_autoptr (GPtrArray) want = sorted (policy->routes, sizeof (KsRoute), compare_routes);
   g_autoptr (GHashTable) had_servers = servers_of (config, have);
   g_autoptr (GHashTable) wanted_servers = servers_of (config, want);
+  g_autoptr (GHashTable) wanted_shields = shields_of (config, want);
   Merge merge = { have, want, ks_route_compare };
   const KsRoute *old, *new;
 
@@ -472,7 +512,7 @@ diff_routes (GArray *plan, const KsConfig *config, const GArray *rules, const GA
     else
       push (plan, config, policy,
             (KsStep){ .kind = KS_STEP_ADD_ROUTE,
-                      .phase = add_route_phase (config, new, had_servers, wanted_servers),
+                      .phase = add_route_phase (config, new, had_servers, wanted_servers, wanted_shields),
                       .route = *new });
   }
 }
