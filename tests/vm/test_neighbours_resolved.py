@@ -14,10 +14,10 @@ from kstest.packets import TCP, UDP
 from kstest.runner import check, main, test
 from kstest.vm import NOBODY
 from kstest.vm_stages import Stages
-from kstest.vm_vpn import arm, assert_no_leak, assert_tunnel, down, package, up, wait_idle
+from kstest.vm_vpn import SERVER, SERVER6, arm, assert_no_leak, assert_tunnel, down, package, up, wait_idle
 
 SERVER_NAME = "vpn.example"     # the router knows it
-ANSWER = "198.51.100.9"         # of the VPN's resolver, for every name
+ANSWER = "198.51.100.9"         # of the VPN's resolver, for every name but the server's
 ENABLE = """
 systemctl unmask --quiet systemd-resolved && systemctl start systemd-resolved
 printf '[main]\\ndns=systemd-resolved\\n' >/etc/NetworkManager/conf.d/60-resolved.conf
@@ -81,12 +81,13 @@ def _assert_only_the_server(machine, mark, what, may_ask):
 
 
 def _stage():
-    """The VPN known by name armed and down; its resolver, once it is up, answers for every name."""
+    """The VPN known by name armed and down; its resolver, once it is up, knows the server, and answers for every other name."""
     def build():
         machine, vpn = at.installed(), at.vpns.named
         _with_resolved(machine)
         machine.server(f"dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --user=root --pid-file= --bind-dynamic"
-                       f" --listen-address={vpn.server_address} --address=/#/{ANSWER}")
+                       f" --listen-address={vpn.server_address} --address=/#/{ANSWER}"
+                       f" --address=/{SERVER_NAME}/{SERVER} --address=/{SERVER_NAME}/{SERVER6}")
         machine.run(f"nmcli connection modify {vpn.name} ipv4.dns {vpn.server_address} ipv4.dns-search '~.'")
         arm(machine, vpn)
     package()
