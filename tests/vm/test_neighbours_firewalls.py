@@ -145,7 +145,9 @@ def a_server_reached_by_ipv6_answers_through_firewallds_reverse_path_filter():
     arm(machine, vpn)
     prepare(machine, FIREWALLD)
     run(machine, FIREWALLD.start)
-    check("fib saddr . mark . iif oif missing drop" in machine.run("nft list table inet firewalld").stdout, "there is no filter")
+    rules = ["nft", "list", "table", "inet", "firewalld"]
+    wait_for(lambda: "fib saddr . mark . iif oif missing drop" in machine.run(rules, check=False).stdout, 30 * PATIENCE,
+             "firewalld's filter is there", 0.5)
     up(machine, vpn)
     assert_works(machine, FIREWALLD, "by IPv6")
     down(machine, vpn)
