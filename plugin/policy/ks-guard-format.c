@@ -178,15 +178,6 @@ answering_hosts (const KsPolicy *policy)
   return hosts;
 }
 
-static gboolean
-has_family (const GArray *prefixes, int family)
-{
-  for (guint i = 0; i < prefixes->len; i++)
-    if (g_array_index (prefixes, KsPrefix, i).family == family)
-      return TRUE;
-  return FALSE;
-}
-
 /* Hosts, so no interval set: found by a hash. */
 static void
 add_answering_set (GString *out, const char *name, int family, GArray *hosts)
@@ -199,9 +190,8 @@ add_answering_set (GString *out, const char *name, int family, GArray *hosts)
 }
 
 static void
-add_sets (GString *out, const KsPolicy *policy)
+add_sets (GString *out, const KsPolicy *policy, GArray *answering)
 {
-  g_autoptr (GArray) answering = answering_hosts (policy);
   g_autoptr (GArray) lan = lan_prefixes (policy);
   g_autoptr (GArray) shadowed = shadowed_prefixes (policy);
   g_autofree char *tunnels = format_tunnels (policy, NULL);
@@ -331,10 +321,9 @@ add_forward_chain (GString *out, const KsPolicy *policy)
 
 /* A link-local IPv6 address belongs to its link: another device may have the same one. */
 static void
-add_prerouting_chain (GString *out, const KsPolicy *policy)
+add_prerouting_chain (GString *out, const KsPolicy *policy, const GArray *answering)
 {
   g_autoptr (GArray) done = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
-  g_autoptr (GArray) answering = answering_hosts (policy);
 
   begin_base_chain (out, "prerouting", "raw", "accept");
   ks_guard_add_line (out, "iif %u accept", LOOPBACK);
@@ -356,9 +345,9 @@ add_prerouting_chain (GString *out, const KsPolicy *policy)
                          address->family == AF_INET6 ? "ip6" : "ip", text);
     }
   }
-  if (has_family (answering, AF_INET))
+  if (ks_prefix_array_has_family (answering, AF_INET))
     ks_guard_add_line (out, "meta mark 0 ip saddr @answering4 meta mark set %u", ks_policy_answers_mark (policy));
-  if (has_family (answering, AF_INET6))
+  if (ks_prefix_array_has_family (answering, AF_INET6))
     ks_guard_add_line (out, "meta mark 0 ip6 saddr @answering6 meta mark set %u", ks_policy_answers_mark (policy));
   ks_guard_end_chain (out);
 }
@@ -374,6 +363,7 @@ char *
 ks_guard_format (const KsPolicy *policy, const KsGuardCounters *counters)
 {
   static const KsGuardCounters zero;
+  g_autoptr (GArray) answering = NULL;
   GString *out;
 
   if (!policy->armed || !policy->guard)
@@ -387,13 +377,14 @@ ks_guard_format (const KsPolicy *policy, const KsGuardCounters *counters)
   add_counter (out, "dropped_output", &counters->output);
   add_counter (out, "dropped_forward", &counters->forward);
   add_counter (out, "dropped_input", &counters->input);
-  add_sets (out, policy);
+  answering = answering_hosts (policy);
+  add_sets (out, policy, answering);
   ks_guard_add_unowned_chain (out);
   ks_guard_add_names_chains (out, policy);
   add_lan_chain (out, policy);
   add_postrouting_chain (out, policy);
   add_forward_chain (out, policy);
-  add_prerouting_chain (out, policy);
+  add_prerouting_chain (out, policy, answering);
   g_string_append (out, "}\n");
   return g_string_free (out, FALSE);
 }

@@ -134,15 +134,6 @@ add_addresses (KsPolicyBuilder *b, int family, guint ifindex, guint32 table)
   return found;
 }
 
-static gboolean
-has_family (const GArray *prefixes, int family)
-{
-  for (guint i = 0; i < prefixes->len; i++)
-    if (g_array_index (prefixes, KsPrefix, i).family == family)
-      return TRUE;
-  return FALSE;
-}
-
 void
 ks_policy_add_management (KsPolicyBuilder *b)
 {
@@ -161,7 +152,8 @@ ks_policy_add_management (KsPolicyBuilder *b)
       guint ifindex = g_array_index (devices, guint, i);
       guint32 table = b->config->management_table + i;
 
-      if (has_family (prefixes, ks_policy_families[j]) && add_addresses (b, ks_policy_families[j], ifindex, table))
+      if (ks_prefix_array_has_family (prefixes, ks_policy_families[j])
+          && add_addresses (b, ks_policy_families[j], ifindex, table))
         add_table (b, ks_policy_families[j], routes, ifindex, table);
     }
 }

@@ -188,12 +188,6 @@ add_gateway_rules (KsPolicyBuilder *b)
   add_rule (b, &rule);
 }
 
-static gboolean
-is_local_lookup (const KsRule *rule)
-{
-  return rule->action == FR_ACT_TO_TBL && rule->table == RT_TABLE_LOCAL;
-}
-
 /* Whether every packet matches. */
 static gboolean
 is_for_all (const KsRule *rule)
@@ -210,7 +204,7 @@ static gboolean
 is_in_front (const KsPolicyBuilder *b, const KsRule *rule, int family)
 {
   return rule->family == family && rule->priority < b->config->priority && !ks_owner_has_rule (b->config, rule)
-         && !is_local_lookup (rule) && (rule->action == FR_ACT_TO_TBL || rule->action == FR_ACT_GOTO);
+         && !ks_rule_is_local_lookup (rule) && (rule->action == FR_ACT_TO_TBL || rule->action == FR_ACT_GOTO);
 }
 
 /*
@@ -235,7 +229,8 @@ add_rules_in_front (KsPolicyBuilder *b, int family)
     const KsRule *rule = &g_array_index (b->in->rules, KsRule, i);
 
     /* the first one that every packet meets; a later one, or one with a selector, is nothing to wait for */
-    if (rule->family == family && is_local_lookup (rule) && !ks_owner_has_rule (b->config, rule) && is_for_all (rule))
+    if (rule->family == family && ks_rule_is_local_lookup (rule) && !ks_owner_has_rule (b->config, rule)
+        && is_for_all (rule))
       floor = MIN (floor, rule->priority);
   }
   is_behind = floor != G_MAXUINT32 && floor >= b->config->priority;

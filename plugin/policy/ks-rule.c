@@ -74,6 +74,12 @@ ks_rule_compare (gconstpointer first, gconstpointer second)
 }
 
 gboolean
+ks_rule_is_local_lookup (const KsRule *self)
+{
+  return self->action == FR_ACT_TO_TBL && self->table == RT_TABLE_LOCAL;
+}
+
+gboolean
 ks_rule_equal (const KsRule *a, const KsRule *b)
 {
   return ks_rule_compare (a, b) == 0;

@@ -52,6 +52,9 @@ KsRule ks_rule_init (int family, guint32 priority, guint8 protocol);
 /* The same, looking up @table. */
 KsRule ks_rule_lookup (int family, guint32 priority, guint8 protocol, guint32 table);
 
+/* Whether it looks table local up, whatever its selector is. */
+gboolean ks_rule_is_local_lookup (const KsRule *self);
+
 gboolean ks_rule_equal (const KsRule *a, const KsRule *b);
 /* A total order: family, priority, then every other field. */
 /* A GCompareFunc of KsRule. */

@@ -187,12 +187,6 @@ leads_out (const Search *s, const KsRule *rule)
 
 /* --- rules --- */
 
-static gboolean
-is_local_lookup (const KsRule *rule)
-{
-  return rule->action == FR_ACT_TO_TBL && rule->table == RT_TABLE_LOCAL;
-}
-
 /* Whether packets that nobody has marked match, whatever they are. */
 static gboolean
 is_for_the_unmarked (const KsRule *rule)
@@ -222,7 +216,7 @@ find_places (const KsConfig *config, const GArray *rules, int family)
 
     if (rule->family != family)
       continue;
-    if (is_local_lookup (rule) && is_for_the_unmarked (rule))
+    if (ks_rule_is_local_lookup (rule) && is_for_the_unmarked (rule))
       places.floor = MIN (places.floor, rule->priority);
     if (ks_owner_has_rule (config, rule) && rule->action == FR_ACT_GOTO)
       places.jump = MIN (places.jump, rule->priority);
@@ -240,7 +234,7 @@ static gboolean
 takes_effect (const KsConfig *config, const KsRule *rule, const Places *places)
 {
   /* with our protocol and another priority it is ours from before the numbers were changed, and is about to go */
-  if (rule->protocol == config->protocol || is_local_lookup (rule)
+  if (rule->protocol == config->protocol || ks_rule_is_local_lookup (rule)
       || rule->priority > config->priority + KS_PRIORITY_TERMINAL)
     return FALSE;
   switch (rule->action) {

@@ -219,6 +219,15 @@ ks_prefix_array_contains (const GArray *prefixes, const KsPrefix *prefix)
 }
 
 gboolean
+ks_prefix_array_has_family (const GArray *prefixes, int family)
+{
+  for (guint i = 0; i < prefixes->len; i++)
+    if (g_array_index (prefixes, KsPrefix, i).family == family)
+      return TRUE;
+  return FALSE;
+}
+
+gboolean
 ks_prefix_array_covers (const GArray *prefixes, const KsPrefix *prefix)
 {
   for (guint i = 0; i < prefixes->len; i++)

@@ -49,5 +49,7 @@ int ks_prefix_compare (const KsPrefix *a, const KsPrefix *b);
 /* Adds @prefix to an array of KsPrefix unless it is there already. */
 void ks_prefix_array_add (GArray *prefixes, const KsPrefix *prefix);
 gboolean ks_prefix_array_contains (const GArray *prefixes, const KsPrefix *prefix);
+/* Whether any of @prefixes is of @family. */
+gboolean ks_prefix_array_has_family (const GArray *prefixes, int family);
 /* Whether one of @prefixes contains @prefix. */
 gboolean ks_prefix_array_covers (const GArray *prefixes, const KsPrefix *prefix);
