@@ -87,8 +87,10 @@ rule_role (const KsConfig *config, const KsRule *rule)
 {
   guint32 offset;
 
+  /* the jump over somebody else's rules; and the lookup of table local, without which those that block cut the host off
+   */
   if (rule->priority < config->priority)
-    return ROLE_BLOCKER; /* the jump over somebody else's rules */
+    return ks_rule_is_local_lookup (rule) ? ROLE_EXEMPTION : ROLE_BLOCKER;
   offset = rule->priority - config->priority;
   if (offset < KS_PRIORITY_DNS)
     return rule->table == config->servers_table ? ROLE_SERVER : ROLE_EXEMPTION;

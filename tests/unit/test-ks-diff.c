@@ -366,6 +366,47 @@ phases_of (const GArray *plan)
   return g_string_free (out, FALSE);
 }
 
+/* Where it stands behind ours, rules that block would cut the host off from itself: it comes before them, and goes
+ * after. */
+static void
+diff_looks_table_local_up_before_anything_blocks (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (Model) model = model_new (scene);
+  g_autoptr (KsPolicy) on = NULL, off = NULL;
+  g_autoptr (GArray) arming = NULL, disarming = NULL;
+  const KsStep *last;
+  guint blocking = 0;
+
+  off = policy_of (scene);
+  add_profile (scene, "a", "203.0.113.10");
+  on = policy_of (scene);
+  for (guint i = 0; i < 2; i++) {
+    KsRule local = ks_rule_lookup (i ? AF_INET6 : AF_INET, 8299, 83, RT_TABLE_LOCAL);
+
+    g_array_append_val (on->rules, local);
+  }
+  arming = model_diff (scene, model, on, KS_DIFF_DEFAULT);
+  for (guint i = 0; i < arming->len; i++) {
+    const KsStep *step = &g_array_index (arming, KsStep, i);
+
+    if (step->kind == KS_STEP_ADD_RULE && step->rule.priority == 8299)
+      assert_int_equal (blocking, 0);
+    else if (step->kind == KS_STEP_ADD_RULE && step->rule.priority >= 8310)
+      blocking++;
+  }
+  assert_int_not_equal (blocking, 0);
+
+  model_apply (scene, model, on);
+  disarming = model_diff (scene, model, off, KS_DIFF_DEFAULT);
+  last = NULL;
+  for (guint i = 0; i < disarming->len; i++)
+    if (g_array_index (disarming, KsStep, i).kind == KS_STEP_DELETE_RULE)
+      last = &g_array_index (disarming, KsStep, i);
+  assert_non_null (last);
+  assert_int_equal (last->rule.priority, 8299);
+}
+
 static void
 diff_arms_in_order (void **state G_GNUC_UNUSED)
 {
@@ -807,6 +848,7 @@ main (void)
     cmocka_unit_test (diff_plans_nothing_when_nothing_is_armed_and_nothing_is_ours),
     cmocka_unit_test (diff_is_empty_after_its_plan_was_applied),
     cmocka_unit_test (diff_arms_in_order),
+    cmocka_unit_test (diff_looks_table_local_up_before_anything_blocks),
     cmocka_unit_test (diff_replaces_servers_without_mixing_old_and_new),
     cmocka_unit_test (diff_moves_a_server_to_another_gateway_without_a_gap),
     cmocka_unit_test (diff_deletes_a_stale_uplink_route_before_an_exemption_looks_it_up),
