@@ -109,7 +109,7 @@ def roam(m):
 
 def check_ipv4_is_carried(m):
     """By either of two VPNs, of which one has no IPv6."""
-    for result in probes.send(m.host, [Probe("udp", netns.TARGET), Probe("tcp", netns.TARGET)], probes.NOBODY):
+    for result in probes.expect(m.host, [Probe("udp", netns.TARGET), Probe("tcp", netns.TARGET)], probes.NOBODY):
         check(result.answered and result.seen_as.startswith("10.8."), f"a tunnel must carry: {result}")
 
 

@@ -11,13 +11,14 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 
 # pylint: disable=wrong-import-position
+from kstest import vm_wg_quick as wg_quick
 from kstest.runner import check, equal, main, test, wait_for
 from kstest.vm import PATIENCE
 from kstest.vm_life import all_probes, quiet, repair_time, wait_armed, wait_released, wait_rule, wait_same
 from kstest.vm_neighbour import theirs
 from kstest.vm_router import LAN_CLIENT, LAN_GATEWAY
 from kstest.vm_stages import Stages
-from kstest.vm_vpn import (PROFILES, PUBLIC, SERVER, arm, assert_blocked, assert_kept_up, assert_leak, assert_tunnel,
+from kstest.vm_vpn import (PUBLIC, SERVER, arm, assert_blocked, assert_kept_up, assert_leak, assert_tunnel,
                            assert_tunnel_unprotected, disarm, down, leaks_during, ping, probe, snapshot, up, wait_idle)
 from kstest.vm_wire import Transport
 
@@ -103,31 +104,13 @@ def networkd_deletes_what_is_ours_and_it_is_back():
 
 # wg-quick: a mark, a table and rules of its own, beside a VPN of NetworkManager's
 
-QUICK = "wgq0"
-
-
 def _configure_wg_quick(machine):
     """The keys and the server of the second profile: nothing exempts them."""
-    vpn = at.vpns.second
-    private = machine.run(f"sed -n 's/^private-key=//p' {PROFILES}/{vpn.name}.nmconnection").stdout.strip()
-    peer = machine.run(["wg", "pubkey"], stdin=vpn.server_key).stdout.strip()
-    machine.push(f"/etc/wireguard/{QUICK}.conf", f"""[Interface]
-PrivateKey = {private}
-Address = {vpn.client_address}/24, fd{vpn.net}::2/64
-[Peer]
-PublicKey = {peer}
-Endpoint = {SERVER}:{vpn.port}
-AllowedIPs = 0.0.0.0/0, ::/0
-PersistentKeepalive = 2
-""", 0o600)
-
-
-def _quick(machine, what):
-    machine.run(["wg-quick", what, QUICK], timeout=60)
+    wg_quick.configure(machine, at.vpns.second, keepalive=2)
 
 
 def _has_handshake(machine):
-    return machine.run(["wg", "show", QUICK, "latest-handshakes"]).stdout.split()[1] != "0"
+    return machine.run(["wg", "show", wg_quick.DEVICE, "latest-handshakes"]).stdout.split()[1] != "0"
 
 
 @contextlib.contextmanager
@@ -146,11 +129,11 @@ def without_kill_switch_wg_quick_goes_on_beside_a_lost_vpn():
     machine = at.clean()
     _configure_wg_quick(machine)
     up(machine, at.vpns.vpn)
-    _quick(machine, "up")
+    wg_quick.run(machine, "up")
     with _only_the_armed_vpn():
         leaks = leaks_during(machine, lambda: (machine.run(["ip", "link", "delete", at.vpns.vpn.device]), ping(machine, PUBLIC)))
     check(any(packet.dport == at.vpns.second.port for packet in leaks), "wg-quick's device sends nothing to its server")
-    _quick(machine, "down")
+    wg_quick.run(machine, "down")
     assert_leak(machine, "both are down", lambda: all_probes(machine))
 
 
@@ -159,21 +142,21 @@ def wg_quick_beside_an_armed_vpn_that_is_up():
     machine = at.armed_up()
     _configure_wg_quick(machine)
     with _only_the_armed_vpn():
-        quiet(machine, "wg-quick up", lambda: (_quick(machine, "up"), all_probes(machine)))
+        quiet(machine, "wg-quick up", lambda: (wg_quick.run(machine, "up"), all_probes(machine)))
         wait_idle(machine)
         assert_kept_up(machine, at.vpns.vpn, "wg-quick is up")
         # it connects inside the armed VPN, and carries nothing, not even for a program that is bound to it
         wait_for(lambda: _has_handshake(machine), 30 * PATIENCE, "wg-quick's device connects inside the VPN", 1)
-        check(not ping(machine, PUBLIC, device=QUICK, timeout=2), "wg-quick's device carries something")
+        check(not ping(machine, PUBLIC, device=wg_quick.DEVICE, timeout=2), "wg-quick's device carries something")
         before, mark = _theirs(machine), machine.run("sysctl net.ipv4.conf.all.src_valid_mark").stdout
-        check(any(QUICK in line for line in before[-1]), f"wg-quick has no table: {before}")
+        check(any(wg_quick.DEVICE in line for line in before[-1]), f"wg-quick has no table: {before}")
         quiet(machine, "the VPN is lost", lambda: (machine.run(["ip", "link", "delete", at.vpns.vpn.device]), all_probes(machine)))
         assert_blocked(machine, "lost, beside wg-quick")
         quiet(machine, "coming up", lambda: up(machine, at.vpns.vpn))
         assert_tunnel(machine, "up again, beside wg-quick")
         equal(_theirs(machine), before, "of theirs")
         equal(machine.run("sysctl net.ipv4.conf.all.src_valid_mark").stdout, mark, "the sysctl")
-        quiet(machine, "wg-quick down", lambda: (_quick(machine, "down"), all_probes(machine)))
+        quiet(machine, "wg-quick down", lambda: (wg_quick.run(machine, "down"), all_probes(machine)))
         wait_rule(machine, "^8330:.*192[.]168", "the LAN's rules are there")
         wait_idle(machine)
         assert_kept_up(machine, at.vpns.vpn, "wg-quick is down")
@@ -187,14 +170,14 @@ def wg_quick_beside_an_armed_vpn_that_is_up():
 def wg_quick_that_is_up_before_the_vpn_is_armed():
     machine = at.installed()
     _configure_wg_quick(machine)
-    _quick(machine, "up")
+    wg_quick.run(machine, "up")
     wait_for(lambda: _has_handshake(machine), 30 * PATIENCE, "wg-quick's device connects", 1)
     before = snapshot(machine)
     arm(machine, at.vpns.vpn)
     with _only_the_armed_vpn():
         quiet(machine, "armed, beside wg-quick", lambda: all_probes(machine))
         assert_blocked(machine, "armed, beside wg-quick")
-        quiet(machine, "wg-quick down and up", lambda: (_quick(machine, "down"), _quick(machine, "up"), all_probes(machine)))
+        quiet(machine, "wg-quick down and up", lambda: (wg_quick.run(machine, "down"), wg_quick.run(machine, "up"), all_probes(machine)))
         wait_idle(machine)
         assert_blocked(machine, "wg-quick again")
         quiet(machine, "coming up", lambda: up(machine, at.vpns.vpn))
@@ -207,7 +190,7 @@ def wg_quick_that_is_up_before_the_vpn_is_armed():
         equal(after[what], before[what], f"disarmed: {what}")
     equal([len(after[what]) for what in ("rules", "rules6")], [len(before[what]) for what in ("rules", "rules6")], "rules")
     assert_tunnel_unprotected(machine, "disarmed: wg-quick's VPN works again")
-    _quick(machine, "down")
+    wg_quick.run(machine, "down")
     wait_same(machine, at.vpns.before, "as it was before")
 
 

@@ -10,37 +10,27 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 
 # pylint: disable=wrong-import-position
+from kstest import vm_wg_quick as wg_quick
 from kstest.runner import check, main, test, wait_for
 from kstest.vm import PATIENCE
 from kstest.vm_life import wait_armed, wait_released, wait_same
 from kstest.vm_stages import Stages
-from kstest.vm_vpn import (PROFILES, PUBLIC, PUBLIC6, SERVER, assert_blocked, assert_leak, assert_no_leak, assert_tunnel,
+from kstest.vm_vpn import (PUBLIC, PUBLIC6, SERVER, assert_blocked, assert_leak, assert_no_leak, assert_tunnel,
                            assert_tunnel_unprotected, ping, probe, snapshot, wait_idle)
+from kstest.vm_wg_quick import DEVICE
 
 CONFIG = "/etc/nm-killswitch.conf"
-DEVICE = "wgq0"
 
 at = Stages("sections")
 
 
 def configure_wg_quick(machine):
-    """The same keys and server as the profile has; everything goes through it, so wg-quick sets a mark and rules."""
-    vpn = at.vpns.vpn
-    private = machine.run(f"sed -n 's/^private-key=//p' {PROFILES}/{vpn.name}.nmconnection").stdout.strip()
-    peer = machine.run(["wg", "pubkey"], stdin=vpn.server_key).stdout.strip()
-    machine.push(f"/etc/wireguard/{DEVICE}.conf", f"""[Interface]
-PrivateKey = {private}
-Address = {vpn.client_address}/24, fd{vpn.net}::2/64
-[Peer]
-PublicKey = {peer}
-Endpoint = {SERVER}:{vpn.port}
-AllowedIPs = 0.0.0.0/0, ::/0
-PersistentKeepalive = 5
-""", 0o600)
+    """The same keys and server as the profile has."""
+    wg_quick.configure(machine, at.vpns.vpn, keepalive=5)
 
 
 def quick(machine, what):
-    machine.run(["wg-quick", what, DEVICE], timeout=60)
+    wg_quick.run(machine, what)
     wait_idle(machine)
 
 
