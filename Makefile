@@ -42,7 +42,7 @@ COVERAGE    ?= 0
 
 BUILD       ?= build$(if $(SANITIZE),/sanitize)$(if $(filter 1,$(FAULTS)),/faults)$(if $(filter 1,$(COVERAGE)),/coverage)
 
-PACKAGES     = libnm glib-2.0 gio-2.0 gio-unix-2.0 libnl-3.0 libnl-route-3.0 libnftables libsystemd
+PACKAGES     = libnm glib-2.0 gio-2.0 gio-unix-2.0 libnl-3.0 libnl-route-3.0 libnftables
 # -O2 takes the sanitizers nearly twice as long to compile
 CFLAGS      ?= $(if $(SANITIZE),-O1,-O2) -g
 WARNINGS     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \

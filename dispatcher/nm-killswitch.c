@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "base/ks-error.h"
+#include "base/ks-listen-fds.h"
 #include "base/ks-user.h"
 #include "report/ks-list-format.h"
 #include "report/ks-log.h"
@@ -281,15 +281,15 @@ static int
 run_heal (int argc, char **argv)
 {
   int sockets[8];
-  int count = MIN (sd_listen_fds (0), (int) G_N_ELEMENTS (sockets));
+  guint count;
   int option;
 
   if (!parse_option (argc, argv, NULL, &option))
     return usage_error ("heal takes no argument, got '%s'", argv[1]);
-  count = MAX (count, 0); /* an error: systemd passed none that could be used */
-  for (int i = 0; i < count; i++)
-    sockets[i] = SD_LISTEN_FDS_START + i;
-  return ks_heal (&ks_paths_default, sockets, (guint) count, log_round, NULL) ? EXIT_OK : EXIT_ERROR;
+  count = ks_listen_fds (G_N_ELEMENTS (sockets));
+  for (guint i = 0; i < count; i++)
+    sockets[i] = KS_LISTEN_FDS_START + (int) i;
+  return ks_heal (&ks_paths_default, sockets, count, log_round, NULL) ? EXIT_OK : EXIT_ERROR;
 }
 
 /* --- list, enable, disable --- */

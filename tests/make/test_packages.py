@@ -188,7 +188,7 @@ def lintian_has_nothing_to_say_of_the_debian_package():
 @test
 def the_debian_package_names_what_it_loads_itself():
     depends = _run("dpkg-deb", "-f", _only(_deb(), "*.deb"), "Depends")
-    for name in ("libnm0 (>= ", "libnftables1", "libnl-3-200", "libnl-route-3-200", "libglib2.0-0", "libsystemd0", "network-manager",
+    for name in ("libnm0 (>= ", "libnftables1", "libnl-3-200", "libnl-route-3-200", "libglib2.0-0", "network-manager",
                  "iproute2", "nftables", "systemd-sysv"):
         check(re.search(rf"(^|, ){re.escape(name)}", depends), f"{name} is not among {depends}")
 
@@ -341,7 +341,7 @@ def nobody_is_stuck_when_the_rpm_goes_and_its_program_is_broken():
 def archs_package_names_what_it_needs():
     info = _run("tar", "-xOf", _only(_arch(), "*.pkg.tar.zst"), ".PKGINFO")
     depends = set(re.findall(r"^depend = (\S+)$", info, re.MULTILINE))
-    equal(depends, {"glib2", "glibc", "iproute2", "libnl", "libnm", "networkmanager", "nftables", "systemd", "systemd-libs"}, "depends")
+    equal(depends, {"glib2", "glibc", "iproute2", "libnl", "libnm", "networkmanager", "nftables", "systemd"}, "depends")
     equal(set(re.findall(r"^backup = (\S+)$", info, re.MULTILINE)),
           {"etc/nm-killswitch.conf", "etc/iproute2/rt_protos.d/nm-killswitch.conf", "etc/iproute2/rt_tables.d/nm-killswitch.conf"}, "backup")
     check(f"pkgver = {_version()}-1\n" in info, info)
