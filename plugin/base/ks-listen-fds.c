@@ -17,8 +17,8 @@ ks_listen_fds (guint most)
 {
   guint64 pid, count;
 
-  if (!read_number ("LISTEN_PID", G_MAXINT, &pid) || pid != (guint64) getpid () ||
-      !read_number ("LISTEN_FDS", G_MAXINT - KS_LISTEN_FDS_START, &count))
+  if (!read_number ("LISTEN_PID", G_MAXINT, &pid) || pid != (guint64) getpid ()
+      || !read_number ("LISTEN_FDS", G_MAXINT - KS_LISTEN_FDS_START, &count))
     return 0;
   count = MIN (count, most);
   for (int fd = KS_LISTEN_FDS_START; fd < KS_LISTEN_FDS_START + (int) count; fd++) {

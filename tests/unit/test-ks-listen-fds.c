@@ -63,8 +63,9 @@ static void
 takes_nothing_that_systemd_did_not_pass (void **state G_GNUC_UNUSED)
 {
   static const char *const environments[][2] = {
-    { NULL, NULL }, { "own", NULL }, { NULL, "2" }, { "1", "2" }, { "own", "0" }, { "own", "-1" }, { "own", "2x" },
-    { "own", "" }, { "", "2" }, { "own", "2147483647" }, { "own", "4294967298" }, { "own x", "2" },
+    { NULL, NULL }, { "own", NULL },         { NULL, "2" },           { "1", "2" },
+    { "own", "0" }, { "own", "-1" },         { "own", "2x" },         { "own", "" },
+    { "", "2" },    { "own", "2147483647" }, { "own", "4294967298" }, { "own x", "2" },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (environments); i++) {
