@@ -13,7 +13,7 @@ is_better (const KsRoute *route, const KsRoute *best)
          || (route->dst.length == best->dst.length && route->metric < best->metric);
 }
 
-/* The route of @table that the kernel takes for @server, our own bypass routes left out; NULL for none that carries. */
+/* The route of @table that the kernel takes for @server, our own bypass routes left out; NULL if it has no route. */
 static const KsRoute *
 best_route (const KsConfig *config, const GArray *routes, guint32 table, const KsPrefix *server)
 {
@@ -29,7 +29,7 @@ best_route (const KsConfig *config, const GArray *routes, guint32 table, const K
   return best && best->type == RTN_UNICAST && best->n_nexthops > 0 ? best : NULL;
 }
 
-/* Whether @route says that its one host is a neighbour. */
+/* Whether @route treats the single host it leads to as a neighbour. */
 static gboolean
 is_neighbour (const KsRoute *route)
 {
@@ -55,7 +55,7 @@ ks_bypass_is_mistaken (const KsConfig *config, const KsRoute *route, const GArra
   return best && ks_prefix_is_set (&best->nexthops[0].gateway);
 }
 
-/* Whether main, whose best route is @main_route, would not bring a packet for a host to the uplink's next hop @hop. */
+/* Whether main, whose best route to a host is @main_route, would not send its packets to the uplink's next hop @hop. */
 static gboolean
 is_needed (const KsRoute *main_route, const KsNexthop *hop)
 {
@@ -73,7 +73,7 @@ add (GArray *out, const KsRoute *route)
   g_array_append_val (out, *route);
 }
 
-/* A server whose best route in the servers' table is @uplink, and that main would send by another way. */
+/* A server whose best route in the servers' table is @uplink, and which main would reach by another route. */
 static void
 consider_server (const KsConfig *config, const GArray *routes, const KsRoute *uplink, GArray *out)
 {
@@ -87,7 +87,7 @@ consider_server (const KsConfig *config, const GArray *routes, const KsRoute *up
   add (out, &bypass);
 }
 
-/* A bypass route that is there already. */
+/* A bypass route that already exists. */
 static void
 consider_bypass (const KsConfig *config, const GArray *routes, const KsRoute *bypass, GArray *out)
 {

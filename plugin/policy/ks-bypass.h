@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What NetworkManager does not know of a plugin VPN's server while armed, and
- * what follows from it.
+ * Host routes in table main to the servers of plugin VPNs, for after disarming;
+ * and which host routes of NetworkManager's are wrong while armed.
  *
- * NetworkManager gives a plugin VPN's server a host route by the uplink, and
- * asks the kernel for the gateway first. While our rules are there the kernel
- * says "on link" (IPv4: ip_route_output_key_hash_rcu(), net/ipv4/route.c).
- * NetworkManager takes that for true when the server has a private address, and
- * makes no route otherwise (_parent_device_l3cd_add_gateway_route(),
- * nm-vpn-connection.c).
+ * NetworkManager gives a plugin VPN's server a host route through the uplink,
+ * and first asks the kernel for the gateway. While our rules are in place, the
+ * kernel answers "on link" (IPv4: ip_route_output_key_hash_rcu(),
+ * net/ipv4/route.c). If the server has a private address, NetworkManager
+ * believes the answer; otherwise it adds no route
+ * (_parent_device_l3cd_add_gateway_route(), nm-vpn-connection.c).
  *
- * While armed: a route that takes the server for a neighbour is not followed
- * (tables 85 and 86 are without it), or the VPN would be cut off from its server.
+ * While armed, a route that treats the server as a neighbour is ignored: tables
+ * 85 and 86 leave it out. Otherwise the VPN could not reach its server.
  *
- * After disarming: a VPN that connected while armed relied on table 86; with
- * that gone, its transport would follow main's default route into the tunnel,
- * or ask the LAN for the server, and the host would be off-line. So the route
- * NetworkManager would have made is made, with our protocol number, and taken
- * away once main needs it no more.
+ * After disarming, a VPN that connected while armed can no longer rely on table
+ * 86. Its transport would follow main's default route into its own tunnel, or
+ * look for the server on the LAN, and the host would be offline. So we add the
+ * route that NetworkManager would have added, with our protocol number, and
+ * remove it as soon as main no longer needs it.
  */
 #pragma once
 
@@ -26,13 +26,14 @@
 
 /*
  * Appends to @out (KsRoute) the host routes that main needs for the servers in
- * the servers' table, and those there already that it still needs. @routes is
+ * the servers' table, including existing ones that are still needed. @routes is
  * what the kernel holds.
  */
 void ks_bypass_compute (const KsConfig *config, const GArray *routes, GArray *out);
 /*
- * Whether @route, one of @routes, is NetworkManager's mistake: a host of main
- * taken for a neighbour although the other routes by that device know a gateway
- * to it. Says nothing of whether the host is a VPN's server.
+ * Whether @route, one of @routes, is NetworkManager's mistake: a host route in
+ * main that treats the host as a neighbour, although the other routes through
+ * that device reach it by a gateway. Does not check that the host is a VPN's
+ * server.
  */
 gboolean ks_bypass_is_mistaken (const KsConfig *config, const KsRoute *route, const GArray *routes);

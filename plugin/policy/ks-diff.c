@@ -2,7 +2,7 @@
 /*
  * The order of the steps, and why.
  *
- * While the host stays armed, or becomes so, a packet that gets out between
+ * While the host stays armed, or is being armed, a packet that gets out between
  * two steps must be one that the old or the new policy lets out:
  *
  *   1  routes that block         blackholes: nothing can fall through behind a rule that is about to appear
@@ -11,46 +11,47 @@
  *   4  exemptions by port, mark  so that a transport both policies allow never meets a blocker first
  *   5  servers                   the old ones' routes out, new rules in, old rules out, the new ones' routes in
  *   6  rules that block          the terminal rule, then the default, the tunnel's own subnets, DNS
- *   7  shields                   of unarmed VPNs' tunnels (ks-policy-shield.c): with them come routes that lead on
- *                                to the LAN rules, which may be there already, and DNS must not follow them
- *      LAN rules                 after the tunnel's own subnets, which they must not shadow, and after the
- *                                bypass routes are gone: with Lan=routes anybody would be led to the server by them
+ *   7  shields                   of unarmed VPNs' tunnels (ks-policy-shield.c): they include routes that pass packets
+ *                                on to the LAN rules, which may already exist; DNS must not follow them
+ *      LAN rules                 after the tunnel's own subnets, which they must not shadow, and after the bypass
+ *                                routes are gone: with Lan=routes, any program could reach the server through them
  *   8  stale LAN rules, stale exemptions by port, mark
- *   9  stale routes that carry   tunnels that are gone: before that, the LAN rule behind a tunnel's subnet would
- *                                have taken over what the tunnel carried; and those for ManagementFrom=, whose
- *                                tables may serve another device now: the old rules have gone that sent it there
- *                                (where there is none, at 3: a run that was killed while disarming leaves such)
+ *   9  stale routes that carry   tunnels that are gone: any earlier, the LAN rule behind a tunnel's subnet would
+ *                                take over what the tunnel carried. Also the routes for ManagementFrom=, whose
+ *                                tables may now serve another device: the old rules that led there are gone
+ *                                (without any such rule, at 3: a run killed while disarming leaves such routes)
  *  10  stale rules that block    once nothing old is left that they would have stopped
  *  11  stale routes that block
  *
- * A server is exempted by two things, its route in table 86 and a rule that
- * looks that table up, and each rule is for every server there. The order of 5
- * keeps an old server from meeting a new rule, or a new server an old rule:
- * with R for routes and Q for rules, what is exempted is at first R_old x Q_old,
- * then in turn (R_old and R_new) x Q_old, x (Q_old or Q_new), x Q_new, and at
- * last R_new x Q_new. What both allow is exempted throughout. While exemptions
- * are held (KS_DIFF_HOLD, KS_DIFF_HOLD_EXEMPTIONS) nothing of R_old and Q_old
- * goes, and an old server may meet a new rule until they no longer are: of
- * the same user, and only by routing. To leave the new rule out instead could
- * keep a VPN from coming up for as long as NetworkManager is silent.
+ * Two things exempt a server: its route in table 86, and a rule that looks up
+ * that table. Each such rule applies to every server in the table. The order
+ * within 5 keeps an old server from meeting a new rule, and a new server from
+ * meeting an old rule. With R for routes and Q for rules, what is exempted is
+ * first R_old x Q_old, then in turn (R_old and R_new) x Q_old, x (Q_old or
+ * Q_new), x Q_new, and finally R_new x Q_new. What both policies allow is
+ * exempted throughout. While exemptions are held (KS_DIFF_HOLD,
+ * KS_DIFF_HOLD_EXEMPTIONS), nothing of R_old and Q_old is deleted, and an old
+ * server may meet a new rule until the hold ends: only for the same user, and
+ * only as far as routing is concerned. Leaving the new rule out instead could
+ * keep a VPN from coming up for as long as NetworkManager does not answer.
  *
  * The exemptions of step 8, and steps 9 to 11, could come in any order among
  * themselves. Once the stale LAN rules are gone, every rule that lets a packet
- * out by an uplink is one of the new policy, apart from stale exemptions, and
- * these let out what the old state let out, whatever stands behind them. Any
+ * out through an uplink belongs to the new policy, except for stale exemptions,
+ * and these let out what the old policy let out, whatever follows them. Any
  * other stale rule blocks or looks up a tunnel's table, and a stale route there
  * leads into a tunnel or nowhere.
  *
- * When a step fails on which others rely, these are left out: after an
- * addition of what blocks, or of a tunnel's subnet (an uplink's own may be
- * numbered alike, and then nothing blocks behind it), and after the deletion of
- * a LAN rule or an exemption, no LAN rule is added and neither what blocks nor
- * what carries is deleted. After the deletion of a server's route or rule, no
- * server's rule and no server is added. tests/unit/test-order.c tries it all.
+ * When a step fails, the steps that rely on it are skipped. If adding something
+ * that blocks fails, or a tunnel's subnet (an uplink's own subnet may have the
+ * same addresses, and then nothing blocks behind it), or if deleting a LAN rule
+ * or an exemption fails, then no LAN rule is added, and neither what blocks nor
+ * what carries is deleted. If deleting a server's route or rule fails, no rule
+ * for servers and no server is added. tests/unit/test-order.c tries every case.
  *
- * To disarm, rules go from the last to the first, then routes: at no time is
- * anything but the old policy or main asked, and a run killed half way leaves
- * no transport cut off by half a policy.
+ * Disarming deletes rules from the last to the first, then routes. At every
+ * moment, packets follow either the old policy or main, and a run that is
+ * killed half way leaves no transport cut off by half a policy.
  */
 #include "policy/ks-diff.h"
 
@@ -81,14 +82,13 @@ typedef enum {
   ROLE_BLOCKER,
 } Role;
 
-/* What a rule of ours does, by its priority; another version's unknown one is treated as a blocker. */
+/* What one of our rules does, by its priority. An unknown rule, left by another version, is treated as a blocker. */
 static Role
 rule_role (const KsConfig *config, const KsRule *rule)
 {
   guint32 offset;
 
-  /* the jump over somebody else's rules; and the lookup of table local, without which those that block cut the host off
-   */
+  /* the jump over foreign rules; and the lookup of table local, without which the blocking rules cut the host off */
   if (rule->priority < config->priority)
     return ks_rule_is_local_lookup (rule) ? ROLE_EXEMPTION : ROLE_BLOCKER;
   offset = rule->priority - config->priority;
@@ -99,7 +99,7 @@ rule_role (const KsConfig *config, const KsRule *rule)
   return ROLE_BLOCKER;
 }
 
-/* Whether only exemptions look the route up: it takes part in no blocking, whatever its type. */
+/* Whether only exemptions look up the route: it plays no part in blocking, whatever its type. */
 static gboolean
 serves_exemptions (const KsConfig *config, const KsRoute *route)
 {
@@ -108,10 +108,11 @@ serves_exemptions (const KsConfig *config, const KsRoute *route)
 }
 
 /*
- * Whether a route stops packets that nothing else is to carry. What keeps the
- * local network's rules from an unarmed VPN's tunnel does not: the routes that
- * lead past it, to the local network, have to be there first, and these have to
- * come after the tunnels' subnets (ks-policy-shield.c).
+ * Whether a route stops packets that nothing else is meant to carry. The
+ * routes that keep the LAN rules from leading into an unarmed VPN's tunnel do
+ * not count: the routes that lead past that tunnel, to the local network, must
+ * exist before them, and must themselves come after the tunnels' subnets
+ * (ks-policy-shield.c).
  */
 static gboolean
 route_blocks (const KsConfig *config, const KsRoute *route)
@@ -149,7 +150,7 @@ delete_rule_phase (const KsConfig *config, const KsRule *rule)
   }
 }
 
-/* Where a server is reached. */
+/* How a server is reached. */
 typedef enum { PLACE_NONE, PLACE_BESIDE, PLACE_INSIDE } Place;
 
 static Place
@@ -159,9 +160,10 @@ place_of (GHashTable *servers, const KsRoute *route)
 }
 
 /*
- * Of a server's route: whether the kernel has (@had) and the policy wants
- * (@wanted) the server in the same place. Inside another VPN and beside it are
- * two servers at one address: no rule for the one may meet the other.
+ * For a server's route: whether the kernel has (@had) and the policy wants
+ * (@wanted) the server in the same place. A server inside another VPN and one
+ * beside it are two servers that share an address: no rule for one may meet the
+ * other.
  */
 static gboolean
 is_kept_server (const KsRoute *route, GHashTable *had, GHashTable *wanted)
@@ -169,14 +171,14 @@ is_kept_server (const KsRoute *route, GHashTable *had, GHashTable *wanted)
   return place_of (had, route) == place_of (wanted, route);
 }
 
-/* What only shields have in table 84. */
+/* Types of routes that only shields have in table 84. */
 static gboolean
 is_end_of_shield (const KsConfig *config, const KsRoute *route)
 {
   return route->table == config->tunnel_table && (route->type == RTN_UNREACHABLE || route->type == RTN_THROW);
 }
 
-/* The prefixes of table 84 that shields are for, among @routes (set of KsPrefix; transfer full). */
+/* The prefixes of table 84 among @routes that shields are for (set of KsPrefix; transfer full). */
 static GHashTable *
 shields_of (const KsConfig *config, const GPtrArray *routes)
 {
@@ -198,7 +200,7 @@ is_of_shield (const KsConfig *config, const KsRoute *route, GHashTable *shields)
          && (is_end_of_shield (config, route) || g_hash_table_contains (shields, &route->dst));
 }
 
-/* @shields are those wanted. */
+/* @shields are those of the new policy. */
 static guint
 add_route_phase (const KsConfig *config, const KsRoute *route, GHashTable *had, GHashTable *wanted, GHashTable *shields)
 {
@@ -237,7 +239,7 @@ delete_route_phase (const KsConfig *config, const KsRoute *route, GHashTable *ha
   return route_blocks (config, route) ? PHASE_DELETE_BLOCKING_ROUTE : PHASE_DELETE_ROUTE;
 }
 
-/* Which route of a table wins comes first: the longer destination, then the lower metric. */
+/* The route of a table that wins comes first: the longer destination, then the lower metric. */
 static int
 compare_precedence (const KsRoute *a, const KsRoute *b)
 {
@@ -249,8 +251,8 @@ compare_precedence (const KsRoute *a, const KsRoute *b)
 }
 
 /*
- * Of two rules of one priority the narrower one is deleted first: a key that
- * leaves something out would hit the narrower one as well (rule_find(),
+ * Of two rules with the same priority, the narrower one is deleted first: a key
+ * that leaves a field out would match the narrower one as well (rule_find(),
  * net/core/fib_rules.c).
  */
 static int
@@ -260,9 +262,9 @@ compare_deletions (const KsRule *a, const KsRule *b)
 }
 
 /*
- * By phase; within one, rules that block from the last priority to the first;
- * of routes the winner comes first and goes last, so that none that leads
- * elsewhere stands in for it; other things as they came.
+ * By phase. Within a phase, blocking rules go from the last priority to the
+ * first. Of routes, the one that wins is added first and deleted last, so that
+ * no route that leads elsewhere stands in for it. Other steps keep their order.
  */
 static int
 compare_steps (gconstpointer first, gconstpointer second)
@@ -308,9 +310,9 @@ disarming_rank (const KsStep *step)
 }
 
 /*
- * The same when nothing of ours is wanted any more: rules from the last to the
- * first, so that what is left is the beginning of the old policy, and behind it
- * main, which is the new one. Exemptions stay until nothing is left to be
+ * The order when nothing of ours is wanted any more. Rules go from the last to
+ * the first, so that what remains is the beginning of the old policy, followed
+ * by main, which is the new one. Exemptions stay until nothing is left to be
  * exempted from.
  */
 static int
@@ -327,7 +329,7 @@ compare_disarming_steps (gconstpointer first, gconstpointer second)
   return compare_deletions (&a->rule, &b->rule);
 }
 
-/* Of what something could get out where the step is not taken, and others after it are. */
+/* Which packets could get out if this step is skipped and others after it are taken. */
 static KsConcern
 closed_by (const KsConfig *config, const KsStep *step)
 {
@@ -349,7 +351,7 @@ closed_by (const KsConfig *config, const KsStep *step)
   }
 }
 
-/* Of what the step takes away, or goes before, what stops something that a step before it has to stop. */
+/* Which packets this step lets out unless an earlier step that stops them has succeeded. */
 static KsConcern
 opened_by (const KsStep *step)
 {
@@ -372,7 +374,7 @@ opened_by (const KsStep *step)
 static void
 push (GArray *plan, const KsConfig *config, const KsPolicy *policy, KsStep step)
 {
-  /* to disarm is to open */
+  /* disarming opens everything */
   step.closes = policy->armed ? closed_by (config, &step) : KS_CONCERN_NONE;
   step.opens = policy->armed ? opened_by (&step) : KS_CONCERN_NONE;
   g_array_append_val (plan, step);
@@ -390,7 +392,7 @@ compare_routes (gconstpointer a, gconstpointer b)
   return ks_route_compare (*(gconstpointer const *) a, *(gconstpointer const *) b);
 }
 
-/* What is compared are pointers: there may be thousands of routes, of half a kilobyte each. */
+/* Compares pointers: there may be thousands of routes of half a kilobyte each. */
 static GPtrArray *
 own_rules (const KsConfig *config, const GArray *rules)
 {
@@ -413,7 +415,7 @@ own_routes (const KsConfig *config, const GArray *routes)
     if (ks_owner_has_route (config, &g_array_index (routes, KsRoute, i)))
       g_ptr_array_add (own, &g_array_index (routes, KsRoute, i));
   g_ptr_array_sort (own, compare_routes);
-  /* the kernel has each once; a dump of IPv6 routes that somebody changes meanwhile may show one twice */
+  /* the kernel has each object once; a dump of IPv6 routes that change meanwhile may show one twice */
   for (guint i = 0; i < own->len; i++)
     if (kept == 0 || !ks_route_equal (own->pdata[kept - 1], own->pdata[i]))
       own->pdata[kept++] = own->pdata[i];
@@ -433,14 +435,14 @@ sorted (const GArray *array, guint size, GCompareFunc compare_pointers)
   return pointers;
 }
 
-/* Two sorted arrays, walked side by side for what only one of them has. */
+/* Two sorted arrays, walked side by side to find what only one of them has. */
 typedef struct {
   const GPtrArray *have, *want;
   GCompareFunc compare;
   guint i, j;
 } Merge;
 
-/* The next object of one array only: in *@old of @have or in *@new of @want, the other one NULL. FALSE at the end. */
+/* The next object that only one array has: *@old from @have or *@new from @want, the other NULL. FALSE at the end. */
 static gboolean
 merge_next (Merge *m, gconstpointer *old, gconstpointer *new)
 {
@@ -460,7 +462,7 @@ merge_next (Merge *m, gconstpointer *old, gconstpointer *new)
   return FALSE;
 }
 
-/* The servers that have a route among @routes, and where they are (KsPrefix -> Place, transfer full). */
+/* The servers that have a route among @routes, and how they are reached (KsPrefix -> Place, transfer full). */
 static GHashTable *
 servers_of (const KsConfig *config, const GPtrArray *routes)
 {
@@ -527,10 +529,10 @@ deletes_exemption (const KsStep *step)
 }
 
 /*
- * Whether a step has to wait for a run that can read the inputs again, or has
- * the lock: it would open or cut off on a guess. For the inputs bootstrap DNS
- * never has to: no VPN uses it once it is up, and the guard that narrows it may
- * be gone.
+ * Whether a step has to wait for a run that can read its inputs again, or that
+ * holds the lock, because taken now it would open or cut off something on a
+ * guess. Bootstrap DNS never waits for the inputs: no VPN uses it once it is
+ * up, and the guard that narrows it may be gone.
  */
 static gboolean
 is_held (const KsConfig *config, const KsStep *step, KsDiffFlags flags)
@@ -548,7 +550,7 @@ is_held (const KsConfig *config, const KsStep *step, KsDiffFlags flags)
   case PHASE_DELETE_BLOCKING_RULE:
     return TRUE;
   case PHASE_DELETE_ROUTE:
-    /* the LAN rule that is held would take over what the tunnel carried */
+    /* the LAN rule that stays would take over what the tunnel carried */
     return step->route.table == config->tunnel_table;
   case PHASE_DELETE_BLOCKING_ROUTE:
     return TRUE;
@@ -557,7 +559,7 @@ is_held (const KsConfig *config, const KsStep *step, KsDiffFlags flags)
   }
 }
 
-/* The first rule of @list that a deletion of @key hits; -1 for none. */
+/* The index of the first rule of @list that a deletion of @key hits; -1 if there is none. */
 static int
 find_hit (const GArray *list, const KsRule *key)
 {
@@ -569,9 +571,10 @@ find_hit (const GArray *list, const KsRule *key)
 
 /*
  * The plan with deletions made exact. The kernel deletes the first rule that
- * has what the key sets, which may be a narrower one that is to stay, when that
- * came first. Such a one is added once more, at the end, and the deletion
- * repeated: nothing is missing at any time. @rules is in the kernel's order.
+ * matches the fields set in the key. That may be a narrower rule which has to
+ * stay, if it was added first. In that case the narrower rule is added a second
+ * time, at the end, and the deletion repeated: nothing is missing at any time.
+ * @rules is in the kernel's order.
  */
 static GArray *
 make_exact (const KsConfig *config, const GArray *rules, const GArray *plan)

@@ -2,60 +2,61 @@
 /*
  * What the guard lets out, and why.
  *
- * Routing does not see a socket bound to a device (IPv4 takes a failed lookup
- * with a device as "on link"), rules that somebody else put first, and rules
- * that somebody flushed. The guard judges the packet instead:
+ * Routing is blind to a socket bound to a device (IPv4 takes a failed lookup
+ * with a device as "on link"), to foreign rules that come first, and to a flush
+ * of our rules. The guard judges the packet itself:
  *
- *   postrouting   the tunnels; lo; transports; queries for the servers' names;
- *                 replies to ManagementFrom=; DHCP; neighbour discovery; the
- *                 LAN. Everything else is counted and dropped.
- *   forward       the tunnels; the LAN. Everything else is counted and dropped.
- *   prerouting    drops what is for a tunnel's address and arrives elsewhere
- *                 (CVE-2019-14899), before connection tracking. Marks what
- *                 comes from the VPNs' servers, for other programs' filters of
- *                 reverse paths (ks-policy.c, "Answers"); unless it has a mark.
+ *   postrouting   accepts: the tunnels; lo; transports; queries for the servers'
+ *                 names; replies to ManagementFrom=; DHCP; neighbour discovery;
+ *                 the LAN. Everything else is counted and dropped.
+ *   forward       accepts the tunnels and the LAN. Everything else is counted
+ *                 and dropped.
+ *   prerouting    drops packets to a tunnel's address that arrive elsewhere
+ *                 (CVE-2019-14899), before connection tracking. Marks packets
+ *                 from the VPNs' servers, unless they have a mark, for other
+ *                 programs' reverse-path filters (ks-policy.c, "Answers").
  *
- * Postrouting, not output: a mangle chain (`type route hook output`) or
- * destination NAT may send a packet elsewhere after it was routed, and the
- * other chains at output still see the old device. In postrouting device and
- * destination are final, and the source is the program's own, since source NAT
- * comes later (priority 100). It is before neighbour resolution: a packet that
- * is dropped causes no ARP request either. Forwarded packets pass there too,
- * so a chain at forward keeps from them what only the host itself may do. The
- * priority decides nothing: an accept holds for this table only, a drop is
- * final. Connection state counts for nothing, but for ManagementFrom=: a
- * connection opened before arming is no exception.
+ * Postrouting rather than output: a mangle chain (`type route hook output`) or
+ * destination NAT may redirect a packet after it was routed, and other chains
+ * at output still see the old device. In postrouting, device and destination
+ * are final, and the source is still the program's own, since source NAT comes
+ * later (priority 100). It also comes before neighbour resolution, so a dropped
+ * packet causes no ARP request. Forwarded packets pass postrouting too, so a
+ * chain at forward denies them what only the host itself may do. The priority
+ * decides nothing: an accept holds for this table only, and a drop is final.
+ * Connection state is not used, except for ManagementFrom=: a connection opened
+ * before arming is no exception.
  *
- * The tunnel of a VPN that is not armed is known by its kind, before a run of
- * ours has seen it: it is not the LAN, whatever its addresses are. A transport may
- * leave by it, as by any uplink. What is inside another VPN's tunnel leaves by
- * that, and has no line.
+ * The tunnel of an unarmed VPN is recognised by its kind, even before one of
+ * our runs has seen it: it is not the LAN, whatever its addresses are. A
+ * transport may leave through it, as through any uplink. A transport inside
+ * another VPN's tunnel leaves through that tunnel and needs no line.
  *
- * A tunnel is its index, not its name: a device that was deleted and made
- * again, by whomever, is another one until the policy says so.
+ * A tunnel is identified by its index, not its name: a device that was deleted
+ * and created again, by anyone, is a different one until the policy says so.
  *
  * ks-guard-transports.c says who may send a transport, ks-guard-queries.c which
- * names may be asked for.
+ * names may be queried.
  *
- * ManagementFrom=: a reply, by connection tracking, in a connection whose first
- * packet came from one of the prefixes, from the address of the device that it
- * leaves by. "Established" is a connection that has been answered, or is being
- * answered: not a new one that belongs to it ("related"). What the host sends
- * first is never a reply, and since it is dropped here, before connection
- * tracking confirms it, it leaves no entry that would make it one later: in a
- * connection from before arming, which nobody has tracked, the peer has to
- * speak first (run, 6.18). A packet that forges its source gets the answer sent
- * to the prefix, and nothing else. A program that was asked from there can
- * answer; none can ask.
+ * ManagementFrom=: accepts replies, as connection tracking sees them, in a
+ * connection whose first packet came from one of the prefixes, if the source is
+ * an address of the device they leave through. The state must be "established":
+ * a connection that has been or is being answered, not a new one that belongs
+ * to it ("related"). What the host sends first is never a reply, and since it
+ * is dropped here, before connection tracking confirms it, it leaves no entry
+ * that would make it one later. In a connection from before arming that was
+ * never tracked, the peer has to speak first (run, 6.18). If the source of a
+ * packet is forged, the answer goes to the prefix and nothing else does. A
+ * program asked from there can answer; no program can start a connection.
  *
- * A packet that IPsec is about to encrypt passes postrouting twice, plain
- * first: it is accepted when IPsec makes one of the transports, and what comes
- * out is judged. What is a transport only inside IPsec has no line of its own:
- * plain, it is dropped.
+ * A packet that IPsec is about to encrypt passes postrouting twice, in plain
+ * text first: it is accepted there if IPsec encrypts a transport, and the
+ * encrypted packet is judged. Traffic that is a transport only inside IPsec has
+ * no line of its own: in plain text it is dropped.
  *
- * Indices and addresses are written as numbers, protocols too: /etc/protocols
- * may be missing. A server's name is written as the number its bytes make: no
- * name comes into the text as it is, so none can be made to break it.
+ * Indices, addresses and protocols are written as numbers: /etc/protocols may
+ * be missing. A server's name is written as the number that its bytes form: no
+ * name enters the text literally, so no name can break it.
  */
 #include "policy/ks-guard-format.h"
 
@@ -64,13 +65,13 @@
 
 /* The index of lo in every network namespace: LOOPBACK_IFINDEX of the kernel's include/net/flow.h. */
 #define LOOPBACK 1u
-/* As many tunnels have a line each; more are in a set. */
+/* Up to this many tunnels get a line each; more go into a set. */
 #define TUNNEL_LINES 2
 
 #define DNS_PORTS "53, 853, 5355"
 
 /*
- * Multicast that stays in the link or the site, and broadcast. IPv6: scopes
+ * Multicast that stays on the link or in the site, and broadcast. IPv6: scopes
  * interface, link and site, well-known and transient.
  */
 static const char *const lan_groups[] = {
@@ -99,7 +100,7 @@ is_tunnel_route (const KsPolicy *policy, const KsRoute *route)
   return FALSE;
 }
 
-/* Where the LAN is: with Lan=routes also wherever table 85, the copy of main, has a route other than the default. */
+/* The LAN's prefixes; with Lan=routes also those of table 85, the copy of main, except for its default route. */
 static GArray *
 lan_prefixes (const KsPolicy *policy)
 {
@@ -125,7 +126,7 @@ lan_prefixes (const KsPolicy *policy)
   return prefixes;
 }
 
-/* What belongs into the tunnel although it looks like the LAN: the prefixes that routing has a blackhole behind. */
+/* What belongs into the tunnel although it looks like the LAN: the prefixes that have a blackhole in table 84. */
 static GArray *
 shadowed_prefixes (const KsPolicy *policy)
 {
@@ -140,7 +141,7 @@ shadowed_prefixes (const KsPolicy *policy)
   return prefixes;
 }
 
-/* The indices of the tunnels; with @address, of those that have it: "{ 5, 7 }" (transfer full; NULL for none). */
+/* The indices of the tunnels, with @address only of those that have it: "{ 5, 7 }" (transfer full; NULL for none). */
 static char *
 format_tunnels (const KsPolicy *policy, const KsPrefix *address)
 {
@@ -157,7 +158,7 @@ format_tunnels (const KsPolicy *policy, const KsPrefix *address)
   return g_string_free (out, out->len == 0);
 }
 
-/* Who answers: the servers that table 86 has routes to, and the resolvers that are asked for servers. */
+/* Where answers come from: the servers that table 86 has routes to, and the resolvers asked for servers' names. */
 static GArray *
 answering_hosts (const KsPolicy *policy)
 {
@@ -178,7 +179,7 @@ answering_hosts (const KsPolicy *policy)
   return hosts;
 }
 
-/* Hosts, so no interval set: found by a hash. */
+/* Single hosts, so not an interval set: looked up by hash. */
 static void
 add_answering_set (GString *out, const char *name, int family, GArray *hosts)
 {
@@ -221,7 +222,7 @@ begin_base_chain (GString *out, const char *hook, const char *priority, const ch
   ks_guard_add_line (out, "type filter hook %s priority %s; policy %s;", hook, priority, verdict);
 }
 
-/* An unarmed VPN's tunnel is not the LAN, whatever its addresses are. The armed ones' have been accepted before. */
+/* An unarmed VPN's tunnel is not the LAN, whatever its addresses are. Armed ones have been accepted earlier. */
 static void
 add_tunnel_kinds (GString *out)
 {
@@ -231,8 +232,7 @@ add_tunnel_kinds (GString *out)
   g_string_append (out, " } return\n");
 }
 
-/* Accepts what is for the LAN, returns with the rest. LLMNR asks for the names that DNS does; mDNS for the LAN's own.
- */
+/* Accepts packets to the LAN, returns for all others. LLMNR asks for the same names as DNS; mDNS for local ones. */
 static void
 add_lan_chain (GString *out, const KsPolicy *policy)
 {
@@ -248,22 +248,22 @@ add_lan_chain (GString *out, const KsPolicy *policy)
   ks_guard_end_chain (out);
 }
 
-/* What a link needs before it carries anything; whatever Lan= says. */
+/* What a link needs before it carries anything, whatever the setting of Lan=. */
 static void
 add_link_rules (GString *out)
 {
-  /* a renewal, whose server may be outside the LAN; the rest uses packet sockets, which no hook sees */
+  /* a renewal, whose server may be outside the LAN; all other DHCP uses packet sockets, which no hook sees */
   ks_guard_add_line (out, "meta nfproto ipv4 udp sport 68 udp dport 67 meta skuid 0 accept");
   ks_guard_add_line (out, "meta nfproto ipv6 udp sport 546 udp dport 547 meta skuid 0 accept");
-  /* router solicitation, neighbour solicitation and advertisement; no router forwards them */
+  /* router solicitation, neighbour solicitation and advertisement; routers do not forward them */
   ks_guard_add_line (out, "ip6 hoplimit 255 icmpv6 type { 133, 135, 136 } accept");
-  /* multicast listener reports: switches forward neighbour discovery by them */
+  /* multicast listener reports: switches need them to forward neighbour discovery */
   ks_guard_add_line (out, "ip6 daddr ff02::/16 icmpv6 type { 131, 132, 143 } accept");
 }
 
 /*
- * What leaves by a tunnel, which is nearly everything: first, and by the
- * device's index alone. The set costs a packet some 20 ns more than a line of its own.
+ * Accepts what leaves through a tunnel, which is nearly everything: first, and by
+ * the device's index alone. A set costs a packet some 20 ns more than a line.
  */
 static void
 add_tunnel_rules (GString *out, const KsPolicy *policy)
@@ -371,7 +371,7 @@ ks_guard_format (const KsPolicy *policy, const KsGuardCounters *counters)
   if (!counters)
     counters = &zero;
 
-  /* The first line makes the second one valid whether the table was there or not; it is one transaction. */
+  /* The first line makes the second one valid whether or not the table exists; all is one transaction. */
   out = g_string_new ("table inet " KS_GUARD_TABLE "\ndelete table inet " KS_GUARD_TABLE "\n"
                       "table inet " KS_GUARD_TABLE " {\n");
   add_counter (out, "dropped_output", &counters->output);

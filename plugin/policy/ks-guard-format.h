@@ -16,14 +16,14 @@ typedef struct {
 
 /* What the guard has dropped; kept when the guard is replaced, lost when it is removed. */
 typedef struct {
-  KsGuardCounter output; /* on its way out: the host's own, and forwarded packets another table let through */
+  KsGuardCounter output; /* outgoing: the host's own packets, and forwarded ones another table let through */
   KsGuardCounter forward; /* forwarded */
-  KsGuardCounter input; /* for a tunnel's address, arriving elsewhere */
+  KsGuardCounter input; /* to a tunnel's address, arriving elsewhere */
 } KsGuardCounters;
 
 /*
- * The transaction that installs the guard, for libnftables; NULL when @policy
- * wants none. Pure: the same policy gives the same bytes. @counters, nullable,
- * is what the counters start from (transfer full).
+ * The transaction that installs the guard, for libnftables (transfer full);
+ * NULL if @policy wants no guard. Pure: the same policy gives the same bytes.
+ * @counters, nullable, are the counters' initial values.
  */
 char *ks_guard_format (const KsPolicy *policy, const KsGuardCounters *counters);

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * While no tunnel is up, root and the users that the system's resolver may run
- * as send queries for the names of the servers to the uplink's resolvers (chain
- * `names`): UDP to port 53, and each byte of the message, and its length, as
- * ks-query.c has it, which says what is free. A longer name, a shorter one,
- * another type, a second question, another option or bytes at the end do not
- * match. The domains that a name is in may be asked for what validates it, and
- * for nothing else.
- * What a program could still write into such queries is bounded by their
- * number: 10 a second after a first burst (chain `asked`), enough for resolvers
- * that repeat every name several times.
+ * as may send queries for the servers' names to the uplink's resolvers (chain
+ * `names`): UDP to port 53, comparing every byte of the message and its length.
+ * ks-query.c says which parts are free. A longer or shorter name, another type,
+ * a second question, another option or trailing bytes do not match. The domains
+ * that contain a name may be queried for the records that validate it, and for
+ * nothing else.
+ * What a program can still encode into such queries is limited by their rate:
+ * 10 a second after an initial burst (chain `asked`), enough for resolvers that
+ * repeat every name several times.
  */
 #include <string.h>
 
 #include "policy/ks-guard-builder.h"
 #include "policy/ks-query.h"
 
-/* In front of what a KsQuery holds: the UDP header, and the message's ID. */
+/* Comes before the bytes of a KsQuery: the UDP header, and the message's ID. */
 #define QUERY_OFFSET (8 + 2)
 /* The most that nftables compares at once, in bytes. */
 #define PIECE 16
@@ -84,7 +84,7 @@ add_queries (GString *out, const char *name, const KsQueryType *types, guint n_t
   }
 }
 
-/* What validates @name: of it, and of each domain it is in that is not in @done yet, up to the root. */
+/* The records that validate @name: those of the name and of each parent domain not yet in @done, up to the root. */
 static void
 add_validation (GString *out, const char *name, GHashTable *done)
 {
@@ -98,7 +98,7 @@ add_validation (GString *out, const char *name, GHashTable *done)
   }
 }
 
-/* Accepts queries for the servers' names, returns with the rest. */
+/* Accepts queries for the servers' names, returns for all others. */
 void
 ks_guard_add_names_chains (GString *out, const KsPolicy *policy)
 {

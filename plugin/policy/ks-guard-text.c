@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* How nftables spells lines, chains, and sets of prefixes. */
+/* nftables syntax for lines, chains, and sets of prefixes. */
 #include "policy/ks-guard-builder.h"
 
 #include <stdarg.h>
@@ -48,7 +48,7 @@ ks_guard_collect (GArray *prefixes, const KsPrefix *prefix)
   g_array_append_val (prefixes, network);
 }
 
-/* A prefix before what it contains. */
+/* Sorts a prefix before those it contains. */
 static int
 compare_by_address (gconstpointer a, gconstpointer b)
 {

@@ -1,60 +1,62 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Who sends a transport:
+ * Who may send a transport:
  *
- *   - a program: `meta skuid`, its uid. By TCP to a server also the kernel, once
- *     that program is gone: what was left to send, the end of the connection,
+ *   - A program: its uid (`meta skuid`). By TCP to a server, also the kernel
+ *     once that program is gone: remaining data, the end of the connection,
  *     resets. Such packets have no owner (run, 6.18), and without them the server
- *     keeps the session and may refuse the next one. Not a SYN, so no program can
- *     begin a connection like that; and with the next hop of the server's route
- *     (see below), which a connection of another user from before arming does not
- *     have: its route is looked up with that user's uid. IPv6 may keep the route
- *     that such a connection had, so its end may pass here;
- *   - the kernel, to a server it is told (a WireGuard handshake): a packet
- *     without an owner, which no program can send (chain `unowned`). Where a
- *     section tells nothing but the server, its data too: while the tunnel is up
- *     any owner, with the next hop of the server's route (see below);
- *   - the kernel, for a tunnel that is up (WireGuard's data): its packets
- *     have the owner of the packet inside, so any owner is accepted, from the
- *     port that the tunnel holds and nobody else can bind. Where the mark of
- *     the device is known, its packets are known by it, and the port, which is
- *     free for all once the device is gone, opens nothing;
- *   - a program and the kernel, by UDP (L2TP, ESP in UDP): while the tunnel is
- *     up any owner, that of the packet inside, if it has the next hop of the
- *     server's route in table 86; before, the program's uid, and packets without
- *     an owner, such as PPP's own. The next hop tells the kernel's packets, which
- *     are routed as root's, from a program's that is bound to the uplink: that
- *     one finds no route, is taken as on link, and its next hop is the server
- *     itself. It cannot where the route has no gateway (a server in the uplink's
- *     own subnet, a point-to-point uplink): there any program may send to that
- *     port of the server while the VPN is up. IPv6 has no such fallback;
- *   - a protocol that takes CAP_NET_RAW to send (ESP, GRE): any owner.
+ *     keeps the session and may refuse the next one. A SYN is excluded, so no
+ *     program can open a connection this way. The packet must also have the next
+ *     hop of the server's route (see below). Another user's connection from
+ *     before arming does not have it, since its route is looked up with that
+ *     user's uid; IPv6 may keep the old route of such a connection, so its end
+ *     may pass here.
+ *   - The kernel, to a known server (a WireGuard handshake): a packet without an
+ *     owner, which no program can send (chain `unowned`). If a section gives
+ *     only the server, its data too: while the tunnel is up, any owner, with the
+ *     next hop of the server's route (see below).
+ *   - The kernel, for a tunnel that is up (WireGuard's data): its packets have
+ *     the owner of the inner packet, so any owner is accepted, from the port that
+ *     the tunnel holds and nobody else can bind. If the device's mark is known,
+ *     its packets are recognised by the mark instead, and the port, which anyone
+ *     can bind once the device is gone, opens nothing.
+ *   - A program and the kernel, by UDP (L2TP, ESP in UDP): while the tunnel is
+ *     up, any owner, since packets have that of the inner packet, if they have
+ *     the next hop of the server's route in table 86; before that, the program's
+ *     uid, and packets without an owner, such as PPP's own. The next hop
+ *     distinguishes the kernel's packets, which are routed as root's, from those
+ *     of a program bound to the uplink: the program's lookup fails, the kernel
+ *     treats the server as on link, and so the next hop is the server itself.
+ *     This does not work where the route has no gateway (a server in the uplink's
+ *     own subnet, a point-to-point uplink): there, any program may send to that
+ *     port of the server while the VPN is up. IPv6 has no such fallback.
+ *   - A protocol that takes CAP_NET_RAW to send (ESP, GRE): any owner.
  *
- * Servers stand in sets, of address, protocol, port and uid together: each
- * packet costs the same with one profile and with a thousand. The networks of
- * a section stand in an interval set of its line.
+ * Servers are kept in sets of address, protocol, port and uid together, so a
+ * packet costs the same with one profile as with a thousand. The networks of a
+ * section are in an interval set of its line.
  */
 #include "policy/ks-guard-builder.h"
 
 #include <string.h>
 
-/* (uid_t) -1: nobody can have it */
+/* (uid_t) -1: no user can have it */
 #define NO_UID G_MAXUINT32
 
-/* What an unprivileged program can send; anything else takes a raw socket. 115 is L2TP, which has a datagram socket. */
+/* Protocols that unprivileged programs can send; others take a raw socket. 115 is L2TP, which has a datagram socket. */
 static const guint8 program_protocols[] = { IPPROTO_ICMP,   IPPROTO_TCP, IPPROTO_UDP,  IPPROTO_DCCP,
                                             IPPROTO_ICMPV6, 115,         IPPROTO_SCTP, IPPROTO_UDPLITE };
 #define PROGRAM_PROTOCOLS "{ 1, 6, 17, 33, 58, 115, 132, 136 }"
 #define PORT_PROTOCOLS "{ 6, 17, 33, 132, 136 }"
 
-/* Who must have sent a transport. */
+/* Who has to be the sender of a transport. */
 typedef enum {
-  SENDER_NONE, /* nobody may now */
+  SENDER_NONE, /* nobody may send it now */
   SENDER_ANY,
-  SENDER_ROUTED, /* anyone, by the next hop that the server's route has */
-  SENDER_UID, /* a program of the transport's uid */
-  SENDER_UID_OR_KERNEL, /* such a program, or nobody */
-  SENDER_KERNEL, /* nobody owns the packet */
+  SENDER_ROUTED, /* anyone, if the packet has the next hop of the server's route */
+  SENDER_UID, /* a program with the transport's uid */
+  SENDER_UID_OR_KERNEL, /* such a program, or the packet has no owner */
+  SENDER_KERNEL, /* the packet has no owner */
 } Sender;
 
 static gboolean
@@ -66,7 +68,7 @@ has_tunnel (const KsPolicy *policy, const char *interface)
   return FALSE;
 }
 
-/* Whether the packets of @transport's device are known by their mark. */
+/* Whether the packets of @transport's device are recognised by their mark. */
 static gboolean
 has_mark (const KsPolicy *policy, const KsTransport *transport)
 {
@@ -110,7 +112,7 @@ kernel_sender (const KsPolicy *policy, const KsTransport *transport)
     return up ? SENDER_ROUTED : SENDER_KERNEL;
   if (ks_prefix_is_set (&transport->to))
     return up ? SENDER_ANY : SENDER_KERNEL;
-  if (!transport->device[0]) /* of a section whose device is not there */
+  if (!transport->device[0]) /* of a section whose device does not exist */
     return SENDER_KERNEL;
   return up && !has_mark (policy, transport) ? SENDER_ANY : SENDER_NONE;
 }
@@ -119,9 +121,9 @@ static Sender
 sender_of (const KsPolicy *policy, const KsTransport *transport)
 {
   if (transport->carriage == KS_CARRIAGE_LOOKUP)
-    return SENDER_NONE; /* nothing leaves like that */
+    return SENDER_NONE; /* no packet can leave like that */
   if (transport->carriage == KS_CARRIAGE_INSIDE_IPSEC || transport->outer[0])
-    return SENDER_NONE; /* what is inside another VPN leaves by its tunnel, like everything else */
+    return SENDER_NONE; /* a transport inside another VPN leaves through its tunnel, like everything else */
   if (transport->ip_protocol && !memchr (program_protocols, transport->ip_protocol, sizeof program_protocols))
     return SENDER_ANY;
   if (transport->kernel)
@@ -131,7 +133,7 @@ sender_of (const KsPolicy *policy, const KsTransport *transport)
   return transport->uid == KS_UID_ANY ? SENDER_ANY : SENDER_UID;
 }
 
-/* True if both have lines of their own, and differ in where they go alone. */
+/* True if both get lines of their own that differ only in the destination. */
 static gboolean
 is_alike (const KsTransport *a, const KsTransport *b)
 {
@@ -141,8 +143,8 @@ is_alike (const KsTransport *a, const KsTransport *b)
   return ks_prefix_is_set (&b->to) && !is_in_server_set (b) && ks_transport_compare (a, &same_destination) == 0;
 }
 
-/* Where @transport and those alike go, as an interval set: lines that differ in that alone are one. NULL for anywhere
- * (transfer full). */
+/* The destinations of @transport and of those that differ from it only in the destination, as an interval set, so that
+ * they share a line. NULL for any destination (transfer full). */
 static char *
 format_destination (const KsPolicy *policy, const KsTransport *transport)
 {
@@ -181,7 +183,7 @@ ks_guard_format_selector (const KsTransport *transport, const char *destination)
   return g_string_free (out, FALSE);
 }
 
-/* The lines of a transport that is not to one server (transfer full); NULL for none. */
+/* The lines of a transport to anything but a single server (transfer full); NULL for none. */
 static char *
 format_transport (const KsPolicy *policy, const KsTransport *transport)
 {
@@ -196,7 +198,7 @@ format_transport (const KsPolicy *policy, const KsTransport *transport)
   case SENDER_UID_OR_KERNEL:
     return g_strdup_printf ("    %smeta skuid %u accept\n    %sjump unowned\n", selector, transport->uid, selector);
   case SENDER_KERNEL:
-    /* an IP tunnel whose protocol is not known: what no program can send may have any owner */
+    /* an IP tunnel of unknown protocol: packets that no program can send may have any owner */
     if (!transport->ip_protocol)
       return g_strdup_printf ("    %smeta l4proto != " PROGRAM_PROTOCOLS " accept\n    %sjump unowned\n", selector,
                               selector);
@@ -206,13 +208,12 @@ format_transport (const KsPolicy *policy, const KsTransport *transport)
   }
 }
 
-/* Lines that differ in the server alone are one line, with a set: its look-up costs the same for one and for thousands.
- */
+/* Lines that differ only in the server are one line with a set: its lookup costs the same for one and for thousands. */
 typedef struct {
   char *selector; /* such as "ip daddr . meta l4proto . th dport" */
   const char *verdict;
   GString *elements; /* "203.0.113.10 . 17 . 1194, ..." */
-  GHashTable *seen; /* of them: without the uid two transports may be the same */
+  GHashTable *seen; /* the elements: without the uid, two transports may be the same */
 } ServerSet;
 
 static void
@@ -226,7 +227,7 @@ server_set_free (gpointer data)
   g_free (set);
 }
 
-/* The set of @sets for @selector and @verdict, made when there is none. */
+/* The set of @sets for @selector and @verdict; created if it does not exist. */
 static ServerSet *
 find_server_set (GPtrArray *sets, const char *selector, const char *verdict)
 {
@@ -247,8 +248,8 @@ find_server_set (GPtrArray *sets, const char *selector, const char *verdict)
 }
 
 /*
- * Adds the server of @transport to the set that compares what the transport has, and the IPv4 address @next_hop unless
- * that is NULL; @restriction comes first there.
+ * Adds the server of @transport to the set that compares the fields the transport has, and the IPv4 address @next_hop
+ * unless that is NULL. @restriction is put first in that line.
  */
 static void
 add_to_server_set (GPtrArray *sets, const KsTransport *transport, gboolean with_uid, const char *next_hop,
@@ -283,7 +284,7 @@ add_to_server_set (GPtrArray *sets, const KsTransport *transport, gboolean with_
     g_string_append_printf (set->elements, "%s%s", set->elements->len ? ", " : "", element->str);
 }
 
-/* As add_to_server_set(), without the uid, and by each next hop of the server's routes. */
+/* As add_to_server_set(), without the uid, but with each next hop of the server's routes. */
 static void
 add_routed (GPtrArray *sets, const KsPolicy *policy, const KsTransport *transport, const char *restriction,
             const char *verdict)
@@ -299,7 +300,7 @@ add_routed (GPtrArray *sets, const KsPolicy *policy, const KsTransport *transpor
       continue;
     for (guint j = 0; j < route->n_nexthops; j++) {
       const KsPrefix *gateway = &route->nexthops[j].gateway;
-      /* to the kernel a gateway of the other family is none either (rt_nexthop()) */
+      /* to the kernel, a gateway of the other family is also no gateway (rt_nexthop()) */
       g_autofree char *next_hop = ks_prefix_format_address (gateway->family == AF_INET ? gateway : &transport->to);
 
       add_to_server_set (sets, transport, FALSE, next_hop, restriction, verdict);
@@ -362,13 +363,13 @@ ks_guard_add_transports (GString *out, const KsPolicy *policy)
     const KsTransport *transport = &g_array_index (policy->transports, KsTransport, i);
     g_autofree char *text = is_in_server_set (transport) ? NULL : format_transport (policy, transport);
 
-    /* without the uid two of them may be the same */
+    /* without the uid, two of them may be the same */
     if (text && !strstr (out->str, text))
       g_string_append (out, text);
   }
 }
 
-/* Accepts what no program sent. A packet without an owner does not match any `skuid`, not even a negated one. */
+/* Accepts what no program sent. A packet without an owner matches no `skuid`, not even a negated one. */
 void
 ks_guard_add_unowned_chain (GString *out)
 {

@@ -43,7 +43,7 @@ ks_nft_object_format (const KsNftObject *self)
 
 /* --- rules --- */
 
-/* Routing tables and firewall marks that programs have for themselves; 0: none. */
+/* Routing tables and firewall marks that programs use for themselves; 0: none. */
 static const struct {
   const char *program;
   guint32 table, mark, mask;
@@ -62,7 +62,7 @@ static const struct {
 #define TAILSCALE_FIRST 5210
 #define TAILSCALE_LAST 5270
 
-/* The first table and mark that wg-quick and NetworkManager try for a WireGuard that takes all; others follow. */
+/* The table and mark that wg-quick and NetworkManager try first for a WireGuard that takes everything. */
 #define WIREGUARD_TABLE 51820
 #define WIREGUARD_TABLES 100
 /* NetworkManager: src/core/devices/nm-device-wireguard.c; wg-quick leaves the priority to the kernel */
@@ -83,8 +83,8 @@ is_ciliums (const KsRule *rule)
   return FALSE;
 }
 
-/* Of rules and routes: linux/rtnetlink.h and iproute2's etc/iproute2/rt_protos; of Calico
- * felix/dataplane/linux/dataplanedefs. */
+/* The names of routing protocols, of rules and routes: linux/rtnetlink.h, iproute2's etc/iproute2/rt_protos; for
+ * Calico, felix/dataplane/linux/dataplanedefs. */
 static const char *
 program_of_protocol (guint8 protocol)
 {
@@ -113,7 +113,7 @@ program_of_protocol (guint8 protocol)
   case 84:
     return "OVN";
   default:
-    return NULL; /* static and boot: anyone */
+    return NULL; /* static and boot: could be anyone */
   }
 }
 
@@ -163,7 +163,7 @@ ks_neighbour_of_route (const KsRoute *route)
 
 /* --- nftables --- */
 
-/* Tables that programs have for themselves; a name that ends in '*' is a beginning. */
+/* Tables that programs use for themselves; a name that ends in '*' is a prefix. */
 static const struct {
   const char *table, *program;
 } tables[] = {
@@ -186,8 +186,8 @@ static const struct {
 };
 
 /*
- * Programs that set the policy of the base chains of iptables' tables, by the chains they have beside them. Docker sets
- * that of forward alone; most set none.
+ * Programs that set the policy of base chains in iptables' tables, recognised by the chains they have beside them.
+ * Docker sets only that of forward; most programs set none.
  */
 static const struct {
   const char *chains, *program;

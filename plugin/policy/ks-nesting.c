@@ -1,32 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A tunnel is full when it carries a default route, and split when it carries
- * only subnets of its own (never-default; WireGuard without a default among its
- * allowed IPs). What a VPN sends to its server may go inside another armed
- * VPN's tunnel that is up, the outer one:
+ * A tunnel is full if it carries a default route, and split if it carries only
+ * subnets of its own (never-default; WireGuard without a default among its
+ * allowed IPs). A VPN's packets to its server may go inside the tunnel of
+ * another armed VPN that is up, the outer one:
  *
- *   Transport=inside  any full one, or one with a route to the server
+ *   Transport=inside  any full tunnel, or one with a route to the server
  *   Transport=beside  none
  *   Transport=auto    one with a route to the server, other than a default; for a split
  *                     VPN with a public server, any full one. Otherwise none: of two
  *                     full VPNs side by side, one carries on when the other is lost.
  *
- * With auto, a full VPN never goes inside a split one: its server, or whoever
- * runs the other VPN, would only have to announce a route to take it in.
+ * With auto, a full VPN never goes inside a split one: otherwise its server, or
+ * whoever runs the other VPN, would only have to announce a route to capture it.
  *
- * NetworkManager's base connection of a VPN (SpecificObject) says nothing: it is
- * the primary connection of the moment, another VPN whenever one is up, while
- * the host route to the server goes by the uplink all the same (run, 1.42).
+ * NetworkManager's base connection of a VPN (SpecificObject) says nothing about
+ * this: it is the primary connection of the moment, which is another VPN
+ * whenever one is up, while the host route to the server still goes through the
+ * uplink (run, 1.42).
  *
- * An address is one route, so all VPNs with a server at the same address are
+ * An address has one route, so all VPNs with a server at the same address are
  * decided together: inside only if each of them may go inside the same tunnel.
  * The server of the outer VPN itself is therefore always beside.
  *
- * No VPN goes inside one that is, however indirectly, inside it: each chain ends
- * at a VPN beside all others. Explicit wishes come first, then the tunnels in
+ * No VPN goes inside one that is, even indirectly, inside it: each chain ends at
+ * a VPN beside all others. Explicit settings come first, then the tunnels in
  * NetworkManager's order: of two that could each go inside the other, the
- * preferred one is the inner one. Among outer ones, a route to the server comes
- * first, then the same order.
+ * preferred one becomes the inner one. When several tunnels could be the outer
+ * one, one with a route to the server is preferred, then the same order applies.
  */
 #include "policy/ks-nesting.h"
 
@@ -43,10 +44,10 @@ struct KsNesting {
   GHashTable *owners; /* KsTunnel -> KsProfile */
   GHashTable *by_address; /* KsPrefix -> Server, of servers */
   GPtrArray *servers; /* of Server, in the order in which they are decided */
-  GHashTable *outers; /* KsProfile -> GPtrArray of KsTunnel: what its servers are inside of */
+  GHashTable *outers; /* KsProfile -> GPtrArray of KsTunnel: the tunnels that its servers are inside of */
 };
 
-/* A prefix as short as this, or shorter, is a piece of a default route. */
+/* A prefix of this length, or shorter, is a piece of a default route. */
 #define WIDE4 7
 #define WIDE6 15
 
@@ -120,7 +121,7 @@ has_family (const KsTunnel *tunnel, int family)
   return tunnel->ifindex && (family == AF_INET6 ? tunnel->has_ipv6 : tunnel->has_ipv4);
 }
 
-/* A VPN without IPv6 has a profile that does not say so. */
+/* A profile does not say that its VPN has no IPv6. */
 gboolean
 ks_nesting_is_split (const KsProfile *profile, const KsTunnel *tunnel)
 {
@@ -179,13 +180,13 @@ may_go_inside (const KsNesting *self, const KsProfile *profile, const KsPrefix *
   default:
     if (has_route (self, outer, address))
       return is_split || !ks_nesting_is_split (other, outer);
-    /* a private server without a route is not at the other end of a tunnel */
+    /* a private server without a route cannot be assumed to be at the other end of a tunnel */
     return is_split && is_full (self, outer, address->family)
            && !ks_prefix_array_covers (self->config->lan_prefixes, address);
   }
 }
 
-/* Whether @profile is @target, or inside a tunnel of it, however indirectly. */
+/* Whether @profile is @target, or inside a tunnel of it, even indirectly. */
 static gboolean
 reaches (const KsNesting *self, const KsProfile *profile, const KsProfile *target)
 {
@@ -235,9 +236,9 @@ put_inside (KsNesting *self, const KsProfile *profile, const KsTunnel *outer)
     g_ptr_array_add (outers, (gpointer) outer);
 }
 
-/* --- in which order --- */
+/* --- the order of decisions --- */
 
-/* 0 when somebody asks for it, 1 otherwise. */
+/* 0 if a profile sets it explicitly, 1 otherwise. */
 static guint
 explicit_rank (const KsNesting *self, const Server *server)
 {
@@ -250,7 +251,7 @@ explicit_rank (const KsNesting *self, const Server *server)
   return self->config->placement == KS_PLACEMENT_INSIDE ? 0 : 1;
 }
 
-/* The place of the first of its users' tunnels; those that are down come last, and carry nobody. */
+/* The position of the first of its users' tunnels; those that are down come last, since they carry nobody. */
 static guint
 tunnel_rank (const KsNesting *self, const Server *server)
 {

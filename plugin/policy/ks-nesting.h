@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One VPN inside another: which servers are reached through the tunnel of
- * another armed VPN, and which beside it, by an uplink. A pure value.
+ * another armed VPN, and which beside it, through an uplink. A pure value.
  * ks-nesting.c opens with the rules.
  */
 #pragma once
@@ -14,19 +14,19 @@ typedef struct KsNesting KsNesting;
 
 /*
  * For the profiles @armed (of KsProfile) and @tunnels (of KsTunnel, in order of
- * preference), which have to stay as long as the result (transfer full).
+ * preference), both of which must outlive the result (transfer full).
  */
 KsNesting *ks_nesting_new (const KsConfig *config, const GPtrArray *armed, const GPtrArray *tunnels);
 void ks_nesting_free (KsNesting *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsNesting, ks_nesting_free)
 
-/* @profile, one of those armed, has a server at @address; with @is_near, one that no tunnel leads to. */
+/* Adds the server at @address of the armed @profile; with @is_near, one that no tunnel leads to. */
 void ks_nesting_add (KsNesting *self, const KsProfile *profile, const KsPrefix *address, gboolean is_near);
-/* Decides for all servers that were added. To be called once, before ks_nesting_find(). */
+/* Decides for all servers that were added. Call once, before ks_nesting_find(). */
 void ks_nesting_decide (KsNesting *self);
-/* The tunnel that carries what goes to the server @address; NULL for none: it goes by an uplink (transfer none). */
+/* The tunnel that carries packets to the server @address; NULL if they go through an uplink (transfer none). */
 const KsTunnel *ks_nesting_find (const KsNesting *self, const KsPrefix *address);
-/* The same for the transport of @profile: the tunnel of the first of its servers that has one. */
+/* The same for the transport of @profile: the tunnel of its first server that has one. */
 const KsTunnel *ks_nesting_find_outer (const KsNesting *self, const KsProfile *profile);
-/* Whether @profile, of which @tunnel is up (nullable), carries only subnets of its own. */
+/* Whether @profile, whose tunnel @tunnel is up (nullable), carries only subnets of its own. */
 gboolean ks_nesting_is_split (const KsProfile *profile, const KsTunnel *tunnel);

@@ -7,7 +7,7 @@ ks_owner_has_rule (const KsConfig *config, const KsRule *rule)
   gboolean in_window = rule->priority >= config->priority && rule->priority - config->priority < KS_PRIORITY_WINDOW;
   gboolean is_jump =
     rule->action == FR_ACT_GOTO && rule->goto_target == config->priority && rule->priority < config->priority;
-  /* also where table local itself is looked up behind ours */
+  /* also where table local itself is looked up after our rules */
   gboolean is_local =
     rule->action == FR_ACT_TO_TBL && rule->table == RT_TABLE_LOCAL && rule->priority < config->priority;
 

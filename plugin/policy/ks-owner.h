@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What in the kernel is ours: the priorities of our rules, and who owns which
- * rule and which route. Nothing else is ever changed or deleted.
+ * What in the kernel is ours: the priorities of our rules, and which rules and
+ * routes belong to us. Nothing else is ever changed or deleted.
  */
 #pragma once
 
@@ -31,7 +31,7 @@ gboolean ks_owner_has_table (const KsConfig *config, guint32 table);
 gboolean ks_owner_has_rule (const KsConfig *config, const KsRule *rule);
 /* Whether any of @rules (of KsRule) is one of ours. */
 gboolean ks_owner_has_any_rule (const KsConfig *config, const GArray *rules);
-/* Whether @table is one of those for ManagementFrom=. */
+/* Whether @table is one of the tables for ManagementFrom=. */
 gboolean ks_owner_is_management_table (const KsConfig *config, guint32 table);
 /* Whether @route has our protocol and is in one of our tables, or is a bypass route. */
 gboolean ks_owner_has_route (const KsConfig *config, const KsRoute *route);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ManagementFrom=: replies to the prefixes it names go out on the device that
- * the connection came in by. ks-policy.c tells the rules and why they are
- * enough; here is which addresses they are for and where each one's replies go.
+ * ManagementFrom=: replies to the prefixes it names leave through the device
+ * that the connection came in by. ks-policy.c describes the rules and why they
+ * suffice; this file computes which addresses they are for and where the
+ * replies of each one go.
  *
- * A device takes part when table main has a route by it that covers one of the
- * prefixes, or is inside one, and it is no tunnel. Each has a table of its own
- * with these routes, so that the reply leaves by the device that holds the
- * address, whichever uplink NetworkManager prefers.
+ * A device takes part if it is no tunnel and table main has a route through it
+ * that covers one of the prefixes, or is inside one. Each device has a table of
+ * its own with these routes, so that the reply leaves through the device that
+ * holds the address, whichever uplink NetworkManager prefers.
  */
 #include <string.h>
 
@@ -39,7 +40,7 @@ has_index (const GArray *indices, guint ifindex)
   return FALSE;
 }
 
-/* The devices of @routes, in order of their index, each once (transfer full; of guint). */
+/* The devices of @routes, in order of their index, without duplicates (transfer full; of guint). */
 static GArray *
 find_devices (const GArray *routes)
 {
@@ -56,7 +57,7 @@ find_devices (const GArray *routes)
   return devices;
 }
 
-/* The uplinks' routes to the prefixes, as table 85 has them, and those that say that there is none (transfer full). */
+/* The uplinks' routes to the prefixes, as table 85 has them, including unreachable ones (transfer full). */
 static GArray *
 find_routes (const KsPolicyBuilder *b)
 {
@@ -74,7 +75,7 @@ find_routes (const KsPolicyBuilder *b)
   return routes;
 }
 
-/* @route as the device's own table has it. Returns FALSE when it does not leave by the device. */
+/* @route as the device's own table has it. Returns FALSE if it does not leave through the device. */
 static gboolean
 keep_device (KsRoute *route, guint ifindex)
 {
@@ -111,7 +112,7 @@ add_table (KsPolicyBuilder *b, int family, const GArray *routes, guint ifindex, 
   g_array_append_val (b->policy->routes, end);
 }
 
-/* The addresses of a device that somebody outside its link can reach; returns whether there is one. */
+/* Adds the device's addresses that hosts outside its link can reach; returns whether there is one. */
 static gboolean
 add_addresses (KsPolicyBuilder *b, int family, guint ifindex, guint32 table)
 {

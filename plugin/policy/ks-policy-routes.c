@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The routes of the policy: tables 83 to 86. ks-policy.c tells what is in
- * them and why; ks-policy-management.c adds those of ManagementFrom=.
+ * The routes of the policy: tables 83 to 86. ks-policy.c describes what they
+ * hold and why; ks-policy-management.c adds those of ManagementFrom=.
  */
 #include <string.h>
 
@@ -9,7 +9,7 @@
 #include "policy/ks-policy-builder.h"
 #include "policy/ks-route-index.h"
 
-/* More than any metric of NetworkManager's: its penalty for an uplink without connectivity is 20000. */
+/* More than any metric that NetworkManager sets: its penalty for an uplink without connectivity is 20000. */
 #define LATER 1000000
 
 const int ks_policy_families[] = { AF_INET, AF_INET6 };
@@ -26,7 +26,7 @@ add_route (KsPolicyBuilder *b, const KsRoute *route)
   g_array_append_val (b->policy->routes, *route);
 }
 
-/* Puts the routes in order, each once: main may be long, so not while adding. */
+/* Sorts routes and removes duplicates at the end rather than while adding: main may be long. */
 void
 ks_policy_sort_routes (GArray *routes)
 {
@@ -42,14 +42,14 @@ ks_policy_sort_routes (GArray *routes)
   g_array_set_size (routes, kept);
 }
 
-/* The metric of the tunnel that is @index-th in preference; always before the blackhole's. */
+/* The metric of the tunnel that is @index-th in preference; always lower than the blackhole's. */
 static guint32
 tunnel_metric (const KsPolicyBuilder *b, guint index)
 {
   return MIN (b->config->tunnel_metric + index, b->config->blackhole_metric - 1);
 }
 
-/* A profile may name IPv6 subnets all the same. */
+/* For a host without IPv6: a profile may list IPv6 subnets all the same. */
 static void
 drop_ipv6_routes (GArray *routes)
 {
@@ -83,9 +83,9 @@ is_any_full (const KsPolicyBuilder *b, int family)
 }
 
 /*
- * Whether everything may go by @tunnel. By one that wants no default route only
- * if no armed VPN wants one, up or down: what is meant for the one VPN is not
- * for the network at the other end of the other.
+ * Whether everything may go through @tunnel. A tunnel that wants no default
+ * route gets one only if no armed VPN, up or down, wants one: traffic meant for
+ * one VPN is not for the network at the other end of another.
  */
 static gboolean
 carries_default (const KsPolicyBuilder *b, const KsTunnel *tunnel, int family)
@@ -122,9 +122,9 @@ add_default_routes (KsPolicyBuilder *b)
 }
 
 /*
- * Whether @prefix may stand in table 84: specific, unicast, and not so wide
- * that it takes a LAN prefix whole, or the multicast groups (224.0.0.0/3 is
- * among the allowed IPs of "everything but private addresses").
+ * Whether @prefix may be in table 84: specific, unicast, and not so wide that it
+ * covers a whole LAN prefix, or the multicast groups (224.0.0.0/3 is among the
+ * allowed IPs of "everything but private addresses").
  */
 static gboolean
 is_specific (const KsPolicyBuilder *b, const KsPrefix *prefix)
@@ -180,7 +180,7 @@ leaves_by_tunnel_only (const KsPolicyBuilder *b, const KsRoute *route)
   return TRUE;
 }
 
-/* The subnets that an uplink is directly in (KsPrefix; transfer full): few, of all the routes there are. */
+/* The uplinks' own subnets (KsPrefix; transfer full): few, of all the routes there are. */
 static GArray *
 find_uplink_subnets (const KsPolicyBuilder *b)
 {
@@ -197,7 +197,7 @@ find_uplink_subnets (const KsPolicyBuilder *b)
   return subnets;
 }
 
-/* Whether an uplink is directly in a subnet that overlaps @prefix: the home LAN numbered like the company's. */
+/* Whether an uplink's own subnet overlaps @prefix: the home LAN numbered like the company's. */
 static gboolean
 overlaps_uplink (const KsPolicyBuilder *b, const KsPrefix *prefix)
 {
@@ -271,8 +271,9 @@ add_tunnel_routes (KsPolicyBuilder *b)
 }
 
 /*
- * Queries look up table 83 alone. With several VPNs each one's own DNS servers
- * are routes there too, or what is for one's would go by the default of another.
+ * DNS queries look up table 83 alone. With several VPNs, each one's own DNS
+ * servers have routes there too; otherwise queries to one VPN's servers would
+ * follow another's default route.
  */
 static void
 add_own_nameservers (KsPolicyBuilder *b)
@@ -286,9 +287,9 @@ add_own_nameservers (KsPolicyBuilder *b)
 }
 
 /*
- * A default route by an unarmed VPN's tunnel serves transports only where there
- * is no other. That VPN's own packets go through the armed tunnel once it is up,
- * and the armed tunnel's would go through that VPN: neither would arrive.
+ * A default route through an unarmed VPN's tunnel serves transports only if
+ * there is no other. That VPN's own packets go through the armed tunnel once it
+ * is up, and the armed tunnel's would go through that VPN: neither would arrive.
  */
 static guint32
 later_metric (guint32 metric)
@@ -310,7 +311,7 @@ ks_policy_uplink_route (const KsPolicyBuilder *b, const KsRoute *route, guint32 
 
     if (is_tunnel_index (b, hop.ifindex))
       continue;
-    /* main has resolved the gateway; here the order of insertion must not matter */
+    /* main has resolved the gateway; here the order in which routes are added must not matter */
     if (ks_prefix_is_set (&hop.gateway))
       hop.onlink = TRUE;
     copy.nexthops[copy.n_nexthops++] = hop;
@@ -319,13 +320,13 @@ ks_policy_uplink_route (const KsPolicyBuilder *b, const KsRoute *route, guint32 
     copy.nexthops[0].weight = 0;
   if (ks_policy_is_by_foreign_tunnel (b, &copy) && ks_route_is_default (&copy))
     copy.metric = later_metric (copy.metric);
-  /* main's "look elsewhere": what comes after main in our rules is the tunnel */
+  /* a throw route of main says "look elsewhere", but in our rules the tunnel comes after main */
   if (copy.type == RTN_THROW)
     copy.type = RTN_UNREACHABLE;
   return copy;
 }
 
-/* The servers that there are transports to (set of KsPrefix, transfer full). */
+/* The servers that have transports (set of KsPrefix, transfer full). */
 static GHashTable *
 find_servers (const GArray *transports)
 {
@@ -359,15 +360,15 @@ ks_policy_is_uplink_route (const KsPolicyBuilder *b, const KsRoute *route)
     return FALSE;
   if (g_hash_table_contains (b->servers, &route->dst) && ks_bypass_is_mistaken (b->config, route, b->in->main_routes))
     return FALSE;
-  /* half of the internet: a default route, of which it has no metric to come later by */
+  /* half of the internet: a default route in effect, but with no metric that puts it last */
   if (route->dst.length == 1 && ks_policy_is_by_foreign_tunnel (b, route))
     return FALSE;
-  /* Each device has its own fe80::/64 and ff00::/8; no transport is routed by them. */
+  /* Each device has its own fe80::/64 and ff00::/8; transports are not routed by them. */
   return !(route->family == AF_INET6
            && (ks_prefix_is_link_local (&route->dst) || ks_prefix_is_multicast (&route->dst)));
 }
 
-/* Behind the routes to @dst: where none of them leads any more, the lookup ends. */
+/* Follows the routes to @dst: once none of them leads anywhere, the lookup ends. */
 static KsRoute
 end_of (const KsPolicyBuilder *b, guint32 table, const KsPrefix *dst)
 {
@@ -397,7 +398,7 @@ add_uplink_routes (KsPolicyBuilder *b)
   }
 }
 
-/* The gateway of @tunnel to @host: that of its longest prefix with it, or of its default route. */
+/* The gateway of @tunnel to @host: that of the longest prefix that contains it, or of the default route. */
 static const KsPrefix *
 gateway_to (const KsTunnel *tunnel, const KsPrefix *host)
 {
@@ -415,7 +416,7 @@ gateway_to (const KsTunnel *tunnel, const KsPrefix *host)
   return gateway;
 }
 
-/* The route to @server, which is inside the VPN @outer. */
+/* The route to @server, which is reached inside the VPN @outer. */
 static KsRoute
 inner_route (const KsPolicyBuilder *b, const KsPrefix *server, const KsTunnel *outer)
 {
@@ -423,7 +424,7 @@ inner_route (const KsPolicyBuilder *b, const KsPrefix *server, const KsTunnel *o
                        gateway_to (outer, server));
 }
 
-/* For each server what table 85 answers, or the tunnel it is inside of, as host routes. */
+/* For each server, what table 85 answers, or the tunnel it is inside of, as host routes. */
 static void
 add_server_routes (KsPolicyBuilder *b)
 {

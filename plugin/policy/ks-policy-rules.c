@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The policy's rules of one family, in order of priority. What each is for is said at the head of ks-policy.c. */
+/* The policy's rules of one family, in order of priority. The head of ks-policy.c says what each is for. */
 #include "policy/ks-policy-builder.h"
 
 static void
@@ -14,7 +14,7 @@ lookup (const KsPolicyBuilder *b, int family, guint32 offset, guint32 table)
   return ks_rule_lookup (family, b->config->priority + offset, b->config->protocol, table);
 }
 
-/* The way back to whoever has sent a packet that the guard has marked, as filters of reverse paths look it up. */
+/* The route back to the source of a packet that the guard has marked, as reverse-path filters look it up. */
 static KsRule
 answers_rule (const KsPolicyBuilder *b, int family, guint32 offset, guint32 table)
 {
@@ -38,7 +38,7 @@ has_server (const GArray *transports, int family)
   return FALSE;
 }
 
-/* One rule for each selector: servers with the same one share it, and so may two profiles with one port. */
+/* One rule for each selector: servers with the same selector share it, and so may two profiles with one port. */
 static void
 add_transport_rules (KsPolicyBuilder *b, int family)
 {
@@ -67,7 +67,7 @@ add_transport_rules (KsPolicyBuilder *b, int family)
   }
 }
 
-/* The uplinks' resolvers are no servers: each has a rule of its own, to its address. */
+/* The uplinks' resolvers are not servers: each has a rule of its own, to its address. */
 static void
 add_bootstrap_rules (KsPolicyBuilder *b, int family)
 {
@@ -88,7 +88,7 @@ add_bootstrap_rules (KsPolicyBuilder *b, int family)
   }
 }
 
-/* A renewal is unicast, and its server may be outside the LAN (a relay). */
+/* Renewals are unicast, and the server may be outside the LAN (a relay). */
 static void
 add_dhcp_rule (KsPolicyBuilder *b, int family)
 {
@@ -103,7 +103,7 @@ add_dhcp_rule (KsPolicyBuilder *b, int family)
   add_rule (b, &rule);
 }
 
-/* The replies from each address to each prefix; ks_policy_add_management() has found the addresses. */
+/* The replies from each address to each prefix. ks_policy_add_management() has found the addresses. */
 static void
 add_management_rules (KsPolicyBuilder *b, int family)
 {
@@ -153,8 +153,9 @@ add_lan_rules (KsPolicyBuilder *b, int family)
 const char *const ks_policy_multicast_groups[] = { "224.0.0.0/24", "239.255.0.0/16", "255.255.255.255", NULL };
 
 /*
- * Multicast that no router forwards beyond the site, from a socket that names
- * no device (one that does skips the lookup). IPv6 has ff00::/8 in table local.
+ * Multicast that routers do not forward beyond the site, from a socket that
+ * names no device (one that does skips the lookup). IPv6 has ff00::/8 in table
+ * local.
  */
 static void
 add_multicast_rules (KsPolicyBuilder *b)
@@ -171,7 +172,7 @@ add_multicast_rules (KsPolicyBuilder *b)
 static void
 add_gateway_rules (KsPolicyBuilder *b)
 {
-  /* what is looked up most often first: each packet of an unconnected socket */
+  /* the most frequent lookup first: each packet of an unconnected socket */
   static const guint8 protocols[] = { IPPROTO_UDP, IPPROTO_TCP, IPPROTO_ICMP };
   KsRule rule;
 
@@ -183,7 +184,7 @@ add_gateway_rules (KsPolicyBuilder *b)
   rule = lookup (b, AF_INET, KS_PRIORITY_GATEWAY, RT_TABLE_MAIN);
   ks_prefix_parse ("0.0.0.0/32", &rule.from, NULL);
   rule.has_uid_range = TRUE;
-  /* no subnet a host is in is wider than a /8: this leaves out option 121's 0.0.0.0/1 */
+  /* no host is in a subnet wider than a /8: this leaves out option 121's 0.0.0.0/1 */
   rule.suppress_prefixlength = 7;
   add_rule (b, &rule);
 }
@@ -199,7 +200,7 @@ is_for_all (const KsRule *rule)
   return ks_rule_equal (rule, &plain);
 }
 
-/* Whether a rule of somebody else's, in front of ours, could send a packet anywhere. */
+/* Whether @rule is a foreign rule before ours that can route a packet anywhere. */
 static gboolean
 is_in_front (const KsPolicyBuilder *b, const KsRule *rule, int family)
 {
@@ -208,27 +209,27 @@ is_in_front (const KsPolicyBuilder *b, const KsRule *rule, int family)
 }
 
 /*
- * The jump goes behind table local, and before the first rule that could open
- * something. One that stands before table local, or shares its priority, cannot
- * be jumped over; the guard and the proof still see what it does.
+ * The jump goes after table local, and before the first rule that could open
+ * something. A rule before table local, or with its priority, cannot be jumped
+ * over; the guard and the proof still see what it does.
  *
- * With VRFs, table local is often moved behind all else (pref 32765: the
- * kernel's vrf.rst, ifupdown2). Our rules would then decide for packets to
- * the host itself as well, loopback included, so one more rule of ours looks table local
- * up first.
+ * With VRFs, table local is often moved behind everything else (pref 32765: the
+ * kernel's vrf.rst, ifupdown2). Our rules would then decide for packets to the
+ * host itself as well, loopback included, so one more rule of ours looks up
+ * table local first.
  */
 static void
 add_rules_in_front (KsPolicyBuilder *b, int family)
 {
   guint32 floor = G_MAXUINT32; /* the jump must not come before this priority */
   guint32 first = G_MAXUINT32;
-  guint32 front = b->config->priority; /* where ours begin to decide */
+  guint32 front = b->config->priority; /* where our rules begin to decide */
   gboolean is_behind;
 
   for (guint i = 0; b->in->rules && i < b->in->rules->len; i++) {
     const KsRule *rule = &g_array_index (b->in->rules, KsRule, i);
 
-    /* the first one that every packet meets; a later one, or one with a selector, is nothing to wait for */
+    /* the first one that matches every packet; a later one, or one with a selector, need not be waited for */
     if (rule->family == family && ks_rule_is_local_lookup (rule) && !ks_owner_has_rule (b->config, rule)
         && is_for_all (rule))
       floor = MIN (floor, rule->priority);

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The tunnels of VPNs that are not armed. They are uplinks: a transport may
- * leave by them, and nothing else. The rules of the local network look up table
- * main, where such a tunnel has routes to private subnets, too: 10.0.0.0/8 of a
- * company, say. What is for these goes the way of everything else instead, by
- * routes of table 84, which is looked up before:
+ * The tunnels of unarmed VPNs. They are uplinks: transports may leave through
+ * them, and nothing else. The LAN rules look up table main, where such a tunnel
+ * has routes to private subnets too, such as a company's 10.0.0.0/8. Packets to
+ * these subnets follow the default instead, by means of routes in table 84,
+ * which is looked up before the LAN rules:
  *
- *   PREFIX dev TUNNEL [via GATEWAY] metric 100+n   by each tunnel that may carry everything
+ *   PREFIX dev TUNNEL [via GATEWAY] metric 100+n   through each tunnel that may carry everything
  *   unreachable PREFIX metric 201
- *   throw SUBNET metric 202                        what main has inside PREFIX by another device: the local
- *                                                  network's rules come to it
+ *   throw SUBNET metric 202                        what main has inside PREFIX through another device: goes on to
+ *                                                  the LAN rules
  *
- * A prefix that an armed VPN has a wider one of in table 84 needs none of this.
- * Of metrics of their own: IPv6 takes two routes that lead nowhere, of one prefix
- * and metric, for the same one. Not a blackhole: to the guard that is a subnet of an armed VPN, local network
- * and all. The guard knows the unarmed tunnels by their kind.
+ * A prefix needs none of this if an armed VPN has a wider one in table 84. The
+ * metrics differ because IPv6 takes two routes that lead nowhere, with the same
+ * prefix and metric, for the same route. The type is not blackhole, which to the
+ * guard means a subnet of an armed VPN, including any local network inside it.
+ * The guard recognises unarmed tunnels by their kind.
  */
 #include "policy/ks-bypass.h"
 #include "policy/ks-policy-builder.h"
@@ -22,7 +23,7 @@
 
 typedef struct {
   KsPolicyBuilder *b;
-  GArray *own; /* KsPrefix: what table 84 has of the armed VPNs */
+  GArray *own; /* KsPrefix: what table 84 has for the armed VPNs */
   GHashTable *shields; /* set of KsPrefix */
 } Shielding;
 
@@ -53,7 +54,7 @@ is_subnet (const Shielding *s, const KsRoute *route)
          && !ks_prefix_is_multicast (&route->dst);
 }
 
-/* Whether another device has a route of main to the same prefix that comes first. */
+/* Whether main has a route to the same prefix through another device that comes first. */
 static gboolean
 is_beaten (const Shielding *s, const KsRoute *route)
 {
@@ -85,7 +86,7 @@ add_shield (Shielding *s, const KsPrefix *prefix)
   ks_policy_add_default_routes_to (s->b, s->b->config->tunnel_table, prefix);
 }
 
-/* As much of the route's prefix as the local network's rules are for. */
+/* The part of the route's prefix that the LAN rules cover. */
 static void
 shield_route (Shielding *s, const KsRoute *route)
 {
@@ -120,7 +121,7 @@ is_inside_shield (const Shielding *s, const KsPrefix *prefix)
   return FALSE;
 }
 
-/* What NetworkManager took for a neighbour is not in the local network. */
+/* A host that NetworkManager mistook for a neighbour is not in the local network. */
 static gboolean
 is_mistaken_server (const Shielding *s, const KsRoute *route)
 {
@@ -146,7 +147,7 @@ add_throws (Shielding *s)
   }
 }
 
-/* Multicast of the local network looks up the uplinks' table, whose first default route may be by such a tunnel. */
+/* Local multicast looks up the uplinks' table, whose first default route may be through such a tunnel. */
 static void
 add_multicast_shields (Shielding *s)
 {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the policy exempts: the way of each VPN's own packets to its servers, and that of the queries for their names.
- */
+/* What the policy exempts: each VPN's own packets to its servers, and the queries for the servers' names. */
 #include "policy/ks-policy-builder.h"
 #include "policy/ks-query.h"
 
@@ -13,7 +12,7 @@ add_transport (GArray *transports, const KsTransport *transport)
   g_array_append_val (transports, *transport);
 }
 
-/* Puts @transports in order, each once: they may be many, so not while adding. */
+/* Sorts @transports and removes duplicates at the end rather than while adding: there may be many. */
 static void
 sort_transports (GArray *transports)
 {
@@ -29,7 +28,7 @@ sort_transports (GArray *transports)
   g_array_set_size (transports, kept);
 }
 
-/* A resolver at a loopback address is the system's own, not the uplinks'. */
+/* A resolver at a loopback address is the system's own, not an uplink's. */
 static void
 add_uplink_resolvers (const KsPolicyBuilder *b, GArray *addresses)
 {
@@ -41,7 +40,7 @@ add_uplink_resolvers (const KsPolicyBuilder *b, GArray *addresses)
   }
 }
 
-/* The addresses of @endpoint: itself, what its name was resolved to, or the uplinks' resolvers (transfer full). */
+/* The addresses of @endpoint: its own, those of its name, or those of the uplinks' resolvers (transfer full). */
 static GArray *
 endpoint_addresses (const KsPolicyBuilder *b, const KsEndpoint *endpoint)
 {
@@ -58,7 +57,7 @@ endpoint_addresses (const KsPolicyBuilder *b, const KsEndpoint *endpoint)
   return addresses;
 }
 
-/* The uplinks' own resolvers are not to be found through a tunnel. */
+/* The uplinks' own resolvers must not be looked for through a tunnel. */
 static void
 nest_servers (const KsPolicyBuilder *b)
 {
@@ -86,11 +85,11 @@ nest_servers (const KsPolicyBuilder *b)
 }
 
 /*
- * charon-nm asks the kernel for the way to its server by root and by its mark,
- * and not by what it is about to send. Told that there is none, or one through
- * its own tunnel, it takes the address for behind a NAT, and gives up the SAs
- * of a connection that has just been made (run, strongSwan 6.0). The guard lets
- * nothing out for that.
+ * charon-nm asks the kernel for the route to its server as root and with its
+ * mark, without the protocol and port of what it is about to send. If there is
+ * no route, or one through its own tunnel, charon-nm concludes that the host is
+ * behind a NAT and gives up the SAs of a connection that it has just
+ * established (run, strongSwan 6.0). The guard lets nothing out for this rule.
  */
 static void
 add_lookup (KsPolicyBuilder *b, const KsProfile *profile, const KsTransport *esp)
@@ -104,7 +103,7 @@ add_lookup (KsPolicyBuilder *b, const KsProfile *profile, const KsTransport *esp
   g_array_append_val (b->policy->transports, lookup);
 }
 
-/* To the profile's servers, by whoever sends the transport. What a section says holds all at once. */
+/* To the profile's servers, from whoever sends the transport. All selectors of a section apply together. */
 static void
 add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
 {
@@ -146,14 +145,14 @@ add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
 /*
  * From WireGuard's port and with its mark, to wherever its peers have roamed.
  * Kernel WireGuard routes as uid 0. The mark does not replace the port: with
- * strict reverse-path filtering a mark alone loses the answers (run, Linux 6.1).
+ * strict reverse-path filtering, a mark alone loses the answers (run, Linux 6.1).
  *
  * Only while the device exists: until then nobody sends from that port, and a
- * handshake goes to an endpoint the profile names. NetworkManager waits for us
- * at pre-up.
+ * handshake goes to an endpoint that the profile names. NetworkManager waits for
+ * us at pre-up.
  *
- * Not while it is inside another VPN: port and mark would lead beside it. Its
- * servers' routes alone lead inside, and no peer roams in there.
+ * Not while the VPN is inside another one: port and mark would lead beside that
+ * one. Only the servers' routes lead inside, and peers do not roam in there.
  */
 static void
 add_wireguard_transports (KsPolicyBuilder *b, const KsProfile *profile)
@@ -165,7 +164,7 @@ add_wireguard_transports (KsPolicyBuilder *b, const KsProfile *profile)
   if (!tunnel || ks_nesting_find_outer (b->nesting, profile))
     return;
   port = tunnel->listen_port ? tunnel->listen_port : profile->listen_port;
-  /* a device whose port is known has told its mark too: a profile changed meanwhile does not count yet */
+  /* a device whose port is known has reported its mark too: a changed profile does not count yet */
   mark = tunnel->listen_port || tunnel->fwmark ? tunnel->fwmark : profile->fwmark;
   for (guint i = 0; i < ks_policy_family_count (b); i++) {
     KsTransport transport = { .family = ks_policy_families[i], .ip_protocol = IPPROTO_UDP, .kernel = TRUE };
@@ -184,7 +183,7 @@ add_wireguard_transports (KsPolicyBuilder *b, const KsProfile *profile)
   }
 }
 
-/* Whether packets have a way out: a query for a name can go there, like all else. */
+/* Whether packets have a way out through a tunnel: a query for a name can go there, like everything else. */
 static gboolean
 is_any_tunnel_up (const KsPolicyBuilder *b)
 {
@@ -203,7 +202,7 @@ add_name (KsPolicyBuilder *b, const char *spelling)
     g_ptr_array_add (b->policy->names, g_steal_pointer (&name));
 }
 
-/* The servers' names, and what else these names are known to be. */
+/* The servers' names, and their known aliases. */
 static void
 add_names (KsPolicyBuilder *b)
 {
@@ -221,7 +220,7 @@ add_names (KsPolicyBuilder *b)
   }
 }
 
-/* Who may ask: root, and the system's resolver where a guard sees what it asks for. */
+/* Who may ask: root, and the system's resolver if a guard checks what it asks for. */
 static GArray *
 asking_uids (const KsPolicyBuilder *b)
 {

@@ -26,116 +26,115 @@
  *   +90  terminal            unreachable
  *
  * Transports come first: a VPN may use port 53, or push a route that covers
- * its own server. They look up table 86 or 85, not main: for a plugin VPN
- * NetworkManager puts the tunnel's default route into main, and the transport
- * would be sent into its own tunnel.
+ * its own server. They look up table 86 or 85 rather than main: for a plugin
+ * VPN, NetworkManager puts the tunnel's default route into main, and the
+ * transport would be sent into its own tunnel.
  *
- * A [vpn NAME] section is exempted by all that it says at once, whether its
- * device is there or not: nothing tells when its program wants to connect. Each
- * network of a section has a rule of its own, to table 85, so what main has
- * inside and around the network counts as it does without us. Routes of table 86
- * would have to be computed from main, and every rule that looks that table up
- * would reach the network. There are few such networks.
+ * A [vpn NAME] section is exempted by all its selectors together, whether or
+ * not its device exists: nothing tells when its program wants to connect. Each
+ * network of a section has a rule of its own, which looks up table 85, so that
+ * main's routes inside and around the network count as they do without us.
+ * Routes in table 86 would have to be computed from main, and every rule that
+ * looks up that table would reach the network. There are few such networks.
  *
- * IPsec: the kernel looks the way of what it has encrypted up as root's, whoever
- * sent the packet inside; ESP as protocol 50, ESP in UDP by its port. In
- * transport mode (L2TP) it keeps the way that the packet inside had, so that
+ * IPsec: the kernel looks up the route of a packet it has encrypted as root,
+ * whoever sent the inner packet: ESP as protocol 50, ESP in UDP by its port. In
+ * transport mode (L2TP) it keeps the route of the inner packet, so the inner
  * packet is exempted here, and the guard lets it pass only if it is about to be
  * encrypted (run, 6.1 and 6.12).
  *
- * The servers' addresses are the routes of table 86, so that the number of
- * rules does not grow with the number of profiles: the kernel walks rules one
- * after the other, and finds a route in a tree. A packet to another address
- * finds none there and goes on. Routing alone lets one server be reached by
- * another one's protocol and port as well, if the user is the same; the guard
- * does not.
+ * The servers' addresses are routes in table 86, so that the number of rules
+ * does not grow with the number of profiles: the kernel walks rules one by one,
+ * but finds a route in a tree. A packet to another address finds no route there
+ * and goes on to the next rule. Routing alone also allows one server to be
+ * reached by another server's protocol and port, if the user is the same; the
+ * guard does not.
  *
- * Answers: before a packet that comes in is let in, another program's filter of
- * reverse paths may look up the way back to its source (`fib saddr . mark . iif
- * oif missing` of firewalld for IPv6, -m rpfilter --validmark of NixOS). Unlike
- * the kernel's own rp_filter that lookup has no ports (nft_fib4_eval() and
+ * Answers: before accepting an incoming packet, another program's reverse-path
+ * filter may look up the route back to its source (`fib saddr . mark . iif oif
+ * missing` of firewalld for IPv6, -m rpfilter --validmark of NixOS). Unlike the
+ * kernel's own rp_filter, that lookup has no ports (nft_fib4_eval() and
  * nft_fib6_flowi_init(), net/ipv{4,6}/netfilter/nft_fib_ipv{4,6}.c), so none of
- * the rules for transports would match, the way to the server would be the
- * tunnel, or none, and its answers would be dropped: no VPN could come up (run,
- * 6.18). So the guard marks what comes from a server before any such filter sees
- * it, as wg-quick does, and that mark, which only root may set, leads to the
- * servers' routes and nowhere else.
+ * the rules for transports would match. The route to the server would be the
+ * tunnel, or none; the server's answers would be dropped, and no VPN could come
+ * up (run, 6.18). So the guard marks packets from a server before any such
+ * filter sees them, as wg-quick does. Only root may set that mark, and it leads
+ * to the servers' routes and nowhere else.
  *
- * Bootstrap DNS is how a server that is known by name is found while everything
- * is blocked: root, and the users that the system's resolver may run as, may
- * ask the resolvers of the uplinks. The rule only gives such a packet a route.
- * Any program can have the system's resolver ask for any name, so the guard
- * lets pass only queries for the names in KsPolicy.names: those of the armed
- * profiles' servers, and the aliases (CNAME) these were found to have, which
- * systemd-resolved asks for by themselves when it still knows the alias but no
- * longer its address. UDP only: in a stream no packet can be told by what is
- * asked for. Where no guard stands (Guard=off, no nf_tables, an error) there is
- * no rule for the resolver's users; root may then ask for any name, or no VPN
- * could be found by its name, and so may whoever is behind this host: to a rule
- * a forwarded packet is root's (run, 6.18). With a tunnel up nobody has to ask
- * beside it.
+ * Bootstrap DNS resolves the name of a server while everything is blocked: root,
+ * and the users that the system's resolver may run as, may query the uplinks'
+ * resolvers. The rule only gives such a packet a route. Any program can have the
+ * system's resolver ask for any name, so the guard lets only queries for the
+ * names in KsPolicy.names pass: those of the armed profiles' servers, and their
+ * known aliases (CNAME), which systemd-resolved queries on their own when it
+ * still knows the alias but no longer its address. UDP only: in a stream, no
+ * single packet shows what is being asked. Without a guard (Guard=off, no
+ * nf_tables, an error) there is no rule for the resolver's users. Root may then
+ * ask for any name, since otherwise no VPN could be found by name, and so may
+ * hosts behind this one: to a rule, a forwarded packet is root's (run, 6.18).
+ * With a tunnel up, no query needs to go beside it.
  *
  * The tunnel's own subnets come before the LAN, so that neither a LAN nor a
  * DHCP route (option 121) can shadow them. Table 84 never holds a default
- * route, nor one so wide that it holds a whole LAN prefix (0.0.0.0/1).
+ * route, nor one so wide that it covers a whole LAN prefix (0.0.0.0/1).
  *
- * Each packet of an unconnected socket, and each that is forwarded, meets the
- * rules one after the other until one has an answer: some 4 ns each (docs/
- * performance.md). Of the rules without a selector of their own to distinguish
- * them there are as few as keep every promise:
+ * Each packet of an unconnected socket, and each forwarded packet, walks the
+ * rules until one of them decides, at some 4 ns a rule (docs/performance.md).
+ * So there are as few rules as the promises allow:
  *
- *   - DNS has one rule for each port, of whatever protocol has ports: one
- *     without `ipproto` is for all of these, and what is sent into the tunnel
- *     for it by mistake (SCTP to port 53) is not opened. Where the kernel keeps
- *     ports it keeps the type and code of ICMP, and no type has these numbers.
- *   - the LAN's prefixes and groups have nothing in common but what is public
- *     as well, and as routes they would have to follow main.
- *   - what programs send cannot be told from the gateway check but by protocol.
+ *   - DNS has one rule for each port. Without `ipproto`, a rule applies to every
+ *     protocol that has ports, and sending other protocols into the tunnel by
+ *     mistake (SCTP to port 53) opens nothing. For ICMP the kernel keeps type
+ *     and code where the ports are, and no ICMP type has these numbers.
+ *   - The LAN's prefixes and groups share no selector that excludes public
+ *     addresses, and as routes they would have to follow main.
+ *   - Only the protocol distinguishes what programs send from the gateway check.
  *
  * The LAN is limited to private prefixes: no DHCP route, router advertisement
  * or oddly numbered LAN can pull public traffic out (CVE-2024-3661,
  * CVE-2023-36672, CVE-2023-35838).
  *
- * The gateway check: before the kernel takes an IPv4 route into table main, it
- * looks its gateway up through all rules (fib_check_nh_v4_gw(), net/ipv4/
+ * The gateway check: before the kernel accepts an IPv4 route into table main, it
+ * looks up its gateway through all rules (fib_check_nh_v4_gw(), net/ipv4/
  * fib_semantics.c). On a network whose gateway is not in a LAN prefix - public
- * addresses, 100.64.0.0/10, Lan=off - it would be told that there is no way to
- * it, NetworkManager could not set the default route, and no transport could
- * leave: a lock-out (run, 6.18). That lookup has no source and no protocol, and
- * is root's; a program's has a protocol, and has ended one rule earlier. What
- * is left are raw sockets of root's with other protocols, to subnets that main
- * knows; the guard does not let them pass.
+ * addresses, 100.64.0.0/10, Lan=off - the lookup would fail, NetworkManager
+ * could not set the default route, and no transport could leave: a lock-out
+ * (run, 6.18). That lookup has no source and no protocol, and is root's. A
+ * program's packet has a protocol, and its lookup ends at the rules before this
+ * one. Only root's raw sockets with other protocols get this far, to subnets
+ * that main knows; the guard does not let their packets pass.
  *
- * ManagementFrom=: a person who manages the host from outside the LAN keeps the
- * way back. The rule is for packets that already have the address of an uplink
- * as their source, one rule for each address and prefix: what answers a
- * connection has it from the start, and so has the kernel's own reverse lookup
- * of what comes in (rp_filter=1), which swaps source and destination. What a
- * program starts by itself has no source when it is routed, and goes into the
- * tunnel as anything else; one that binds the address is stopped by the guard,
- * which lets nothing by these rules but the replies of connections that the
- * prefix has opened. Hence no such rule without a guard. A mark set by the
- * guard would not do instead: while no tunnel is up, the answer has no route
- * when it is made, and never gets as far as a chain at output.
+ * ManagementFrom=: a person who manages the host from outside the LAN stays
+ * connected. The rule matches packets that already have the address of an uplink
+ * as their source, with one rule for each address and prefix. Packets that
+ * answer a connection have it from the start, and so has the kernel's own
+ * reverse lookup of incoming packets (rp_filter=1), which swaps source and
+ * destination. What a program starts by itself has no source when it is routed,
+ * and goes into the tunnel like everything else. A program that binds the
+ * address is stopped by the guard, which lets these rules pass nothing but
+ * replies in connections that the prefix has opened. Hence there is no such rule
+ * without a guard. A mark set by the guard would not work instead: while no
+ * tunnel is up, the answer has no route when it is made, and never reaches a
+ * chain at output.
  *
  * The terminal rule is for IPv6, where a lookup bound to a device skips a
- * blackhole route, and for whoever flushes table 83.
+ * blackhole route, and for the case that someone flushes table 83.
  *
- * Somebody else's rule in front of ours would decide first. It is theirs, and
- * stays; while it is there, one more rule of ours jumps over it, to a rule that
- * does nothing and is always there:
+ * A foreign rule before ours would decide first. We leave it alone; while it is
+ * there, one more rule of ours jumps over it, to a rule that does nothing and
+ * always exists:
  *
  *   P-1  jump                goto 8300      P is the lowest priority of such a rule
  *   +0   anchor              nop
  *
- * The anchor also keeps rules that are added without a priority out of the
- * middle of ours: the kernel gives them one less than that of the second rule
- * there is (fib_default_rule_pref(), net/core/fib_rules.c).
+ * The anchor also keeps rules that are added without a priority from ending up
+ * among ours: the kernel gives them a priority one lower than that of the second
+ * rule in the list (fib_default_rule_pref(), net/core/fib_rules.c).
  *
- * Table local is never jumped over. Where it was moved behind ours (pref 32765,
- * as the kernel's documentation of VRFs has it), our rules would decide for
- * packets to the host itself as well, loopback included. Then one more rule
- * of ours stands before the jump, or before ours if there is none:
+ * Table local is never jumped over. If it was moved behind our rules (pref 32765,
+ * as the kernel's documentation of VRFs has it), they would decide for packets to
+ * the host itself as well, loopback included. Then one more rule of ours stands
+ * before the jump, or before our first rule if there is no jump:
  *
  *   P-2  table local         lookup local   or 8299
  *
@@ -147,21 +146,22 @@
  *        SERVER dev TUNNEL [via GATEWAY] metric 100+n    with several VPNs armed: each one's own DNS servers, since DNS
  *        blackhole SERVER metric 200                     looks up nothing else
  *   84   PREFIX dev TUNNEL [via GATEWAY] metric 100+n    the tunnel's subnets and its DNS servers
- *        blackhole PREFIX metric 200                     also while the tunnel is down, unless an uplink
- *                                                        is directly in a subnet that overlaps
+ *        blackhole PREFIX metric 200                     also while the tunnel is down, unless an uplink's own
+ *                                                        subnet overlaps
  *        PREFIX dev TUNNEL ..., unreachable, throw       ks-policy-shield.c: unarmed VPNs' tunnels are not the LAN
- *   85   every route of main that does not leave by a tunnel, but for what ks-bypass.h tells
+ *   85   every route of main that does not leave through a tunnel, with the exceptions in ks-bypass.h
  *        unreachable default metric 4294967295           a transport without an uplink ends here, and is
  *                                                        not sent into its own tunnel
  *   86   SERVER [via GATEWAY] dev UPLINK metric N        what 85 answers for it: the routes of the longest prefix
  *        SERVER [via GATEWAY] dev TUNNEL                 instead, for a VPN inside another one (ks-nesting.h)
  *          metric 4294967294
- *        unreachable SERVER metric 4294967295            as in 85; what was inside does not get beside when the outer
- *                                                        tunnel vanishes
- *   8300, 8301 ... those of 85 by one uplink that have to do with a prefix of ManagementFrom=, for the replies
- *                                                        from its addresses; ended likewise
+ *        unreachable SERVER metric 4294967295            as in 85; a VPN inside another one does not move beside it
+ *                                                        when the outer tunnel vanishes
+ *   8300, 8301 ... the routes of 85 through one uplink that cover or are inside a prefix of ManagementFrom=, for the
+ *                                                        replies from its addresses; ended likewise
  *
- * While none is armed there is nothing of ours, but for what ks-bypass.h tells.
+ * While no profile is armed, the kernel holds nothing of ours, with the
+ * exceptions in ks-bypass.h.
  */
 #include "policy/ks-policy.h"
 
@@ -234,7 +234,7 @@ ks_policy_has_tunnel (const KsPolicy *self, guint ifindex)
   return FALSE;
 }
 
-/* --- what the armed profiles ask for, together: the strictest wins --- */
+/* --- what the armed profiles ask for together: the strictest setting wins --- */
 
 /* Higher is stricter. */
 static int
@@ -301,7 +301,7 @@ add_policy_tunnels (KsPolicyBuilder *b)
   }
 }
 
-/* A session begins only once the VPN is up: until then it has to get past what another profile blocks. */
+/* A session is armed only once its VPN is up: until then it has to get past what another profile blocks. */
 static GPtrArray *
 connecting_profiles (const KsPolicyInput *input)
 {

@@ -27,8 +27,8 @@ typedef struct {
 } KsManagement;
 
 /*
- * The metric of a server's route through another VPN's tunnel, by which it is
- * known: before the end of the table alone.
+ * The metric of a server's route through another VPN's tunnel, which identifies
+ * it: just before the unreachable route at the end of the table.
  */
 #define KS_NESTED_METRIC (G_MAXUINT32 - 1)
 
@@ -39,20 +39,20 @@ typedef struct {
   const GPtrArray *standby; /* of KsProfile: armed once they are activated; NULL for none */
   const GPtrArray *tunnels; /* of KsTunnel, in NetworkManager's order of preference */
   GHashTable *resolved; /* host name -> GArray of KsPrefix: the answers that are known */
-  GHashTable *aliases; /* host name -> GPtrArray of char*: what else the name was found to be */
+  GHashTable *aliases; /* host name -> GPtrArray of char*: the other names it is known to resolve through */
   GHashTable *remembered; /* profile key -> GArray of KsPrefix: the tunnel's subnets at the last activation */
-  const GArray *main_routes; /* KsRoute: table main of both families; others of the kernel's may be among them */
-  const GArray *rules; /* KsRule: everybody's, to see what stands in front of ours */
+  const GArray *main_routes; /* KsRoute: table main of both families; other routes of the kernel may be among them */
+  const GArray *rules; /* KsRule: everybody's, to see which stand before ours */
   gboolean no_ipv6; /* the kernel has no IPv6 */
   const GArray *resolvers; /* KsPrefix: the DNS servers the uplinks were given */
   const GArray *tunnel_links; /* guint: devices of a kind that VPNs use, the tunnels among them; NULL for none */
-  const GArray *addresses; /* KsAddress: the host's; NULL when no reply of ManagementFrom= may leave */
+  const GArray *addresses; /* KsAddress: the host's; NULL if no reply of ManagementFrom= may leave */
   const GArray *resolver_uids; /* guint32: the users that a resolver of the system may run as, besides root */
-  gboolean no_names; /* the guard cannot compare names: none may be asked for */
-  gboolean no_guard; /* the guard is not in the kernel, and cannot be put there */
+  gboolean no_names; /* the guard cannot compare names: none may be queried */
+  gboolean no_guard; /* the guard is not in the kernel, and cannot be installed */
 } KsPolicyInput;
 
-/* What the guard needs to know of a tunnel. */
+/* What the guard needs to know about a tunnel. */
 typedef struct {
   char interface[IFNAMSIZ];
   guint ifindex;
@@ -64,31 +64,31 @@ typedef struct {
   GArray *rules; /* KsRule, in order of priority */
   GArray *routes; /* KsRoute */
   GArray *transports; /* KsTransport: what the rules at KS_PRIORITY_TRANSPORT exempt */
-  GHashTable *outers; /* profile key (char*) -> key (char*) of the profile whose tunnel its transport is inside of */
+  GHashTable *outers; /* profile key (char*) -> key (char*) of the profile whose tunnel carries its transport */
   GArray *bootstrap; /* KsTransport: what the rules at KS_PRIORITY_BOOTSTRAP exempt */
-  GPtrArray *names; /* of char*, by ks_query_name(): what may be asked for by these; the guard sees to it */
-  gboolean any_name; /* no guard sees to it: root may ask for any name, and who is behind this host */
+  GPtrArray *names; /* of char*, by ks_query_name(): the names these may query; the guard enforces it */
+  gboolean any_name; /* no guard enforces it: root, and hosts behind this one, may query any name */
   GPtrArray *tunnels; /* KsPolicyTunnel */
   GArray *management; /* KsManagement: empty when nothing is exempted by ManagementFrom= */
-  GArray *management_prefixes; /* KsPrefix, both families; empty when the setting is, or may have no effect */
+  GArray *management_prefixes; /* KsPrefix, both families; empty when the setting is, or must have no effect */
   KsLan lan;
   GArray *lan_prefixes; /* KsPrefix */
-  guint32 servers_table; /* of routes: the ways to the servers of the transports */
+  guint32 servers_table; /* of routes: the routes to the transports' servers */
   guint32 uplink_table; /* of routes: with Lan=routes its routes, other than the default, are the LAN */
   KsDns dns;
   gboolean guard;
 } KsPolicy;
 
-/* Computes the policy; an empty one, but for ks-bypass.h, when no profile is armed. Never fails (transfer full). */
+/* Computes the policy. With no profile armed, it is empty, except for ks-bypass.h. Never fails (transfer full). */
 KsPolicy *ks_policy_compute (const KsPolicyInput *input);
 void ks_policy_free (KsPolicy *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsPolicy, ks_policy_free)
 /*
- * The firewall mark that the guard gives to what comes from a VPN's server, or
- * from a resolver that is asked for one: the number of the servers' table.
+ * The firewall mark that the guard sets on packets from a VPN's server, or from
+ * a resolver that is asked for one: the number of the servers' table.
  */
 guint32 ks_policy_answers_mark (const KsPolicy *self);
-/* Whether it gives it to what comes from the resolver of @bootstrap; one in the local network has a way back anyway. */
+/* Whether packets from the resolver of @bootstrap get that mark; a resolver in the local network needs none. */
 gboolean ks_policy_marks_resolver (const KsPolicy *self, const KsTransport *bootstrap);
 /* Whether the device @ifindex is one of the tunnels. */
 gboolean ks_policy_has_tunnel (const KsPolicy *self, guint ifindex);

@@ -2,32 +2,32 @@
 /*
  * What a query for a VPN server's address looks like.
  *
- * A resolver sends what programs ask it for, and more of it than the name:
+ * A resolver passes on what programs ask it, and that is more than the name:
  * dnsmasq 2.90 passes on EDNS options, the buffer size, and even bytes after
  * the end of the message (run); systemd-resolved passes on the whole message
- * when it asks for DNSSEC. So everything is fixed, and the length too:
+ * when it asks for DNSSEC. So every field is fixed, and the length too:
  *
  *   ID            free: a number the resolver draws
  *   flags         RD alone; AD is free (glibc's trust-ad)
  *   counts        one question, no record, or one OPT record
- *   name          exact, but for the case of its letters
+ *   name          exact, except for upper and lower case
  *   type, class   A or AAAA, IN
  *   OPT record    none, or one without options and without DO; its buffer size is free
  *
  * systemd-resolved with DNSSEC=yes or allow-downgrade sends RD and CD, and an
  * OPT record with DO and always the same three options: the algorithms that it
  * knows (RFC 6975; dns_packet_append_opt(), src/shared/dns-packet.c). To
- * validate the answer it asks in the same way for DS, DNSKEY and SOA of the
- * name and of each domain the name is in, up to the root. All of that has to
- * leave, or no VPN that is known by name comes up (run, systemd 252). It is as
- * exact as the rest, so a program can choose no more than which of these
- * queries is sent.
+ * validate the answer, it asks in the same way for DS, DNSKEY and SOA of the
+ * name and of each parent domain, up to the root. All of these queries have to
+ * leave, or no VPN known by name comes up (run, systemd 252). They are as exact
+ * as the others, so all that a program can choose is which of these queries is
+ * sent.
  *
- * Case is free since dnsmasq 2.91 (Debian 13) draws it at random by default
- * ("0x20"), and others can be told to: a VPN that cannot come up would be the
- * price. What a program can still put into a query by way of a resolver are
- * some 10 to 40 bits: case, buffer size, type and AD. The guard bounds how many
- * such queries a second leave (ks-guard-format.c).
+ * Case is free because dnsmasq 2.91 (Debian 13) randomises it by default
+ * ("0x20"), and other resolvers can be configured to: if it were fixed, a VPN
+ * could not come up. Through a resolver, a program can still put some 10 to 40
+ * bits into a query: case, buffer size, type and AD. The guard limits how many
+ * such queries leave per second (ks-guard-queries.c).
  */
 #include "policy/ks-query.h"
 
@@ -41,7 +41,7 @@ is_name_character (char c)
   return g_ascii_isalnum (c) || c == '-' || c == '_';
 }
 
-/* Whether @name is labels of at most 63 such characters, between dots. */
+/* Whether @name consists of labels of at most 63 such characters, separated by dots. */
 static gboolean
 has_labels (const char *name)
 {
@@ -69,8 +69,7 @@ ks_query_name (const char *name)
 
   if (length > 0 && lower[length - 1] == '.')
     lower[--length] = '\0';
-  /* as a query has it, a name is two bytes longer: each dot is a label's length, and so are the beginning and the end
-   */
+  /* in a query, a name is two bytes longer: a length byte before each label replaces the dots, and one ends it */
   if (length == 0 || length + 2 > KS_QUERY_MAX_NAME || !has_labels (lower))
     return NULL;
   return g_steal_pointer (&lower);
@@ -91,7 +90,7 @@ add_bytes (KsQuery *self, const guint8 *bytes, const guint8 *mask, gsize length)
     add_byte (self, bytes[i], mask ? mask[i] : 0xff);
 }
 
-/* Bit 0x20 of a letter is its case; in another byte it counts. */
+/* Bit 0x20 of a letter is its case; in any other byte it is significant. */
 static void
 add_name (KsQuery *self, const char *name)
 {
@@ -107,7 +106,7 @@ add_name (KsQuery *self, const char *name)
 
 /*
  * An OPT record: the root's name, type 41, the buffer size, which is free, no
- * further code, version 0, DO or no flag, @size bytes of @options.
+ * extended code, version 0, the DO flag or none, @size bytes of @options.
  */
 static void
 add_opt (KsQuery *self, gboolean dnssec_ok, const guint8 *options, gsize size)
@@ -129,7 +128,7 @@ ks_query_init (KsQuery *self, const char *name, KsQueryType type, KsQueryForm fo
   const guint8 counts[] = { 0, 1, 0, 0, 0, 0, 0, form == KS_QUERY_PLAIN ? 0 : 1 };
   const guint8 type_and_class[] = { 0, (guint8) type, 0, 1 };
 
-  /* each label's length and the end; the root's has no label */
+  /* a length byte for each label and the final zero; the root has no label */
   if (form == KS_QUERY_DNSSEC && strlen (name) + 2 + sizeof algorithms > KS_QUERY_MAX_NAME)
     return FALSE;
   self->length = 0;

@@ -5,7 +5,7 @@
 
 struct KsRouteIndex {
   GHashTable *routes; /* KsPrefix (network) -> GPtrArray of KsRoute */
-  gboolean has_length[2][MAX_LENGTH + 1]; /* IPv4, IPv6: whether any prefix is this long */
+  gboolean has_length[2][MAX_LENGTH + 1]; /* IPv4, IPv6: whether there is a prefix of this length */
 };
 
 static int
@@ -51,7 +51,7 @@ ks_route_index_new (const GArray *routes, guint32 table)
     if (route->table == table && route->tos == 0)
       add (self, route);
   }
-  /* g_ptr_array_sort() is stable: of one metric, the kernel's order stays */
+  /* g_ptr_array_sort() is stable: routes with the same metric stay in the kernel's order */
   g_hash_table_iter_init (&iter, self->routes);
   while (g_hash_table_iter_next (&iter, NULL, &list))
     g_ptr_array_sort (list, compare_metrics);

@@ -36,8 +36,8 @@ ks_route_via (guint32 table, guint8 protocol, const KsPrefix *dst, guint32 metri
   route.nexthops[0].ifindex = ifindex;
   if (ks_prefix_is_set (gateway)) {
     route.nexthops[0].gateway = *gateway;
-    /* The tunnel says who its gateway is; asking the routing tables about it
-     * would make one route depend on the order in which others went in. */
+    /* The tunnel says who its gateway is; looking it up in the routing tables
+     * would make one route depend on the order in which others were added. */
     route.nexthops[0].onlink = TRUE;
   } else if (route.family == AF_INET) {
     route.scope = RT_SCOPE_LINK;

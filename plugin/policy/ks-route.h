@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One route, as `ip route` knows it: a pure value.
+ * One route, as `ip route` shows it: a pure value.
  */
 #pragma once
 
@@ -8,14 +8,14 @@
 
 #include "value/ks-prefix.h"
 
-/* More next hops than this in one route are not copied to the uplink table. */
+/* Routes with more next hops than this are not copied to the uplink table. */
 #define KS_ROUTE_MAX_NEXTHOPS 16
 
 typedef struct {
   guint ifindex; /* 0 for "not set" */
   KsPrefix gateway; /* of either family: IPv4 routes may have an IPv6 gateway */
   guint8 weight; /* 0 is the kernel's rtnh_hops: weight - 1 */
-  gboolean onlink; /* RTNH_F_ONLINK: take the gateway as a neighbour, do not look it up */
+  gboolean onlink; /* RTNH_F_ONLINK: treat the gateway as a neighbour, do not look it up */
 } KsNexthop;
 
 typedef struct {
@@ -29,7 +29,7 @@ typedef struct {
   guint32 metric; /* RTA_PRIORITY */
   KsPrefix prefsrc;
   guint32 metrics[RTAX_MAX + 1]; /* RTAX_*; 0 for "not set" */
-  guint n_nexthops; /* 0 for blackhole and its kind */
+  guint n_nexthops; /* 0 for blackhole and similar types */
   KsNexthop nexthops[KS_ROUTE_MAX_NEXTHOPS];
 } KsRoute;
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One policy routing rule, as `ip rule` knows it: a pure value.
+ * One policy routing rule, as `ip rule` shows it: a pure value.
  *
- * libnl-route-3's rule objects know neither inverted rules nor
+ * libnl-route-3's rule objects support neither inverted rules nor
  * suppress_prefixlength nor uid ranges, and comparing or deleting by such an
- * object can hit somebody else's rule (libnl 3.7). Hence a type of our own.
+ * object can hit a foreign rule (libnl 3.7). Hence a type of our own.
  */
 #pragma once
 
@@ -47,25 +47,24 @@ typedef struct {
   gboolean has_unknown; /* read from the kernel with an attribute that is not in this struct: never ours */
 } KsRule;
 
-/* A rule that matches every packet of @family and looks up nothing yet; "unset" fields have their explicit values. */
+/* A rule that matches every packet of @family and looks up nothing yet; all other fields are "not set". */
 KsRule ks_rule_init (int family, guint32 priority, guint8 protocol);
 /* The same, looking up @table. */
 KsRule ks_rule_lookup (int family, guint32 priority, guint8 protocol, guint32 table);
 
-/* Whether it looks table local up, whatever its selector is. */
+/* Whether it looks up table local, whatever its selector is. */
 gboolean ks_rule_is_local_lookup (const KsRule *self);
 
 gboolean ks_rule_equal (const KsRule *a, const KsRule *b);
-/* A total order: family, priority, then every other field. */
-/* A GCompareFunc of KsRule. */
+/* A GCompareFunc of KsRule. A total order: family, priority, then every other field. */
 int ks_rule_compare (gconstpointer a, gconstpointer b);
 
 /*
- * Whether the kernel, asked to delete @key, may delete @self: what @key does not
- * set makes no difference to it, and of several it takes the first
- * (rule_find(), net/core/fib_rules.c).
+ * Whether the kernel, asked to delete @key, may delete @self: it ignores fields
+ * that @key does not set, and deletes the first rule that matches (rule_find(),
+ * net/core/fib_rules.c).
  */
 gboolean ks_rule_matches_key (const KsRule *self, const KsRule *key);
 
-/* The words after `ip [-6] rule add` (transfer full): for messages, `status` and tests, never to be run. */
+/* The words after `ip [-6] rule add` (transfer full): for messages, `status` and tests, never to be executed. */
 char *ks_rule_format (const KsRule *self);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A transport: the VPN's own encapsulated traffic, the only thing exempted
- * from the tunnel. As narrow as what is known of it; an unprivileged program
- * can use none of them.
+ * from the tunnel. Each is as narrow as our knowledge of it allows, and no
+ * unprivileged program can use one.
  */
 #pragma once
 
@@ -21,15 +21,16 @@ typedef struct {
   guint32 fwmark; /* 0 for none */
   guint32 uid; /* KS_UID_ANY for any */
   char device[IFNAMSIZ]; /* the kernel tunnel that holds @sport or whose packets it carries, or "" */
-  gboolean kernel; /* sent by the kernel: its packets have no socket owner the guard could ask for */
+  gboolean kernel; /* sent by the kernel: its packets have no socket owner that the guard could check */
   KsCarriage carriage;
   char outer[IFNAMSIZ]; /* the tunnel of another VPN that carries it, or "": it leaves by an uplink */
 } KsTransport;
 
 /*
- * The rule that exempts the transport. Of one server it names no address, and
- * looks up the servers' table, which holds the addresses: all servers with the
- * same protocol, port and user share it. Of others it looks up the uplinks'.
+ * The rule that exempts the transport. For a transport to one server, the rule
+ * names no address and looks up the servers' table, which holds the addresses:
+ * all servers with the same protocol, port and user share the rule. For others
+ * it looks up the uplinks' table.
  */
 KsRule ks_transport_rule (const KsTransport *self, const KsConfig *config, guint32 priority);
 /* Whether the transport is to one server, whose address is a route in the servers' table. */
