@@ -6,7 +6,7 @@
 #include "base/ks-error.h"
 #include "input/ks-config-read.h"
 
-/* For a person, who waits; a thousand profiles take less than a second. */
+/* A person is waiting; a thousand profiles take less than a second. */
 #define TIMEOUT_MS 10000
 
 KsChoice *

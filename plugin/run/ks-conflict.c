@@ -10,16 +10,16 @@
 
 /* The index of lo in every network namespace: LOOPBACK_IFINDEX of the kernel's include/net/flow.h. */
 #define LOOPBACK 1u
-/* With Lan=routes: no LAN is as wide as a route that is no longer than this. */
+/* With Lan=routes: a route of this length or shorter is too wide to be a LAN. */
 #define WIDE_IPV4 8
 #define WIDE_IPV6 16
-/* Of each kind: a person reads no more. */
+/* Of each kind: nobody reads more. */
 #define MAX_CONFLICTS 8
 
 /* Which rules take effect before ours. */
 typedef struct {
-  guint32 floor; /* the priority up to which a rule cannot be jumped over */
-  guint32 jump; /* that of our jump; G_MAXUINT32 when there is none */
+  guint32 floor; /* rules up to this priority cannot be jumped over */
+  guint32 jump; /* the priority of our jump; G_MAXUINT32 if there is none */
 } Places;
 
 typedef struct {
@@ -43,9 +43,9 @@ ks_conflict_effect_format (KsConflictEffect effect)
   return effect == KS_CONFLICT_LEAKS ? "leak" : "block";
 }
 
-/* --- how they are shown --- */
+/* --- formatting --- */
 
-/* A device's name may be anything (@text is taken; transfer full). */
+/* A device's name may contain anything (@text is taken; transfer full). */
 static char *
 printable (char *text)
 {
@@ -70,7 +70,7 @@ interface_name (const Search *s, guint ifindex)
   return "?";
 }
 
-/* What follows "priority N " in the words for `ip rule add`, without who made it: all that finds it again. */
+/* What follows "priority N " in the arguments of `ip rule add`, without the protocol: enough to find the rule again. */
 static char *
 rule_selector (const KsRule *rule)
 {
@@ -84,7 +84,7 @@ rule_selector (const KsRule *rule)
   return ks_error_printable (begin ? begin + 1 : words);
 }
 
-/* "default via 192.168.50.1 dev eth0 metric 5", and " table 83" but for main. */
+/* "default via 192.168.50.1 dev eth0 metric 5", with " table 83" unless it is main. */
 static char *
 format_route (const Search *s, const KsRoute *route)
 {
@@ -141,14 +141,14 @@ format_program (const char *program)
   return program ? g_strdup_printf (" (probably set by %s)", program) : g_strdup (" (set by another program)");
 }
 
-/* What stands between a rule or route that leaks and the wire. */
+/* What stops packets that a leaking rule or route lets through. */
 static const char *
 last_defence (const Search *s)
 {
   return s->in->has_guard ? "only the guard still stops them" : "nothing stops them";
 }
 
-/* --- what leads out --- */
+/* --- routes that lead out --- */
 
 static gboolean
 is_lan (const Search *s, const KsPrefix *prefix)
@@ -157,7 +157,7 @@ is_lan (const Search *s, const KsPrefix *prefix)
          || ks_prefix_is_link_local (prefix) || ks_prefix_is_multicast (prefix);
 }
 
-/* Whether @route sends public packets by a device that is no tunnel. */
+/* Whether @route sends public packets through a device that is no tunnel. */
 static gboolean
 leaves (const Search *s, const KsRoute *route)
 {
@@ -169,7 +169,7 @@ leaves (const Search *s, const KsRoute *route)
   return FALSE;
 }
 
-/* Whether the table that @rule looks up has such a route that @rule lets count. */
+/* Whether the table that @rule looks up has such a route, and @rule does not suppress it. */
 static gboolean
 leads_out (const Search *s, const KsRule *rule)
 {
@@ -187,7 +187,7 @@ leads_out (const Search *s, const KsRule *rule)
 
 /* --- rules --- */
 
-/* Whether packets that nobody has marked match, whatever they are. */
+/* Whether the rule matches all packets without a mark, whatever they are. */
 static gboolean
 is_for_the_unmarked (const KsRule *rule)
 {
@@ -227,13 +227,13 @@ find_places (const KsConfig *config, const GArray *rules, int family)
 }
 
 /*
- * Whether @rule, another program's, takes effect before the last of ours. One in front of ours that leads somewhere is
- * jumped over, now or after `sync`; one that stops packets only if it lies behind the jump for another one.
+ * Whether @rule, a foreign one, takes effect before the last of ours. A rule before ours that leads somewhere is jumped
+ * over, now or after `sync`; a rule that stops packets only if the jump exists, for another rule, and comes before it.
  */
 static gboolean
 takes_effect (const KsConfig *config, const KsRule *rule, const Places *places)
 {
-  /* with our protocol and another priority it is ours from before the numbers were changed, and is about to go */
+  /* a rule with our protocol and another priority is ours, from before the numbers changed, and about to be deleted */
   if (rule->protocol == config->protocol || ks_rule_is_local_lookup (rule)
       || rule->priority > config->priority + KS_PRIORITY_TERMINAL)
     return FALSE;
@@ -305,7 +305,7 @@ add_route (Search *s, const KsRoute *route, KsConflictEffect effect, const char 
                         s->family == AF_INET6 ? "IPv6" : "IPv4", object, by, what, family_option (s->family), object));
 }
 
-/* Somebody else's, in one of our tables. Table 85 is for the VPN's own packets alone, as are those of management. */
+/* Foreign routes in our tables. Table 85 is for the VPN's own packets alone, and so are the tables for management. */
 static void
 consider_own_table (Search *s, const KsRoute *route)
 {
@@ -414,7 +414,7 @@ compare_effects (gconstpointer a, gconstpointer b)
 {
   const KsConflict *first = *(const KsConflict *const *) a, *second = *(const KsConflict *const *) b;
 
-  return (int) first->effect - (int) second->effect; /* g_ptr_array_sort() keeps the order of equal ones */
+  return (int) first->effect - (int) second->effect; /* g_ptr_array_sort() is stable */
 }
 
 GPtrArray *

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Conflicts: what other programs have put into the kernel that defeats a
- * promise, and that is theirs, so that it is named and left alone.
+ * Conflicts: foreign objects in the kernel that defeat a promise. They are
+ * reported and left alone.
  *
- *   - a rule that decides before ours, or in the middle of them, and sends a
- *     packet elsewhere. One in front of ours is jumped over (ks-policy.c); not
- *     one that stands before table local, or has its priority.
- *   - a route in one of our tables; with Lan=routes, one of table main that
- *     makes half of the internet the local network.
- *   - what keeps the VPN from connecting: a rule that drops before ours decide,
- *     a default route into another kill switch, a firewall that drops what it does
- *     not know. What a firewall's rules come to cannot be computed, so such a
- *     chain is named only while no tunnel is up.
- *   - a flowtable: what it has taken over passes no hook, and a connection over IPv6 or by a bridge keeps its route
- * when the rules change (nf_flow_dst_check(), net/netfilter/nf_flow_table_ip.c; read, not run).
+ *   - A rule that decides before ours, or among them, and sends packets
+ *     elsewhere. A rule before ours is jumped over (ks-policy.c), unless it comes
+ *     before table local's rule, or has the same priority.
+ *   - A route in one of our tables; with Lan=routes, one in table main that makes
+ *     half of the internet the local network.
+ *   - What keeps the VPN from connecting: a rule before ours that drops packets,
+ *     a default route into another kill switch, a firewall that drops unknown
+ *     traffic. What a firewall's rules amount to cannot be computed, so such a
+ *     chain is reported only while no tunnel is up.
+ *   - A flowtable: packets of connections it has taken over pass no hook, and a
+ *     connection over IPv6 or through a bridge keeps its route when the rules
+ *     change (nf_flow_dst_check(), net/netfilter/nf_flow_table_ip.c; read, not run).
  */
 #pragma once
 
@@ -23,20 +24,20 @@
 
 typedef enum {
   KS_CONFLICT_LEAKS, /* packets may leave past the VPN */
-  KS_CONFLICT_BLOCKS, /* the VPN may not connect, or not carry anything */
+  KS_CONFLICT_BLOCKS, /* the VPN may fail to connect, or to carry anything */
 } KsConflictEffect;
 
 typedef struct {
   const char *kind; /* "rule", "route", "chain" or "flowtable" */
   char *object; /* as `ip rule`, `ip route` and `nft` show it */
-  const char *program; /* to whom it probably belongs; NULL: nothing tells */
+  const char *program; /* the program it probably belongs to; NULL: unknown */
   KsConflictEffect effect;
-  char *text; /* all of it and what to do, in one line */
+  char *text; /* the whole conflict and what to do about it, in one line */
 } KsConflict;
 
 void ks_conflict_free (KsConflict *self);
 
-/* What is looked at; nothing is owned. */
+/* The input; nothing is owned. */
 typedef struct {
   const KsConfig *config;
   const KsPolicy *policy;
@@ -47,19 +48,19 @@ typedef struct {
   gboolean has_guard; /* the guard is in place, and stops what the rules let out */
 } KsConflictInput;
 
-/* Those there are, what leaks first; none while nothing is armed. Pure (transfer full; of KsConflict). */
+/* The conflicts, leaks first; none while nothing is armed. Pure (transfer full; of KsConflict). */
 GPtrArray *ks_conflict_find (const KsConflictInput *input);
 
 /*
- * Whether a rule or a route of another program is where it could do harm; what a
- * run can see without reading more. Such a host has to be looked at by every run:
- * the table that such a rule leads to is nothing that anybody tells of.
+ * Whether a foreign rule or route is where it could do harm, as far as a run can
+ * tell without reading more. On such a host every run has to look closely: no
+ * notification tells of changes to the table that such a rule leads to.
  */
 gboolean ks_conflict_is_possible (const KsConfig *config, const GArray *rules, const GArray *routes);
 
 /*
- * As ks_conflict_find(), of the kernel as it is now; what cannot be read is left out.
- * @snapshot is of the same moment or just before.
+ * As ks_conflict_find(), for the kernel as it is now; what cannot be read is left out.
+ * @snapshot must be of the same moment or just before.
  */
 GPtrArray *ks_conflict_read (KsKernel *kernel, const KsConfig *config, const KsPolicy *policy,
                              const KsSnapshot *snapshot, gboolean has_guard);

@@ -22,7 +22,7 @@ is_lan (const KsPolicy *policy, const KsPrefix *peer)
   return FALSE;
 }
 
-/* Whether ManagementFrom= lets the answers out. */
+/* Whether ManagementFrom= lets the replies out. */
 static gboolean
 is_managed (const KsPolicy *policy, const KsConnection *connection)
 {
@@ -34,7 +34,7 @@ is_managed (const KsPolicy *policy, const KsConnection *connection)
   return FALSE;
 }
 
-/* Whether @local is an address of an uplink: the answers have left by it, and may not any more. */
+/* Whether @local is an address of an uplink: replies left through it so far, and no longer may. */
 static gboolean
 is_of_uplink (const KsPolicy *policy, const GArray *addresses, const KsPrefix *local)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What has been used is one number, the debt. It shrinks by SHARE of the time that passes, and
- * grows with what is used. Below CREDIT nothing waits, so a host that changes
- * networks now and then never does.
+ * The account is a single number, the debt. Processor time used adds to it;
+ * SHARE of the time that passes is subtracted. Below CREDIT nothing waits, so a
+ * host that only changes networks now and then never does.
  */
 #include "run/ks-effort.h"
 
@@ -10,12 +10,12 @@
 #include <time.h>
 
 #define EFFORT_NAME "effort"
-/* Less than a tenth: systemd, too, has work with each start. */
+/* Less than a tenth, since systemd has work with each start too. */
 #define SHARE 12
 #define CREDIT_US (400 * 1000)
-/* No more than this is remembered: the wait has an end. */
+/* The debt never exceeds this, which bounds the wait. */
 #define MAX_DEBT_US (1500 * 1000)
-/* What systemd uses to start a process, and the process until it gets here. */
+/* What systemd needs to start a process, and what the process uses until it gets here. */
 #define START_US 12000
 
 struct _KsEffort {
@@ -34,7 +34,7 @@ processor_time (void)
   return time.tv_sec * G_USEC_PER_SEC + time.tv_nsec / 1000;
 }
 
-/* Takes off what the time that has passed has paid. */
+/* Subtracts what the time passed has paid off. */
 static void
 pay (KsEffort *self)
 {
@@ -54,7 +54,7 @@ ks_effort_new (const KsPaths *paths)
   self->path = ks_paths_runtime (paths, EFFORT_NAME);
   self->time = g_get_monotonic_time ();
   text = ks_paths_read_line (self->path);
-  /* the clock starts anew with the host, and so does the directory */
+  /* the clock starts at zero at boot, and the directory is empty */
   if (text && sscanf (text, "%lld %lld", &debt, &time) == 2 && time >= 0 && time <= self->time && debt >= 0) {
     self->debt = MIN (debt, MAX_DEBT_US);
     self->time = time;
@@ -83,7 +83,7 @@ ks_effort_add (KsEffort *self)
   self->debt = MIN (self->debt + more, MAX_DEBT_US);
   self->used = used;
   text = g_strdup_printf ("%" G_GINT64_FORMAT " %" G_GINT64_FORMAT "\n", self->debt, self->time);
-  /* without it (a full /run) the next process begins without debts, and nothing worse */
+  /* if that fails (a full /run), the next process merely begins without debt */
   g_file_set_contents_full (self->path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL);
   return more;
 }

@@ -7,9 +7,9 @@
 #include "input/ks-nm-config.h"
 
 /*
- * No further run begins after this: one may take 40 seconds, most of them
- * waiting for the lock, and nm-killswitch-sync.service ends after 60. Later
- * changes are seen by nm-killswitch-settle.service and by the path unit.
+ * No further run begins after this: a run may take 40 seconds, most of them
+ * waiting for the lock, and nm-killswitch-sync.service is stopped after 60.
+ * nm-killswitch-settle.service and the path unit see later changes.
  */
 #define BUDGET_SECONDS 15
 
@@ -30,7 +30,7 @@ add_file_fingerprint (GString *out, const char *path)
                             (intmax_t) status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
 }
 
-/* Everything that would change with a file of @directory: names, inodes, sizes, times. */
+/* Everything that changes when a file of @directory does: names, inodes, sizes, times. */
 static void
 add_fingerprint (GString *out, const char *directory)
 {

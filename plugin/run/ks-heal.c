@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Each round that repaired something leaves a time stamp in the runtime
- * directory. When there are many of late, another program insists: the next
- * repair waits, twice as long each time, so that the two do not chase each
- * other at full speed. The stamps outlive the process, so a service that is
- * started again goes on waiting where it was.
+ * directory. Many recent stamps mean that another program keeps undoing the
+ * repairs: the next repair waits, twice as long each time, so that the two do
+ * not chase each other at full speed. The stamps outlive the process, so that a
+ * service started again continues with the same delay.
  */
 #include "run/ks-heal.h"
 
@@ -20,32 +20,33 @@
 #include "run/ks-effort.h"
 
 #define HISTORY_NAME "healed"
-#define INTEREST_NAME "interest" /* what the filters let pass */
+#define INTEREST_NAME "interest" /* what the filters let through */
 #define NUDGE_NAME "nudge" /* the FIFO of nm-killswitch-heal.socket */
 #define WINDOW_SECONDS 30 /* repairs older than this are forgotten */
-#define PATIENCE 5 /* repairs within the window that cost nothing */
+#define PATIENCE 5 /* this many repairs within the window cause no delay */
 #define FIRST_WAIT_MS 200
 #define MAX_WAIT_MS 5000
-#define MAX_HISTORY 16 /* more would not make the wait longer */
+#define MAX_HISTORY 16 /* more would not lengthen the delay */
 /*
  * No further round begins after this. The last one may wait 5 seconds and then
- * take 20, most of them for the lock; nm-killswitch-heal.service ends after 60.
+ * take 20, most of them for the lock; nm-killswitch-heal.service is stopped
+ * after 60.
  */
 #define BUDGET_SECONDS 20
 #define LOCK_TIMEOUT_MS 5000
-/* How often, while it waits for time to pass, it looks for what is urgent. */
+/* How often it checks for urgent notifications while it waits. */
 #define GLANCE_MS 20
-/* The longest that what is urgent waits after a round that had nothing to repair. */
+/* The longest that an urgent notification waits after a round that had nothing to repair. */
 #define MAX_BREATH_MS 200
 
-/* Leaves what is within the window up to @now, of that the latest. */
+/* Keeps only entries within the window up to @now, and of those the latest. */
 static void
 forget_old (GArray *history, gint64 now)
 {
   for (guint i = history->len; i-- > 0;) {
     gint64 time = g_array_index (history, gint64, i);
 
-    /* one of before a reboot may be in the future */
+    /* an entry from before a reboot may be in the future */
     if (time > now || now - time >= WINDOW_SECONDS * G_USEC_PER_SEC)
       g_array_remove_index (history, i);
   }
@@ -80,7 +81,7 @@ write_history (const char *path, const GArray *history)
 
   for (guint i = 0; i < history->len; i++)
     g_string_append_printf (text, "%" G_GINT64_FORMAT "\n", g_array_index (history, gint64, i));
-  /* without it (a full /run) there is no backing off, and nothing worse */
+  /* if that fails (a full /run), there is merely no backing off */
   g_file_set_contents_full (path, text->str, text->len, G_FILE_SET_CONTENTS_CONSISTENT, 0600, NULL);
 }
 
@@ -110,11 +111,12 @@ is_lost (const KsStep *step, const KsLosses *losses)
 }
 
 /*
- * Corrects what the report calls repairs by what was seen to be taken away: a
- * route by a device that is back as it was is one; a rule or a blackhole that
- * was not there before is none, but what the situation has come to ask for (a
- * new tunnel, of which NetworkManager tells a moment later). A jump over
- * somebody else's rule is one. If not all was seen, what should have been there counts.
+ * Corrects the report's count of repairs by what was seen to be deleted. A route
+ * through a device that is back as before is a repair. A rule or a blackhole
+ * that did not exist before is not: the situation has changed and now asks for
+ * it (a new tunnel, which NetworkManager announces a moment later). A jump over
+ * a foreign rule is a repair. If not everything was seen, whatever should have
+ * been there counts as a repair.
  */
 static void
 correct_repairs (KsReport *report, const KsLosses *losses)
@@ -132,9 +134,9 @@ correct_repairs (KsReport *report, const KsLosses *losses)
   }
 }
 
-/* --- what wakes it --- */
+/* --- what wakes it up --- */
 
-/* What @report's situation depends on; FALSE if that cannot be told. */
+/* Which messages can matter in @report's situation; FALSE if that cannot be told. */
 static gboolean
 find_interest (const KsReport *report, const KsConfig *config, KsInterest *interest)
 {
@@ -158,17 +160,18 @@ write_interest (const KsPaths *paths, gboolean is_filtered, KsInterest interest)
   g_autofree char *text = is_filtered ? g_strdup_printf ("%d\n", (int) interest) : g_strdup ("all\n");
 
   if (!g_file_set_contents_full (path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL))
-    unlink (path); /* then every run nudges */
+    unlink (path); /* then every run nudges the unit */
 }
 
 /*
- * Has the kernel drop what cannot matter as long as the situation is @report's.
- * What changes the situation is told of: arming adds a rule, disarming deletes
- * one, and what the kernel does not see (sections) is in the configuration,
- * after whose changes ks_heal_nudge() compares. That, and the reading of the
- * configuration here, are each under the lock or after it, so one sees the other.
+ * Has the kernel drop the messages that cannot matter as long as the situation
+ * is that of @report. A change of the situation is always noticed: arming adds a
+ * rule, disarming deletes one, and what the kernel does not see (sections) is in
+ * the configuration, after a change of which ks_heal_nudge() compares. That
+ * comparison and the reading of the configuration here each happen under the
+ * lock or after it, so one sees the other.
  *
- * Returns that configuration, by which messages are to be judged from now on (transfer full).
+ * Returns that configuration, by which to judge messages from now on (transfer full).
  */
 static KsConfig *
 choose_filter (const int *sockets, guint count, const KsReport *report, const KsPaths *paths)
@@ -202,7 +205,7 @@ ks_heal_nudge (const KsPaths *paths, const KsReport *report)
     now = g_strdup_printf ("%d", (int) interest);
   if (before && g_strcmp0 (before, now) == 0)
     return;
-  /* nobody listens (no systemd, the unit is stopped): then there is no filter either */
+  /* nobody listens (no systemd, or the unit is stopped): then there is no filter either */
   fd = open (fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0)
     return;
@@ -211,7 +214,7 @@ ks_heal_nudge (const KsPaths *paths, const KsReport *report)
   close (fd);
 }
 
-/* Takes note of a repair now. */
+/* Records a repair now. */
 static void
 add_repair (GArray *history, const char *path)
 {
@@ -222,7 +225,7 @@ add_repair (GArray *history, const char *path)
   write_history (path, history);
 }
 
-/* The wait that the repairs of late call for: returns whether there was one. */
+/* Waits as long as recent repairs call for; returns whether it waited. */
 static gboolean
 back_off (GArray *history)
 {
@@ -250,8 +253,8 @@ look (Watch *watch)
 }
 
 /*
- * Until what was used is paid for, or something urgent comes. What is read
- * meanwhile has been seen: returns the most important of it and @notice.
+ * Waits until the debt is paid off, or something urgent comes. Messages that are
+ * read meanwhile are gone: returns the most important of them and @notice.
  */
 static KsNotice
 rest (Watch *watch, KsNotice notice, gint64 end)
@@ -296,7 +299,7 @@ ks_heal (const KsPaths *paths, const int *sockets, guint count, KsHealFunc func,
     if (is_idle && ks_effort_is_exceeded (effort))
       g_usleep ((gulong) MIN (cost * 10, MAX_BREATH_MS * 1000));
     insists = back_off (history);
-    /* from here on everything is told, so that nothing changes unseen while it reads */
+    /* from here on every message arrives, so that no change during the run goes unnoticed */
     ks_monitor_filter_detach (sockets, count);
     look (&watch);
     report = ks_reconcile (paths, NULL, KS_RECONCILE_QUICK);

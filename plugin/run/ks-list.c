@@ -27,7 +27,7 @@ ks_list_free (KsList *self)
   g_free (self);
 }
 
-/* What arms it is what the run has found, which may differ from what NetworkManager has loaded. */
+/* What arms it is what the last run found, which may differ from what NetworkManager has loaded. */
 static void
 set_armed (KsListEntry *entry, const KsSummaryProfile *armed)
 {
@@ -66,7 +66,7 @@ entry_new (const KsProfile *profile, const KsNetwork *network, const KsSummary *
   return self;
 }
 
-/* One that is armed, and that NetworkManager does not show: its file cannot be read, or it belongs to another user. */
+/* An armed profile that NetworkManager does not show: its file is unreadable, or it belongs to another user. */
 static KsListEntry *
 entry_new_of_armed (const KsSummaryProfile *armed)
 {
@@ -86,7 +86,7 @@ add_once (GPtrArray *texts, const char *text)
     g_ptr_array_add (texts, g_strdup (text));
 }
 
-/* What looks like a mistake in a profile of NetworkManager's. */
+/* Likely mistakes in a profile of NetworkManager's. */
 static void
 find_mistakes (const KsChoice *choice, const KsProfile *profile, const KsPaths *paths, GPtrArray *mistakes)
 {
@@ -111,7 +111,7 @@ find_mistakes (const KsChoice *choice, const KsProfile *profile, const KsPaths *
     add_once (mistakes, found->pdata[i]);
 }
 
-/* Set to be armed in any case, and not armed: its file is not what NetworkManager has, or no run has seen it. */
+/* A strict profile that is not armed: its file differs from what NetworkManager has, or no run has seen it. */
 static void
 find_unarmed (const KsListEntry *entry, const KsSummary *summary, GPtrArray *mistakes)
 {

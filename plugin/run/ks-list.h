@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The list of all VPNs: NetworkManager's profiles and the [vpn NAME] sections,
- * armed or not, and what looks like a mistake in them.
+ * armed or not, and likely mistakes in them.
  */
 #pragma once
 
@@ -11,7 +11,7 @@
 typedef enum {
   KS_SERVER_KNOWN,
   KS_SERVER_UNKNOWN, /* no address yet: it cannot connect while everything is blocked */
-  KS_SERVER_NOT_ASKED, /* nobody has looked: the profile is not armed */
+  KS_SERVER_NOT_ASKED, /* not looked up: the profile is not armed */
 } KsServerState;
 
 typedef struct {
@@ -19,16 +19,16 @@ typedef struct {
   char *uuid; /* nullable: a section */
   char *type;
   KsMode mode;
-  char *reason; /* nullable: nothing asks for it */
+  char *reason; /* nullable: nothing arms it */
   gboolean is_armed; /* now */
   gboolean is_up; /* NetworkManager has it activated, or the section's device is up */
-  char *device; /* nullable: where it is up, if that is known */
+  char *device; /* nullable: the device of a VPN that is up, if known */
   KsServerState server;
 } KsListEntry;
 
 typedef struct {
   GPtrArray *entries; /* of KsListEntry: by name */
-  GPtrArray *mistakes; /* of char*: one sentence each, with what mends it */
+  GPtrArray *mistakes; /* of char*: one sentence each, with the remedy */
   gboolean networkmanager; /* it answered */
 } KsList;
 
@@ -36,9 +36,9 @@ void ks_list_free (KsList *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsList, ks_list_free)
 
 /*
- * Of what NetworkManager shows (@choice; @network nullable) and what is armed
- * (@summary). @more (of char*) are further warnings that are known. Pure but
- * for @paths' zone files (transfer full).
+ * The list of what NetworkManager shows (@choice; @network nullable) and what is
+ * armed (@summary). @more (of char*) are further known warnings. Pure except for
+ * reading @paths' zone files (transfer full).
  */
 KsList *ks_list_new (const KsChoice *choice, const KsNetwork *network, const KsSummary *summary, const GPtrArray *more,
                      const KsPaths *paths);

@@ -3,14 +3,14 @@
 
 #include "base/ks-error.h"
 
-/* Documentation addresses (RFC 5737, RFC 3849): public to every rule of ours, and nobody's. One in each half. */
+/* Public to every rule of ours. Two are for documentation (RFC 5737, RFC 3849); IPv4 has one in each half. */
 static const char *const targets[] = { "198.51.100.1", "100.1.2.3", "2001:db8::1", "2a00::1" };
 
 #define ORDINARY_PORT 40000
 #define TARGET_PORT 443
 #define DNS_PORT 53
 #define UNPRIVILEGED_UID 65534
-/* Transports that an unprivileged program is tried with: there may be thousands, all made alike. */
+/* With how many transports an unprivileged program is tried: there may be thousands, all made alike. */
 #define MAX_ABUSED 16
 
 typedef struct {
@@ -22,7 +22,7 @@ typedef struct {
   KsNlSocket *socket;
   const KsPolicy *policy;
   const GArray *uplinks; /* Uplink */
-  gboolean imitates; /* the probes to come do */
+  gboolean imitates; /* the following probes do */
   KsProof *proof;
 } Prover;
 
@@ -52,8 +52,8 @@ is_among (const GArray *transports, const KsLookup *lookup)
 }
 
 /*
- * Whether the packet would be one the policy exempts. A query to an uplink's
- * resolver is one as long as the guard sees what it asks for, or nobody wants it to.
+ * Whether the policy exempts such a packet. A query to an uplink's resolver is
+ * exempt while the guard checks the name it asks for, or if there is to be no guard.
  */
 static gboolean
 is_exempt (const Prover *p, const KsLookup *lookup)
@@ -63,7 +63,7 @@ is_exempt (const Prover *p, const KsLookup *lookup)
   return (p->proof->guard == KS_GUARD_IN_PLACE || !p->policy->guard) && is_among (p->policy->bootstrap, lookup);
 }
 
-/* Whether the guard is there and drops such a packet of a socket that is bound to a device. */
+/* Whether the guard is in place and drops such a packet from a socket bound to a device. */
 static gboolean
 is_left_to_guard (const Prover *p, const KsLookup *lookup)
 {
@@ -71,7 +71,7 @@ is_left_to_guard (const Prover *p, const KsLookup *lookup)
     return FALSE;
   if (lookup->to.family == AF_INET)
     return TRUE;
-  /* such a lookup skips the blackhole at the DNS rules, and goes on to those of the LAN, where a resolver may be */
+  /* such a lookup skips the blackhole at the DNS rules and goes on to the LAN rules, which may contain a resolver */
   return lookup->dport == DNS_PORT && ks_prefix_array_covers (p->policy->lan_prefixes, &lookup->to);
 }
 
@@ -85,7 +85,7 @@ judge (const Prover *p, const KsProbe *probe, const KsLookupResult *result)
     return KS_VERDICT_NO_ROUTE;
   if (ks_policy_has_tunnel (p->policy, result->ifindex))
     return KS_VERDICT_TUNNEL;
-  /* the guard is the answer to bound sockets; where a socket names no device, routing itself has to hold */
+  /* the guard is the answer to bound sockets; for a socket that names no device, routing itself has to hold */
   if (*probe->device && is_left_to_guard (p, &probe->lookup))
     return KS_VERDICT_GUARD;
   return KS_VERDICT_ESCAPES;
@@ -111,7 +111,7 @@ probe_one (Prover *p, const KsLookup *lookup, const char *device, GError **error
   return TRUE;
 }
 
-/* The source ports to try: an ordinary one, and each that a transport is exempted by. */
+/* The source ports to try: an ordinary one, and each that exempts a transport. */
 static GArray *
 source_ports (const KsPolicy *policy, int family)
 {
@@ -152,8 +152,8 @@ probe_target (Prover *p, const KsPrefix *target, guint8 ip_protocol, guint16 por
 }
 
 /*
- * EINVAL is the answer to a blackhole and to a question the kernel does not
- * understand: the same question about the host itself has to be answered.
+ * The kernel answers EINVAL for a blackhole, but also for a question that it
+ * does not understand: the same question about the host itself has to succeed.
  */
 static gboolean
 check_question (Prover *p, int family, guint8 ip_protocol, GError **error)
@@ -194,7 +194,7 @@ probe_protocol (Prover *p, const KsPrefix *target, guint8 ip_protocol, guint16 p
   return TRUE;
 }
 
-/* Where names may be asked for, everybody else, and TCP, still end as all DNS does. */
+/* Where names may be queried: queries of all other users, and by TCP, must still end like all other DNS. */
 static gboolean
 probe_resolvers (Prover *p, GError **error)
 {
@@ -204,7 +204,7 @@ probe_resolvers (Prover *p, GError **error)
     const KsPrefix *resolver = &g_array_index (p->policy->bootstrap, KsTransport, i).to;
 
     if (last && ks_prefix_equal (last, resolver))
-      continue; /* the same one, for another user */
+      continue; /* the same resolver, for another user */
     last = resolver;
     if (!probe_protocol (p, resolver, IPPROTO_UDP, DNS_PORT, error)
         || !probe_protocol (p, resolver, IPPROTO_TCP, DNS_PORT, error))
@@ -213,7 +213,7 @@ probe_resolvers (Prover *p, GError **error)
   return TRUE;
 }
 
-/* True if routing lets everybody reach @to as part of the local network. */
+/* True if routing lets every program reach @to as part of the local network. */
 static gboolean
 may_be_lan (const KsPolicy *policy, const KsPrefix *to)
 {
@@ -223,7 +223,7 @@ may_be_lan (const KsPolicy *policy, const KsPrefix *to)
   return policy->lan == KS_LAN_ROUTES;
 }
 
-/* A user that no transport is sent by. */
+/* A user that sends no transport. */
 static guint32
 find_stranger (const KsPolicy *policy)
 {
@@ -240,7 +240,7 @@ find_stranger (const KsPolicy *policy)
   return uid;
 }
 
-/* What @transport looks like when @uid sends it: to its server, or where there is no one server, to @target. */
+/* What @transport looks like when @uid sends it: to its server, or to @target if it has no single server. */
 static KsLookup
 imitate (const KsTransport *transport, const KsPrefix *target, guint32 uid)
 {
@@ -248,7 +248,7 @@ imitate (const KsTransport *transport, const KsPrefix *target, guint32 uid)
 
   return (KsLookup){
     .to = ks_prefix_is_set (&transport->to) ? ks_prefix_host (&transport->to) : *target,
-    .ip_protocol = is_tcp ? IPPROTO_TCP : IPPROTO_UDP, /* the kernel answers for no other one with ports */
+    .ip_protocol = is_tcp ? IPPROTO_TCP : IPPROTO_UDP, /* no other protocol with ports can be looked up */
     .sport = transport->sport ? transport->sport : ORDINARY_PORT,
     .dport = transport->dport ? transport->dport : TARGET_PORT,
     .mark = transport->fwmark,
@@ -256,8 +256,8 @@ imitate (const KsTransport *transport, const KsPrefix *target, guint32 uid)
   };
 }
 
-/* An unprivileged program imitates @transport: all of it, its protocol but for the port, its port by another protocol.
- */
+/* An unprivileged program imitates @transport: all of it, its protocol with another port, its port with another
+ * protocol. */
 static gboolean
 abuse (Prover *p, const KsTransport *transport, GError **error)
 {
@@ -287,7 +287,7 @@ abuse_transports (Prover *p, gboolean no_ipv6, GError **error)
   return TRUE;
 }
 
-/* The devices that packets could leave by besides the tunnels. */
+/* The devices other than tunnels through which packets could leave. */
 static GArray *
 find_uplinks (const KsPolicy *policy, const KsSnapshot *snapshot)
 {
@@ -390,7 +390,7 @@ is_same_kind (const KsProbe *a, const KsProbe *b)
          && a->lookup.uid == b->lookup.uid && a->lookup.oif == b->lookup.oif && a->imitates == b->imitates;
 }
 
-/* The first of its kind speaks for all of them, with the worst verdict among them. */
+/* The first probe of a kind stands for all of them, with the worst verdict among them. */
 static gboolean
 is_first_of_kind (const KsProof *self, guint index)
 {
@@ -400,7 +400,7 @@ is_first_of_kind (const KsProof *self, guint index)
   return TRUE;
 }
 
-/* " (eth0 by table main)": a rule leads to that table. */
+/* " (eth0 by table main)", for a rule that leads to that table. */
 static void
 format_escape (const KsProbe *probe, GString *out)
 {

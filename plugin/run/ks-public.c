@@ -14,7 +14,7 @@ ks_public_free (KsPublic *self)
   g_free (self);
 }
 
-/* Whether the two rules that everything else ends at are there. */
+/* Whether the two rules exist that end every lookup. */
 static gboolean
 has_last_rules (const KsConfig *config, const KsSnapshot *snapshot, int family)
 {
@@ -79,7 +79,7 @@ add_problem (GPtrArray *problems, const char *text)
   g_ptr_array_add (problems, g_strdup (text));
 }
 
-/* A tunnel that was lost a moment ago: the kernel knows before the next run does. */
+/* A tunnel lost a moment ago: the kernel knows before the next run does. */
 static void
 forget_lost_tunnels (KsSummary *summary, const GArray *links)
 {

@@ -13,7 +13,7 @@
 #include "run/ks-unchanged.h"
 #include "state/ks-marker.h"
 
-/* A device may vanish, or main change, between the dump and a step: then look again. */
+/* A device may vanish, or main change, between the dump and a step: then try again. */
 #define MAX_PASSES 4
 /* Runs are short; one that holds the lock for this long is stuck. */
 #define LOCK_TIMEOUT_MS 15000
@@ -25,14 +25,14 @@ diff_flags (const KsReport *report)
   return ks_situation_diff_flags (report->situation) | (report->adds_only ? KS_DIFF_ADD_ONLY : KS_DIFF_DEFAULT);
 }
 
-/* Whether the policy may lack something in use, so that the guard that was installed last counts and not the policy. */
+/* Whether the policy may lack something in use, so that the guard installed last counts and not the policy. */
 static gboolean
 holds_guard (const KsReport *report)
 {
   return diff_flags (report) != KS_DIFF_DEFAULT;
 }
 
-/* Puts the guard in place or takes it away. One that was tampered with is replaced in any case. */
+/* Installs or removes the guard. A guard that was tampered with is replaced in any case. */
 static void
 apply_guard (KsReport *report, const KsPaths *paths, gboolean hold)
 {
@@ -44,20 +44,20 @@ apply_guard (KsReport *report, const KsPaths *paths, gboolean hold)
 
   report->is_guard_refused = FALSE;
   if (!ks_guard_apply (report->policy, hold, state, &found, &transactions, &error)) {
-    /* what is exempted because the guard narrows it is not exempted then; one that is only not recorded is there */
+    /* no exemption may rely on a missing guard; KS_ERROR_IO: the guard is there and merely not recorded */
     report->situation->no_guard = !g_error_matches (error, KS_ERROR, KS_ERROR_IO);
     report->is_guard_refused = report->situation->no_guard && !g_error_matches (error, KS_ERROR, KS_ERROR_UNSUPPORTED);
     ks_report_take_error (report, &error);
   }
   report->changes += transactions;
-  /* another guard for another policy is no repair, and what is not recorded may be as it was */
+  /* replacing the guard for a new policy is no repair, and a guard that is not recorded may be unchanged */
   if (found == KS_GUARD_ABSENT || found == KS_GUARD_TAMPERED)
     report->repairs += transactions;
   if (transactions > 0)
     g_ptr_array_add (report->done, g_strdup (is_wanted ? "install the guard" : "remove the guard"));
 }
 
-/* Sets @without, and tries a guard that lacks what it stands for. */
+/* Sets @without, and tries a guard without the feature it stands for. */
 static void
 retry_guard (KsReport *report, const KsPaths *paths, const KsSnapshot *snapshot, gboolean *without, const char *lost)
 {
@@ -73,10 +73,10 @@ retry_guard (KsReport *report, const KsPaths *paths, const KsSnapshot *snapshot,
 }
 
 /*
- * Arms the guard. One that cannot tell replies (a kernel without connection
- * tracking), or cannot count queries (one without nft_limit), is better than
- * none, and without it no rule that relies on it may be there: every program
- * could use it.
+ * Arms the guard. A guard that cannot recognise replies (a kernel without
+ * connection tracking) or cannot limit queries (one without nft_limit) is better
+ * than none. Without the feature, no rule that relies on it may exist: every
+ * program could use it.
  */
 static void
 arm_guard (KsReport *report, const KsPaths *paths, const KsSnapshot *snapshot)
@@ -100,7 +100,7 @@ take_proof (KsReport *report, const KsSnapshot *snapshot, KsGuardState guard)
   return report->proof != NULL;
 }
 
-/* Whether the proof that was taken shows what gets out and should not. */
+/* Whether the proof shows packets getting out that should not. */
 static gboolean
 is_refuted (const KsReport *report)
 {
@@ -115,7 +115,7 @@ find_conflicts (KsReport *report, KsKernel *kernel, const KsSnapshot *snapshot, 
     ks_conflict_read (kernel, report->situation->config, report->policy, snapshot, guard == KS_GUARD_IN_PLACE);
 }
 
-/* The first thing of another program's doing that lets packets out; NULL for none. */
+/* The first conflict with another program that lets packets out; NULL for none. */
 static const KsConflict *
 first_leak (const KsReport *report)
 {
@@ -124,7 +124,7 @@ first_leak (const KsReport *report)
   return first && first->effect == KS_CONFLICT_LEAKS ? first : NULL;
 }
 
-/* What gets out, and why. */
+/* Sets the error: what gets out, and why. */
 static void
 set_refuted (const KsReport *report, GError **error)
 {
@@ -136,7 +136,7 @@ set_refuted (const KsReport *report, GError **error)
                leak ? leak->text : "");
 }
 
-/* What suspects turn out to do. What the run's error has told is not told again. */
+/* Warns of conflicts, except for the one that the run's error already names. */
 static void
 warn_of_conflicts (KsReport *report)
 {
@@ -144,8 +144,7 @@ warn_of_conflicts (KsReport *report)
     g_ptr_array_add (report->situation->warnings, g_strdup (((KsConflict *) report->conflicts->pdata[i])->text));
 }
 
-/* After a run that changed something, when looking again, and while another program may be in the way: is it true now?
- */
+/* Checks the result after a run that changed something, on a second look, and while another program may interfere. */
 static void
 prove (KsReport *report, const KsPaths *paths, KsKernel *kernel, gboolean is_second_look)
 {
@@ -168,8 +167,8 @@ prove (KsReport *report, const KsPaths *paths, KsKernel *kernel, gboolean is_sec
 }
 
 /*
- * One dump, difference and application. The report's policy is that of the situation and @snapshot already if
- * @is_current. Returns whether there is nothing left to do.
+ * One dump, difference and application. With @is_current, the report's policy is already that of the situation and
+ * @snapshot. Returns whether nothing is left to do.
  */
 static gboolean
 apply_once (KsReport *report, KsKernel *kernel, KsSnapshot *snapshot, gboolean is_current, GError **error)
@@ -196,7 +195,7 @@ apply_once (KsReport *report, KsKernel *kernel, KsSnapshot *snapshot, gboolean i
   return FALSE;
 }
 
-/* The tunnels' devices, and the guard, which names them; a device may have been replaced since they were found. */
+/* Updates the tunnels' devices and the guard, which names them; a device may have been replaced since it was found. */
 static void
 refresh_tunnels (KsReport *report, const KsPaths *paths, KsKernel *kernel, const KsSnapshot *snapshot)
 {
@@ -210,8 +209,8 @@ refresh_tunnels (KsReport *report, const KsPaths *paths, KsKernel *kernel, const
 
 /*
  * Repeats until the kernel holds what it should; only what is still wrong at
- * the end is an error. @is_current is as for apply_once(), of the first time.
- * Returns whether it does.
+ * the end is an error. @is_current is as for apply_once(), for the first pass.
+ * Returns whether the kernel holds what it should.
  */
 static gboolean
 apply_routing (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot **snapshot, gboolean is_current)
@@ -238,14 +237,14 @@ apply_routing (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnaps
   }
 }
 
-/* What the policy goes without since the guard could not be installed with it. */
+/* What the policy does without because the guard could not be installed with it. */
 static guint
 find_limits (const KsSituation *situation)
 {
   return (situation->no_guard ? 1 : 0) | (situation->no_names ? 2 : 0) | (situation->no_management ? 4 : 0);
 }
 
-/* Returns whether the kernel's rules and routes are what they should be; why not is an error of the report. */
+/* Returns whether the kernel's rules and routes are what they should be; if not, the report has the error. */
 static gboolean
 apply (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot *first)
 {
@@ -256,7 +255,7 @@ apply (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot *fir
   g_clear_pointer (&report->policy, ks_policy_free);
   report->policy = ks_situation_policy (report->situation, snapshot);
   is_first = report->policy->armed && (report->policy->guard || holds_guard (report));
-  /* one transaction that blocks at once: first when it comes, last when it goes, since some rules rely on it */
+  /* a single transaction that blocks at once: first when arming, last when disarming, since some rules rely on it */
   if (is_first)
     arm_guard (report, paths, snapshot);
   is_applied = apply_routing (report, paths, kernel, &snapshot, find_limits (report->situation) == limits);
@@ -265,7 +264,7 @@ apply (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot *fir
   return is_applied;
 }
 
-/* Rules and routes cannot be read: the guard needs none of them to block. One that was installed before knows more. */
+/* Rules and routes cannot be read: the guard blocks without them. A guard installed earlier is based on more. */
 static void
 guard_alone (KsReport *report, const KsPaths *paths)
 {
@@ -292,7 +291,7 @@ has_guard (void)
   return guard.present;
 }
 
-/* After a first pass: what it knew too little of is read again, and what it met is met again. */
+/* After a first pass: inputs that it knew too little of are read again, and its errors occur again. */
 static void
 forget_first_pass (KsReport *report)
 {
@@ -303,25 +302,26 @@ forget_first_pass (KsReport *report)
 
 /*
  * At boot the network waits for this program, but not for ever: when the unit's
- * time is up, the network comes up without us. So first of all this blocks with
- * as little knowledge as possible; the full run then adds what is remembered,
- * mostly exemptions. Until this returns, nothing can wait for long:
+ * time is up, the network comes up without us. So this blocks first, with as
+ * little knowledge as possible; the full run then adds what is remembered,
+ * mostly exemptions. Until this returns, nothing may wait for long:
  *
- *   - only files in /etc, /run, /usr/lib and /proc are read. If those hang,
- *     NetworkManager does not get at its profiles either. /var, which may hang
- *     or need the network (x-systemd.automount), comes later; a profile that is
+ *   - Only files in /etc, /run, /usr/lib and /proc are read. If those hang,
+ *     NetworkManager cannot read its profiles either. /var, which may hang or
+ *     need the network (x-systemd.automount), comes later; a profile that is
  *     armed only because it was before it became unreadable has to wait for it.
- *   - no name is looked up (ks-user.h), and libnm opens no file of its own
+ *   - No name is looked up (ks-user.h), and libnm opens no file of its own
  *     (ks-profile-connection.c).
- *   - random numbers come from getrandom(2) with GRND_NONBLOCK, in libnm and
+ *   - Random numbers come from getrandom(2) with GRND_NONBLOCK, in libnm and
  *     GnuTLS alike (seen with strace).
- *   - nothing is logged: the journal may hang.
- *   - the lock is waited for 15 s, each of the kernel's answers 5 s.
+ *   - Nothing is logged: the journal may hang.
+ *   - Waiting for the lock is limited to 15 s, for each of the kernel's answers
+ *     to 5 s.
  *
  * If rules of ours exist, there is no hurry. Errors are dropped here: the full
  * run meets them again and reports them.
  *
- * Returns whether it found nothing of ours, so that all there is comes from it.
+ * Returns TRUE if the kernel held nothing of ours before.
  */
 static gboolean
 block_first (KsReport *report, const KsPaths *paths)
@@ -345,11 +345,11 @@ block_first (KsReport *report, const KsPaths *paths)
   return found_nothing;
 }
 
-/* --- numbers that the configuration has changed --- */
+/* --- numbers changed in the configuration --- */
 
 /*
- * What an earlier run put into the kernel stays as it is, if what the new
- * numbers ask for cannot stand beside it: taking away first would open.
+ * Keeps what an earlier run put into the kernel if the new numbers cannot be
+ * used beside the old ones: deleting first would open.
  */
 static void
 settle_numbers (KsReport *report, KsKernel *kernel)
@@ -366,10 +366,10 @@ settle_numbers (KsReport *report, KsKernel *kernel)
 }
 
 /*
- * What an earlier run put into the kernel under other numbers, now that the
- * configuration has new ones: it goes when what replaces it is in place
- * (@is_applied). Until then it stays in front and decides, so nothing but that
- * may keep it. Returns whether nothing of it is left.
+ * Removes what an earlier run put into the kernel under other numbers, once its
+ * replacement is in place (@is_applied). Until then the old rules stay first and
+ * decide, so nothing but a missing replacement may keep them. Returns whether
+ * nothing of them is left.
  */
 static gboolean
 remove_former (KsReport *report, KsKernel *kernel, gboolean is_applied)
@@ -385,7 +385,7 @@ remove_former (KsReport *report, KsKernel *kernel, gboolean is_applied)
   if (!former || ks_config_has_same_numbers (former, situation->config))
     return TRUE;
   if (report->policy->armed ? !is_applied : (diff_flags (report) & KS_DIFF_HOLD) != 0)
-    return FALSE; /* otherwise nobody is kept from turning it off */
+    return FALSE; /* in all other cases, turning the kill switch off has to work */
   snapshot = ks_kernel_dump (kernel, former, &error);
   if (!snapshot) {
     ks_report_take_error (report, &error);
@@ -401,7 +401,7 @@ remove_former (KsReport *report, KsKernel *kernel, gboolean is_applied)
 
     if (is_rule ? ks_owner_has_rule (situation->config, &step->rule)
                 : ks_owner_has_route (situation->config, &step->route))
-      g_array_remove_index (plan, i); /* ours under the new numbers too: the other difference has dealt with it */
+      g_array_remove_index (plan, i); /* ours under the new numbers too, and dealt with by the other difference */
   }
   if (ks_kernel_apply (kernel, plan, &report->changes, &error))
     return TRUE;
@@ -409,7 +409,7 @@ remove_former (KsReport *report, KsKernel *kernel, gboolean is_applied)
   return FALSE;
 }
 
-/* From the former numbers to the present ones; the jump over the former rules goes with them. */
+/* Switches from the former numbers to the present ones; the jump over the former rules goes with them. */
 static void
 replace_former (KsReport *report, const KsPaths *paths, KsKernel *kernel, gboolean is_applied)
 {
@@ -429,9 +429,9 @@ replace_former (KsReport *report, const KsPaths *paths, KsKernel *kernel, gboole
     apply (report, paths, kernel, snapshot);
 }
 
-/* --- profiles of which nothing tells whether they were armed --- */
+/* --- unreadable profiles that may or may not have been armed --- */
 
-/* Whether the kernel holds what such a profile may have asked for. */
+/* Whether the kernel holds anything that such a profile may have asked for. */
 static gboolean
 is_anything_held (const KsSituation *situation, KsKernel *kernel, const KsSnapshot *snapshot)
 {
@@ -446,7 +446,7 @@ is_anything_held (const KsSituation *situation, KsKernel *kernel, const KsSnapsh
   return !old || ks_owner_has_any_rule (former, old->rules);
 }
 
-/* Holding what is there makes sense only while something is there that they may have asked for. */
+/* Holding what exists makes sense only if it may come from such a profile. */
 static void
 settle_unclear (KsReport *report, KsKernel *kernel, const KsSnapshot *snapshot, gboolean found_nothing)
 {
@@ -471,7 +471,7 @@ settle_unclear (KsReport *report, KsKernel *kernel, const KsSnapshot *snapshot, 
 
 /* --- a run --- */
 
-/* Has nm-killswitch-names.path ask again and again. Nothing but time is lost when that fails. */
+/* Has nm-killswitch-names.path look names up repeatedly. If that fails, it only takes longer. */
 static void
 update_names_marker (const KsSituation *situation, const KsPaths *paths)
 {
@@ -481,8 +481,8 @@ update_names_marker (const KsSituation *situation, const KsPaths *paths)
     ks_marker_remove (paths, KS_MARKER_NAMES, NULL);
 }
 
-/* Of a run that has armed the host, after it blocks: a list of connections may be long. Without one nobody is warned.
- */
+/* Warns of connections that this run has cut off by arming. Comes after blocking, since the list of connections may be
+ * long; if it cannot be read, there is no warning. */
 static void
 warn_cut_off (KsReport *report, const GArray *addresses)
 {
@@ -494,7 +494,7 @@ warn_cut_off (KsReport *report, const GArray *addresses)
   report->cut_off = ks_cut_off_compute (report->policy, addresses, connections);
 }
 
-/* Writes down what the next run has to know. */
+/* Records what the next run has to know. */
 static void
 save (KsReport *report, const KsPaths *paths)
 {
@@ -504,12 +504,12 @@ save (KsReport *report, const KsPaths *paths)
   ks_report_take_error (report, &error);
 }
 
-/* What one look at everything is about. */
+/* What one look at everything needs. */
 typedef struct {
   const KsPaths *paths;
   const KsEvent *event;
   KsReconcileFlags flags;
-  const KsAnswers *answers; /* nullable: what the servers' names were resolved to meanwhile */
+  const KsAnswers *answers; /* nullable: the addresses that the servers' names have meanwhile been resolved to */
   const GError *lock_error; /* nullable: why there is no lock */
   KsUnchanged *unchanged; /* nullable: to be written if there was nothing to do */
   gboolean is_second;
@@ -525,14 +525,14 @@ read_flags (KsReconcileFlags flags)
 }
 
 /*
- * `release` must get a person back on-line although /var hangs, so it first
- * takes away what /etc, /run and the kernel tell of. The full run then adds
- * what needs the state: numbers that an earlier configuration had, and the
- * record for the next run.
+ * `release` must get a person back online even if /var hangs, so it first
+ * removes everything that /etc, /run and the kernel tell of. The full run then
+ * adds what needs the state: numbers of an earlier configuration, and the record
+ * for the next run.
  *
- * Without a marker the record alone keeps other runs from arming again. Without
- * the lock as well, one could do so before it is written: then nothing is done
- * here.
+ * Without a marker, only the record keeps other runs from arming again. If there
+ * is no lock either, another run could arm before the record is written: then
+ * nothing is done here.
  */
 static void
 release_first (KsReport *report, const Look *look)
@@ -550,7 +550,7 @@ release_first (KsReport *report, const Look *look)
   forget_first_pass (report);
 }
 
-/* @found_nothing: what the kernel holds of ours, if anything, comes from block_first(). */
+/* @found_nothing: block_first() found nothing of ours, so all there is comes from it. */
 static void
 reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
 {
@@ -564,7 +564,7 @@ reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
   if (look->answers)
     ks_answers_merge (report->situation->state->answers, look->answers);
   ks_report_take_errors (report, report->situation->errors);
-  /* a run that our own changes start (nm-killswitch-heal.service) must not arm again */
+  /* a run started by our own changes (nm-killswitch-heal.service) must not arm again */
   if (report->situation->state->released && !ks_situation_save (report->situation, look->paths, &error))
     g_clear_error (&error); /* tried again at the end */
   kernel = ks_kernel_new (&error);
@@ -587,9 +587,9 @@ reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
   report->has_suspects = ks_conflict_is_possible (report->situation->config, snapshot->rules, snapshot->routes);
   addresses = g_array_ref (snapshot->addresses);
   is_applied = apply (report, look->paths, kernel, snapshot);
-  ks_report_take_errors (report, report->situation->errors); /* of looking for devices */
+  ks_report_take_errors (report, report->situation->errors); /* those of finding devices */
   if (report->situation->appeared)
-    report->repairs = 0; /* what a section's device brings with it was not there before */
+    report->repairs = 0; /* rules and routes of a section's new device did not exist before */
   if (is_new && report->policy->armed)
     warn_cut_off (report, addresses);
   if (!report->adds_only)
@@ -635,13 +635,14 @@ take_look (const Look *look)
 }
 
 /*
- * One run under the lock. Without it (another run is stuck, or the file system
- * takes no lock) somebody else may be at work who knows better: nothing is
- * taken away and nothing remembered. `release` goes on all the same.
+ * One run under the lock. Without the lock (another run is stuck, or the file
+ * system does not support locks) another run may be in progress that knows
+ * better: nothing is deleted and nothing remembered. `release` goes ahead
+ * anyway.
  *
- * A proof that was taken between a change of NetworkManager's, or of another
- * program's, and what has to follow from it says nothing: it is an error only
- * if a second look comes to the same.
+ * A proof taken between a change by NetworkManager or another program and our
+ * reaction to it says nothing: it is an error only if a second look has the same
+ * result.
  */
 static KsReport *
 run (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, const KsAnswers *answers)
@@ -674,7 +675,7 @@ run (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags, const K
 }
 
 /*
- * The servers' names are asked for without the lock: an answer may take
+ * The servers' names are looked up without holding the lock: an answer may take
  * seconds, and NetworkManager may be waiting for the next event's run.
  */
 KsReport *
@@ -727,7 +728,7 @@ ks_reconcile_preview (const KsPaths *paths, KsSnapshot **snapshot)
   report->policy = ks_situation_policy (report->situation, held);
   report->guard = ks_guard_inspect (report->policy, holds_guard (report), state, &report->counters, &error);
   ks_report_take_error (report, &error);
-  if (report->guard == KS_GUARD_UNSUPPORTED) { /* then a run leaves out what relies on it */
+  if (report->guard == KS_GUARD_UNSUPPORTED) { /* then a run leaves out whatever relies on it */
     report->situation->no_guard = TRUE;
     ks_policy_free (report->policy);
     report->policy = ks_situation_policy (report->situation, held);

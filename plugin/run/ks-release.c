@@ -11,7 +11,7 @@ ks_release (const KsPaths *paths)
   KsReport *report;
 
   ks_marker_remove (paths, KS_MARKER_RESUMED, NULL);
-  /* a full /run must not keep the person off-line: without the marker the state remembers it */
+  /* a full /run must not keep anyone offline: without the marker, the state remembers the release */
   ks_marker_make (paths, KS_MARKER_RELEASED, &error);
   report = ks_reconcile (paths, NULL, KS_RECONCILE_QUICK | KS_RECONCILE_RELEASE);
   if (error && report->situation && !report->is_saved) {

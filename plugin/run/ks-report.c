@@ -66,7 +66,7 @@ ks_report_join (KsReport *earlier, KsReport *later)
   for (guint i = 0; i < earlier->cut_off->len; i++)
     g_ptr_array_insert (later->cut_off, (int) i, g_strdup (earlier->cut_off->pdata[i]));
   if (later->summary && earlier->summary) {
-    /* what was left before both is what has changed */
+    /* the change is from the state before both runs */
     g_clear_pointer (&later->former, ks_summary_free);
     later->former = g_steal_pointer (&earlier->former);
   }

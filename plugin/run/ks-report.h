@@ -8,7 +8,7 @@
 #include "run/ks-proof.h"
 #include "run/ks-situation.h"
 
-/* Of a list of steps: as many as a person reads. */
+/* The longest list of steps that a person would read. */
 #define KS_REPORT_MAX_STEPS 12
 
 typedef struct _KsSummary KsSummary; /* state/ks-summary-file.h */
@@ -17,22 +17,22 @@ typedef struct {
   KsSituation *situation;
   KsPolicy *policy;
   guint changes; /* messages the kernel accepted, the guard's transactions included */
-  guint repairs; /* of them, what nobody but us should change: rules, routes without a device, the guard */
+  guint repairs; /* those of objects that only we should change: rules, routes without a device, the guard */
   GArray *added; /* of KsStep: the rules and routes that the kernel did not have */
   GPtrArray *done; /* of char*: the steps, for messages */
-  KsGuardState guard; /* of ks_reconcile_preview(): what is in place */
-  KsGuardCounters counters; /* of ks_reconcile_preview() */
-  GPtrArray *conflicts; /* of KsConflict: of ks_reconcile_preview(), and of a run whose proof shows what gets out */
-  gboolean has_suspects; /* a rule or route of another program is where it could do harm (ks-conflict.h) */
+  KsGuardState guard; /* set by ks_reconcile_preview(): the guard's state */
+  KsGuardCounters counters; /* set by ks_reconcile_preview() */
+  GPtrArray *conflicts; /* of KsConflict: set by ks_reconcile_preview(), and by a run whose proof found an escape */
+  gboolean has_suspects; /* a foreign rule or route is where it could do harm (ks-conflict.h) */
   KsProof *proof; /* NULL: not taken */
-  GPtrArray *cut_off; /* of char*: warnings about whom this run has cut off (ks-cut-off.h); none when it did not arm */
-  gboolean adds_only; /* there was no lock: nothing was taken away, and nothing remembered */
-  gboolean is_unchanged; /* nothing has changed since a run that had nothing to do: there is nothing else in here */
+  GPtrArray *cut_off; /* of char*: warnings about connections that arming has cut off (ks-cut-off.h) */
+  gboolean adds_only; /* there was no lock: nothing was deleted, and nothing remembered */
+  gboolean is_unchanged; /* nothing has changed since a run that had nothing to do: all other fields are empty */
   gboolean is_saved; /* what the next run has to know is on disk */
-  gboolean is_guard_refused; /* the kernel has nf_tables and did not take the guard */
+  gboolean is_guard_refused; /* the kernel has nf_tables but did not accept the guard */
   gboolean is_incomplete; /* what the run has left in the kernel is not what it should be */
-  KsSummary *summary; /* nullable: what this run left, for everybody to see */
-  KsSummary *former; /* nullable: what was left before; unknown */
+  KsSummary *summary; /* nullable: what this run publishes */
+  KsSummary *former; /* nullable: what the run before published; NULL if unknown */
   GPtrArray *errors; /* of GError, in order; the situation's come first */
 } KsReport;
 
@@ -40,7 +40,7 @@ KsReport *ks_report_new (void);
 void ks_report_free (KsReport *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsReport, ks_report_free)
 
-/* True if @step adds a rule, or a route that no device takes with it. */
+/* True if @step adds a rule, or a route that does not disappear with a device. */
 gboolean ks_report_is_lasting (const KsStep *step);
 /* Moves @errors (of GError) to the end of the report's. */
 void ks_report_take_errors (KsReport *self, GPtrArray *errors);
@@ -48,8 +48,8 @@ void ks_report_take_errors (KsReport *self, GPtrArray *errors);
 void ks_report_take_error (KsReport *self, GError **error);
 
 /*
- * The report of two runs of one occasion, the later of which looked at
- * everything anew: what both did, and what the later found and says is wrong.
- * @earlier may be NULL (transfer full of both; returns @later).
+ * Joins the reports of two runs on the same occasion, the later of which looked
+ * at everything again: what both did, and what the later one found and reports
+ * as wrong. @earlier may be NULL (transfer full of both; returns @later).
  */
 KsReport *ks_report_join (KsReport *earlier, KsReport *later);

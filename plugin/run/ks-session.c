@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "run/ks-session.h"
 
-/* What an earlier boot left is over. */
+/* Ends sessions of an earlier boot. */
 static void
 end_earlier_boot (KsRemembered *remembered, const char *boot)
 {
@@ -43,7 +43,7 @@ ks_session_update (KsRemembered *remembered, const KsNetwork *network, const KsE
   }
 }
 
-/* True if one of @devices was not there when the person disabled the section. */
+/* True if one of @devices did not exist when the user disabled the section. */
 static gboolean
 has_new_device (const KsRemembered *remembered, const GArray *devices)
 {

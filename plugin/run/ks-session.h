@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Mode session: on from activation; off only by a disconnect the person asked
- * for, which NetworkManager announces with (vpn-)pre-down and nothing else
- * does. A suspend or NetworkManager's own end is no such wish.
+ * Mode session: armed from activation until a disconnect that the user asked
+ * for. Only such a disconnect is announced with (vpn-)pre-down; a suspend or
+ * NetworkManager's own shutdown is not.
  */
 #pragma once
 
@@ -11,16 +11,16 @@
 #include "state/ks-state.h"
 
 /*
- * Whether the session of @remembered is on, now that @event (nullable) came;
- * without @network (NULL: NetworkManager does not answer) nothing changes but
- * that a session of an earlier boot than @boot is over.
+ * Updates whether the session of @remembered is on, after @event (nullable).
+ * Without @network (NULL: NetworkManager does not answer), nothing changes,
+ * except that a session of a boot earlier than @boot ends.
  */
 void ks_session_update (KsRemembered *remembered, const KsNetwork *network, const KsEvent *event, const char *boot);
 
 /*
  * The same for a [vpn NAME] section: on from the appearance of one of its
- * devices, whose indices are @devices (guint32), until a person disables it;
- * then until a new one appears.
+ * devices, whose indices are @devices (guint32), until a user disables it, and
+ * then off until a new device appears.
  */
 void
 ks_session_update_section (KsRemembered *remembered, const GArray *devices, const KsEvent *event, const char *boot);

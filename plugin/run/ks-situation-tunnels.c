@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The tunnels: NetworkManager's answer checked against the kernel's devices;
- * without one, what our own routes, the event and memory tell.
+ * Finds the tunnels: NetworkManager's answer, checked against the kernel's
+ * devices. Without an answer: what our own routes, the event and the state tell.
  */
 #include "run/ks-situation.h"
 
@@ -32,7 +32,7 @@ take_network_tunnels (KsSituation *self, KsKernel *kernel)
   }
 }
 
-/* Whether @event says that the device @interface is going away, or coming. */
+/* Whether @event says that the device @interface is going away or coming up. */
 static gboolean
 names_interface (const KsEvent *event, const char *interface)
 {
@@ -53,14 +53,14 @@ is_coming (const KsEvent *event)
   }
 }
 
-/* Whether the event is about a plugin VPN: its interface may be the one the VPN runs over. */
+/* Whether the event is about a plugin VPN, in which case its interface may be the one the VPN runs over. */
 static gboolean
 is_vpn_action (const KsEvent *event)
 {
   return event->action == KS_ACTION_VPN_PRE_UP || event->action == KS_ACTION_VPN_UP;
 }
 
-/* What our own routes by a device tell of it. */
+/* Describes a tunnel by our own routes through its device. */
 static gboolean
 describe_from_routes (const KsConfig *config, const KsSnapshot *snapshot, KsTunnel *tunnel)
 {
@@ -114,7 +114,7 @@ describe_from_event (KsTunnel *tunnel, const KsEvent *event)
 
 /*
  * NetworkManager 1.52 lists the IPv6 addresses of a plugin VPN only some time after its event has named them (run, with
- * OpenVPN), and the kernel may get them in between. See add_what_the_kernel_knows() for what comes after this event.
+ * OpenVPN), and the kernel may get them in between. add_what_the_kernel_knows() handles the time after this event.
  */
 static void
 add_what_the_event_knows (KsSituation *self, const KsEvent *event)
@@ -134,10 +134,10 @@ add_what_the_event_knows (KsSituation *self, const KsEvent *event)
 }
 
 /*
- * Without NetworkManager's answer: a device that our own routes use already
- * (its index is unique until the next boot), or that the event brings up for
- * an armed profile. A name alone is not enough: another program's tun0 is no
- * tunnel of ours.
+ * Without NetworkManager's answer: a device that our own routes already use (an
+ * index is unique until the next boot), or that the event brings up for an armed
+ * profile. A name alone is not enough: another program's tun0 is not our
+ * tunnel.
  */
 static void
 guess_tunnel (KsSituation *self, KsKernel *kernel, const KsSnapshot *snapshot, const KsEvent *event,
@@ -149,7 +149,7 @@ guess_tunnel (KsSituation *self, KsKernel *kernel, const KsSnapshot *snapshot, c
   g_autoptr (KsTunnel) tunnel = NULL;
   gboolean is_known;
 
-  /* of a plugin VPN without a device of its own the event names the uplink: that is no tunnel */
+  /* for a plugin VPN without a device of its own, the event names the uplink, which is no tunnel */
   if (is_ours && is_coming (event))
     interface = is_vpn_action (event) ? event->vpn_interface : event->interface;
   if (!interface || (event && ks_event_is_down (event) && names_interface (event, interface)))
@@ -181,7 +181,7 @@ remember_prefixes (KsRemembered *remembered, const KsTunnel *tunnel)
     ks_prefix_array_add (remembered->prefixes, &g_array_index (tunnel->nameservers, KsPrefix, i));
 }
 
-/* True if @tunnel is one that was not known, or has subnets that were not. */
+/* True if @tunnel was unknown so far, or has new subnets. */
 static gboolean
 is_new (const KsRemembered *remembered, const KsTunnel *tunnel, gboolean is_first)
 {
@@ -193,7 +193,7 @@ is_new (const KsRemembered *remembered, const KsTunnel *tunnel, gboolean is_firs
   return FALSE;
 }
 
-/* A section may have several tunnels: the first is remembered, with the subnets of all of them. */
+/* A section may have several tunnels: the first one is remembered, with the subnets of all of them. */
 static void
 remember_tunnels (KsSituation *self)
 {
@@ -220,7 +220,7 @@ remember_tunnels (KsSituation *self)
   }
 }
 
-/* --- what the kernel tells of a tunnel --- */
+/* --- what the kernel knows about a tunnel --- */
 
 static gboolean
 is_of_family (int wanted, int family)
@@ -248,7 +248,7 @@ describe_from_addresses (KsTunnel *tunnel, const GArray *addresses, int family)
   }
 }
 
-/* By whoever's @routes, in whatever table: a program may have a table of its own for its tunnel. */
+/* Uses @routes of any table and any program: a program may use a table of its own for its tunnel. */
 static void
 describe_from_routes_of_others (KsTunnel *tunnel, const KsConfig *config, const GArray *routes, int family)
 {
@@ -271,9 +271,9 @@ describe_from_routes_of_others (KsTunnel *tunnel, const KsConfig *config, const 
 }
 
 /*
- * A family of which NetworkManager lists no address yet although its plugin VPN's device has one: without this, IPv6
- * would stay blocked from any event until NetworkManager 1.52 has caught up, and then until one more event. The device
- * is the VPN's own, so whatever the kernel says of it leads into the tunnel.
+ * For a family in which NetworkManager lists no address yet although its plugin VPN's device has one. Otherwise, IPv6
+ * would stay blocked after any event until NetworkManager 1.52 has caught up, and then until one more event. The device
+ * is the VPN's own, so whatever the kernel says about it leads into the tunnel.
  */
 static void
 add_what_the_kernel_knows (KsSituation *self, const KsSnapshot *snapshot)
@@ -315,7 +315,7 @@ warn_of_hardware (KsSituation *self, const KsProfile *profile, const KsLink *lin
     g_ptr_array_add (self->warnings, g_steal_pointer (&text));
 }
 
-/* Adds the devices of @profile that are up. Hardware is no tunnel, whatever the section says: it would let all out. */
+/* Adds those devices of @profile that are up. Hardware is never a tunnel, whatever the section says: it would leak. */
 static void
 add_devices (KsSituation *self, const KsProfile *profile, const GArray *links, const GArray *routes,
              const GArray *addresses)
@@ -344,7 +344,7 @@ is_section_with_device (const KsProfile *profile)
   return profile->vpn_type == KS_VPN_SECTION && profile->interface;
 }
 
-/* The kernel alone tells; what it does not tell is no tunnel. */
+/* Goes by the kernel alone: a device that it does not have is no tunnel. */
 static void
 find_section_tunnels (KsSituation *self, KsKernel *kernel, const KsSnapshot *snapshot)
 {
@@ -378,7 +378,7 @@ is_of_section (const KsSituation *self, const KsTunnel *tunnel)
   return FALSE;
 }
 
-/* Takes the tunnels of sections off the list (of guint, their indices; transfer full). */
+/* Removes the tunnels of sections from the list; returns their indices (of guint; transfer full). */
 static GArray *
 remove_section_tunnels (KsSituation *self)
 {
@@ -424,7 +424,7 @@ ks_situation_refresh_tunnels (KsSituation *self, KsKernel *kernel, const KsSnaps
     if (index == tunnel->ifindex || is_of_section (self, tunnel))
       continue;
     changed = TRUE;
-    /* what was guessed went by the index: under the name alone there may be another program's device now */
+    /* a guess was based on the index: by now, the same name may be another program's device */
     if (index && self->network)
       tunnel->ifindex = index;
     else

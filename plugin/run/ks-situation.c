@@ -50,7 +50,7 @@ follow_section (KsSituation *self, KsRemembered *remembered, const KsEvent *even
     self->appeared = g_strdup (remembered->profile->id);
 }
 
-/* Remembers the profiles and follows their sessions, also while released: `resume` goes by what is so then. */
+/* Remembers the profiles and follows their sessions, even while released: `resume` goes by the state at that time. */
 static void
 follow_profiles (KsSituation *self, const KsEvent *event, const char *boot)
 {
@@ -101,7 +101,7 @@ is_among (const GPtrArray *paths, const char *path)
          || g_ptr_array_find_with_equal_func ((GPtrArray *) paths, directory, g_str_equal, NULL);
 }
 
-/* A file that cannot be read any more, or not be understood, was armed if it was when it could. */
+/* A file that can no longer be read or understood counts as armed if it was when it last could be. */
 static void
 arm_remembered (KsSituation *self, const GPtrArray *paths, const char *boot)
 {
@@ -130,10 +130,10 @@ compare_strings (gconstpointer a, gconstpointer b)
 }
 
 /*
- * Finds what cannot be read and may have been armed: nothing was remembered
- * when it was first met so. The state keeps the paths, or it would seem to know
- * all about them from the next run on. It ends when the file can be read, or is
- * gone.
+ * Finds files that cannot be read and may have been armed, since nothing was
+ * remembered about them when they were first found unreadable. The state keeps
+ * their paths; otherwise the next run would take its record for complete. A path
+ * is dropped when the file can be read, or is gone.
  */
 static void
 find_unclear (KsSituation *self)
@@ -180,7 +180,7 @@ candidates (const KsSituation *self)
   return profiles;
 }
 
-/* What is remembered of profiles that are neither there nor unreadable is over. */
+/* Forgets profiles that neither exist nor are unreadable. */
 static void
 forget_gone (KsSituation *self)
 {
@@ -218,7 +218,7 @@ has_profile_of_networkmanager (const GPtrArray *profiles)
   return FALSE;
 }
 
-/* Of a section NetworkManager knows nothing but the resolvers that its server's name can be asked for. */
+/* For a section, NetworkManager knows only the resolvers that can be asked for its server's name. */
 static gboolean
 is_network_of_use (const GPtrArray *profiles)
 {
@@ -239,16 +239,16 @@ read_network (KsSituation *self)
 
   if (!is_network_of_use (profiles))
     return;
-  /* its silence is no error: it may not run yet, or wait for us */
+  /* silence is no error: it may not be running yet, or be waiting for us */
   self->network = ks_network_read (profiles, NETWORK_TIMEOUT_MS, &error);
   if (!self->network)
     g_debug ("%s", error->message);
 }
 
 /*
- * The resolvers of the uplinks: NetworkManager tells them. A host that has only
- * sections may do without it; then /etc/resolv.conf tells, unless it names a
- * resolver on the host itself.
+ * The resolvers of the uplinks, from NetworkManager. A host that has only
+ * sections may not run it; then they come from /etc/resolv.conf, unless that
+ * names a resolver on the host itself.
  */
 static void
 find_resolvers (KsSituation *self, const KsPaths *paths)
@@ -261,7 +261,7 @@ find_resolvers (KsSituation *self, const KsPaths *paths)
     self->resolvers = ks_resolv_conf_read (paths->resolv_conf);
 }
 
-/* A section whose server is known by its name alone, and nobody to ask for it. */
+/* A section whose server is known only by name, while there is no resolver to ask. */
 static void
 warn_of_names (KsSituation *self)
 {
@@ -280,7 +280,7 @@ warn_of_names (KsSituation *self)
   }
 }
 
-/* What a person should know of profiles and of the host. */
+/* What a user should know about the profiles and the host. */
 static GPtrArray *
 collect_warnings (const KsProfileSet *set, const KsPaths *paths)
 {
@@ -296,9 +296,9 @@ collect_warnings (const KsProfileSet *set, const KsPaths *paths)
 }
 
 /*
- * IPsec by policy: what a program sends would have to be routed to the uplink
- * as if it were to leave there plain, and only the policy, which another
- * program may take away at any time, would have it encrypted.
+ * Policy-based IPsec: programs' packets would have to be routed to the uplink as
+ * if they were to leave in plain text, and only the IPsec policy, which another
+ * program may remove at any time, would have them encrypted.
  */
 static void
 warn_of_missing_devices (KsSituation *self)
@@ -318,7 +318,7 @@ warn_of_missing_devices (KsSituation *self)
   }
 }
 
-/* The substitute is there because the file could not be written: it is the newer one. */
+/* The substitute exists because the file could not be written: it is the newer one. */
 static KsState *
 read_state (const KsPaths *paths, GPtrArray *errors)
 {
@@ -336,7 +336,7 @@ read_state (const KsPaths *paths, GPtrArray *errors)
   return g_steal_pointer (&state);
 }
 
-/* Whether nothing is to be armed: by the markers or, if a person could make none, by the state. */
+/* Whether nothing may be armed: according to the markers or, if none could be created, to the state. */
 static gboolean
 decide_release (KsState *state, const KsPaths *paths, KsReadFlags flags, const char *boot)
 {
@@ -349,7 +349,7 @@ decide_release (KsState *state, const KsPaths *paths, KsReadFlags flags, const c
   return is_marked || state->released;
 }
 
-/* The sections of the configuration are profiles too, as far as it can be read. */
+/* The configuration's sections are profiles too, as far as it can be read. */
 static void
 add_sections (KsSituation *self, const KsPaths *paths)
 {
@@ -359,7 +359,7 @@ add_sections (KsSituation *self, const KsPaths *paths)
     g_ptr_array_add (self->set->unreadable, g_strdup (paths->config));
 }
 
-/* Those that are unchanged are remembered. */
+/* Unchanged profiles come from memory. */
 static void
 read_profiles (KsSituation *self, const KsPaths *paths, const KsProfileDirectory *directories, KsReadFlags flags)
 {
@@ -429,8 +429,8 @@ ks_situation_free (KsSituation *self)
 
 /* --- the policy --- */
 
-/* NetworkManager starts dnsmasq without a user: the one it was built to change to is Debian's nobody, Fedora's dnsmasq.
- */
+/* NetworkManager starts dnsmasq without naming a user, so it runs as its build's default: nobody on Debian, dnsmasq on
+ * Fedora. */
 static const char *const resolver_users[] = { "systemd-resolve", "dnsmasq", "nobody" };
 
 static void

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define VARIABLE "SSH_CONNECTION"
-/* A chain of processes is not longer; it may change while it is read. */
+/* No chain of parent processes is longer; it may change while it is read. */
 #define MAX_PARENTS 64
 
 static gboolean
@@ -34,7 +34,7 @@ ks_ssh_parse (const char *text, KsConnection *out)
   return TRUE;
 }
 
-/* The parent of a process; 0 when that cannot be told. */
+/* The parent of a process; 0 if that cannot be told. */
 static guint64
 parent_of (guint64 pid)
 {
@@ -45,11 +45,11 @@ parent_of (guint64 pid)
 
   if (!g_file_get_contents (path, &text, NULL, NULL))
     return 0;
-  end = strrchr (text, ')'); /* the name before it may hold anything */
+  end = strrchr (text, ')'); /* the name before it may contain anything */
   return end && sscanf (end + 1, " %*c %" SCNu64, &parent) == 1 ? parent : 0;
 }
 
-/* The variable in the environment that a process was started with; NULL for none (transfer full). */
+/* The variable in the environment that a process was started with; NULL if unset (transfer full). */
 static char *
 variable_of (guint64 pid)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The SSH connection that a command is typed in.
+ * The SSH connection that a command is run from.
  */
 #pragma once
 
@@ -13,8 +13,8 @@
 gboolean ks_ssh_parse (const char *text, KsConnection *out);
 
 /*
- * The connection that this process was started in: by its own environment or,
- * since sudo(8) takes the variable away, by that of the processes above it, as
- * far as they can be read. FALSE when there is none.
+ * The connection that this process was started from: according to its own
+ * environment or, since sudo(8) removes the variable, to that of its parent
+ * processes, as far as they can be read. FALSE if there is none.
  */
 gboolean ks_ssh_find (KsConnection *out);

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Whether an address of a server of @profile is known: written in it, or by its name. */
+/* Whether an address of one of @profile's servers is known: in the profile, or by resolving its name. */
 static gboolean
 has_server (const KsSituation *situation, const KsProfile *profile)
 {
@@ -97,9 +97,9 @@ write_all (int file, const char *text)
 }
 
 /*
- * Whoever reads sees the old text or the new one, never a part. No fsync(): the
- * file is gone after a reboot. The mode is set explicitly: the caller's umask,
- * sudo's for example, may take the others' right to read away.
+ * A reader sees the old text or the new one, never a part of it. No fsync(): the
+ * file is gone after a reboot. The mode is set explicitly because the caller's
+ * umask, such as sudo's, may take away other users' right to read it.
  */
 static void
 write_text (const KsPaths *paths, const char *text)
@@ -116,7 +116,7 @@ write_text (const KsPaths *paths, const char *text)
     g_unlink (new);
 }
 
-/* One word for what the run has left in the kernel. */
+/* One word for the state that the run has left the kernel in. */
 static const char *
 find_state (const KsReport *report)
 {
@@ -141,9 +141,9 @@ set_since (KsSummary *self, const KsSummary *former)
 }
 
 /*
- * Whether @before is what would be written now, since whenever that began.
- * Mostly it is, and then it need not be taken apart, which takes longer than all
- * the rest of a run with a thousand profiles.
+ * Whether @before is what would be written now, apart from the time it began.
+ * Mostly it is, and then it need not be parsed, which takes longer than all the
+ * rest of a run with a thousand profiles.
  */
 static gboolean
 is_as_before (KsSummary *now, const char *before)

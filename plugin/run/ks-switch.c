@@ -26,7 +26,7 @@ ks_switch_setting (const KsChoice *choice, const KsProfile *profile, KsSwitch ac
                             is_misspelt);
 }
 
-/* --- the connection that the command is typed in --- */
+/* --- the connection that the command is run from --- */
 
 static void
 add_tunnel (GPtrArray *tunnels, const KsProfile *profile, const char *interface)
@@ -52,7 +52,7 @@ add_tunnels_of_section (GPtrArray *tunnels, const KsProfile *profile, const GArr
   }
 }
 
-/* The tunnels of the profiles that are armed, and of @chosen (transfer full; of KsTunnel). */
+/* The tunnels of the armed profiles and of @chosen (transfer full; of KsTunnel). */
 static GPtrArray *
 find_tunnels (const KsChoice *choice, const KsNetwork *network, const KsProfile *chosen, const GArray *links)
 {
@@ -72,7 +72,7 @@ find_tunnels (const KsChoice *choice, const KsNetwork *network, const KsProfile 
   return tunnels;
 }
 
-/* Whether @ssh is cut off by the policy that arms @profile alone, over what the kernel holds. */
+/* Whether a policy that arms @profile alone, applied to what the kernel holds, cuts off @ssh. */
 static gboolean
 is_cut_off (const KsChoice *choice, const KsProfile *profile, const GPtrArray *tunnels, const KsSnapshot *snapshot,
             const KsConnection *ssh)
@@ -168,7 +168,7 @@ ks_switch_wait (const KsPaths *paths, const KsProfile *profile, KsSwitch action,
   }
 }
 
-/* --- in words --- */
+/* --- messages --- */
 
 static char *
 format_armed (const KsSummary *summary, const KsSummaryProfile *found)

@@ -11,36 +11,37 @@
 
 typedef enum {
   KS_SWITCH_STRICT, /* armed from now on */
-  KS_SWITCH_SESSION, /* armed while connected, and until disconnected on purpose */
+  KS_SWITCH_SESSION, /* armed while connected, until disconnected on purpose */
   KS_SWITCH_OFF,
 } KsSwitch;
 
 /*
- * The setting that @profile, one of @choice's and a profile of
- * NetworkManager's, gets by @action. @paths tells which zones firewalld has.
+ * The setting that @action gives @profile, a profile of NetworkManager's and one
+ * of @choice's. @paths tells which zones firewalld has.
  */
 KsSetting ks_switch_setting (const KsChoice *choice, const KsProfile *profile, KsSwitch action, const KsPaths *paths);
 
 /*
  * Whether arming @profile would cut off the SSH connection that this process
- * was started in; *@peer is then where it comes from (transfer full). What the
- * kernel cannot be asked for is taken for no.
+ * was started from; *@peer is then set to its client (transfer full). If the
+ * kernel cannot be asked, the answer is no.
  */
 gboolean ks_switch_cuts_off (const KsChoice *choice, const KsProfile *profile, char **peer);
 
 /*
- * Whether @summary shows @action done for @profile, which is connected if
- * @is_up. What is not armed yet, a session that has not begun, shows nothing.
+ * Whether @summary shows that @action has taken effect for @profile, which is
+ * connected if @is_up. A session that has not begun, and so is not armed yet,
+ * shows nothing.
  */
 gboolean ks_switch_is_done (const KsSummary *summary, const KsProfile *profile, KsSwitch action, gboolean is_up);
 
 /*
- * Waits, for a user without root, until the run that NetworkManager's change of
- * the file has started is over and the kernel shows it. Returns what holds then
- * (transfer full); NULL when it has taken longer than @timeout_ms.
+ * For a user without root: waits until the run that NetworkManager's change of
+ * the file has started is over and the kernel shows the result. Returns the
+ * state at that time (transfer full); NULL if it takes longer than @timeout_ms.
  */
 KsSummary *
 ks_switch_wait (const KsPaths *paths, const KsProfile *profile, KsSwitch action, gboolean is_up, guint timeout_ms);
 
-/* What holds now, in one line without its end (transfer full). */
+/* The present state, in one line without a newline (transfer full). */
 char *ks_switch_format (const KsSummary *summary, const KsProfile *profile, KsSwitch action);

@@ -3,44 +3,46 @@
  * Why this misses no change.
  *
  * A run is a function of what it reads. If everything that it would read is what
- * an earlier run has read, and that one changed nothing, wrote nothing and had
- * nothing to say, this one would not either. So what such a run has read is
- * written down, as it is, and not as a digest, and compared with what is there
- * now. All of it is:
+ * an earlier run read, and that run changed nothing, wrote nothing and had
+ * nothing to report, this one would not either. So the earlier run records what
+ * it read, in full rather than as a digest, to be compared with what is there
+ * now:
  *
- *   - files, by their stamps (ks-stamp.h): this program, the libnm that read the
+ *   - Files, by their stamps (ks-stamp.h): this program, the libnm that read the
  *     profiles, our configuration, NetworkManager's, the users, each file in the
  *     directories of profiles, what earlier runs have left in /var and /run, and
- *     the markers. A file that is not there is one with an empty stamp. What
- *     /proc tells of the boot is compared as text;
- *   - what NetworkManager answers, byte by byte (ks_network_repeats());
- *   - the kernel's rules, the routes of our tables and of main, addresses, the
- *     tunnels' devices, whether there is IPv6: as they were parsed, so that a
- *     lifetime that counts down is no change;
- *   - the guard: by the number of nftables' generation (ks-guard-memory.c), which
- *     also has the whole way taken every ten minutes;
- *   - the event: not at all. Only for one by which no run goes
- *     (ks_event_is_hint()) is this asked;
- *   - the time: by itself it changes what names resolve to, and whether the clock
- *     may be right (ks-clock.h). With names among the servers nothing is written;
- *     a clock that was right stays so, for one that was set makes all of this void.
+ *     the markers. A missing file has an empty stamp. What /proc says about the
+ *     boot is compared as text.
+ *   - NetworkManager's answers, byte by byte (ks_network_repeats()).
+ *   - The kernel's rules, the routes of our tables and of main, addresses, the
+ *     tunnels' devices, whether there is IPv6: as parsed, so that a lifetime that
+ *     counts down is no change.
+ *   - The guard: by nftables' generation number (ks-guard-memory.c). Every ten
+ *     minutes, it is read in full and so is everything else.
+ *   - The event: not at all. This is only used for events that do not affect a
+ *     run (ks_event_is_hint()).
+ *   - The time: by itself it changes what names resolve to, and whether the clock
+ *     may be right (ks-clock.h). With names among the servers, nothing is
+ *     recorded; a clock that was right stays right, since setting it invalidates
+ *     all of this.
  *
- * Everything was read by the same run, and not before it or after: answers and
+ * Everything was read by the same run, not before or after it: answers and
  * snapshot are the run's own, and the files' stamps are the same before it began
- * and after it ended. Something that changed and changed back meanwhile cannot
- * hide there: no file comes to the same ctime twice. The run has not written any
- * of the files either, then.
+ * and after it ended. A file that changed and changed back in between would be
+ * noticed, since no ctime occurs twice. This also shows that the run has written
+ * none of the files.
  *
- * In doubt the whole way is taken. What cannot be seen like this is in doubt: a
- * symbolic link, a file that has just changed or is on a file system of another
- * host, sections (which go by all routes and devices), a silent NetworkManager, a
- * warning or an error (they have to be said again), a file that had to be read
- * (firewalld's zones may have decided), anything released, held, refused or
- * incomplete, another program's rule or route where it could do harm, no guard, a memory that is malformed anywhere.
+ * In case of doubt, the run is done in full. There is doubt whenever something
+ * cannot be compared this way: a symbolic link, a file that has just changed or
+ * is on another host's file system, sections (which depend on all routes and
+ * devices), a silent NetworkManager, a warning or an error (to be reported
+ * again), a file that had to be read (firewalld's zones may have decided),
+ * anything released, held, refused or incomplete, a foreign rule or route where
+ * it could do harm, no guard, a malformed record.
  *
- * The file is root's, in /run, and replaced as a whole. An empty one asks the
+ * The file is root's, in /run, and replaced as a whole. An empty file asks the
  * next run to look at the files before it begins: a host on which this is of no
- * use (nothing armed, say) has none, and does not pay for it.
+ * use (with nothing armed, for example) has no file, and does not pay for it.
  */
 #include "run/ks-unchanged.h"
 
@@ -59,10 +61,10 @@
 
 #define MAGIC "nm-killswitch: unchanged 1\n"
 #define SELF "/proc/self/exe"
-/* NetworkManager answers at once, or the whole way has to find out why not. */
+/* NetworkManager answers at once; if not, a full run has to find out why. */
 #define NETWORK_TIMEOUT_MS 1000
 
-/* The parts of the file, each with its length in front. */
+/* The parts of the file, each preceded by its length. */
 typedef struct {
   const guint8 *start;
   gsize length;
@@ -77,10 +79,10 @@ struct _KsUnchanged {
   const KsPaths *paths;
   gint64 now; /* seconds */
   gint64 clock;
-  char *text; /* what was written by an earlier run; NULL for no file */
+  char *text; /* what an earlier run has written; NULL for no file */
   gsize length;
   char *libnm; /* nullable: of that run */
-  GByteArray *files; /* the stamps at the beginning of this run; NULL: in doubt, or nobody asked */
+  GByteArray *files; /* the stamps at the beginning of this run; NULL: in doubt, or not asked for */
   GByteArray *kernel; /* of this run's snapshot; NULL before */
 };
 
@@ -103,7 +105,7 @@ put_stamp (Collector *c, const char *path, const char *name, const struct stat *
   ks_bytes_put (c->out, &stamp, sizeof stamp);
 }
 
-/* With @follow its name may be a link that nobody changes while we run. */
+/* With @follow, the name may be a link that nobody changes while we run. */
 static void
 put_file (Collector *c, const char *path, gboolean follow)
 {
@@ -126,7 +128,7 @@ put_runtime_file (Collector *c, const KsPaths *paths, const char *name)
   put_file (c, path, FALSE);
 }
 
-/* The directory and each file in it, in the order that the kernel lists them; or a file. */
+/* A directory and each file in it, in the kernel's order; or a file. */
 static void
 put_directory (Collector *c, const char *path)
 {
@@ -188,7 +190,7 @@ put_profiles (Collector *c, const KsPaths *paths)
   c->is_certain &= errors->len == 0;
 }
 
-/* The stamps of everything a run reads from files (transfer full); NULL when in doubt. @libnm may be NULL. */
+/* The stamps of all files that a run reads (transfer full); NULL in case of doubt. @libnm may be NULL. */
 static GByteArray *
 collect_files (const KsPaths *paths, const char *libnm, gint64 now)
 {
@@ -216,7 +218,7 @@ put_array (GByteArray *out, const GArray *array)
   ks_bytes_put (out, array->data, (gsize) array->len * g_array_get_element_size ((GArray *) array));
 }
 
-/* What lies between the members of a struct may differ: then the whole way is taken in vain. */
+/* The padding between a struct's members may differ: then a full run is done needlessly. */
 static GByteArray *
 encode_snapshot (const KsSnapshot *snapshot)
 {
@@ -235,7 +237,7 @@ encode_snapshot (const KsSnapshot *snapshot)
   return out;
 }
 
-/* The devices that the run has looked for, and what it has found. */
+/* The devices that the run looked for, and those it found. */
 static GByteArray *
 encode_tunnels (const GPtrArray *tunnels)
 {
@@ -283,7 +285,7 @@ has_same_kernel (const KsPaths *paths, const Memory *then)
   return is_same (&then->kernel, now) && has_same_tunnels (kernel, &then->tunnels);
 }
 
-/* --- the memory --- */
+/* --- the record --- */
 
 static void
 put_part (GByteArray *out, const GByteArray *part)
@@ -369,7 +371,7 @@ ks_unchanged_take_snapshot (KsUnchanged *self, const KsSnapshot *snapshot)
   self->kernel = encode_snapshot (snapshot);
 }
 
-/* Whether all that the run has gone by is what is written, and the next one would have nothing to say. */
+/* Whether everything the run depended on is recorded, and the next one would have nothing to report. */
 static gboolean
 is_plain (const KsReport *report)
 {
@@ -378,7 +380,7 @@ is_plain (const KsReport *report)
 
   return report->policy && report->policy->armed && report->policy->guard && !report->has_suspects && situation->network
          && situation->network->conversation
-         && situation->network->tunnels->len == 0 /* what is left there was not looked for, or is down */
+         && situation->network->tunnels->len == 0 /* those left here were not looked for, or are down */
          && situation->config->sections->len == 0 && !situation->config->is_unreadable
          && ks_profile_memory_is_whole (situation->memory) && situation->set->unreadable->len == 0
          && situation->set->unclear->len == 0 && situation->warnings->len == 0 && hosts->len == 0

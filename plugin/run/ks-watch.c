@@ -20,7 +20,7 @@ is_usual (const KsPaths *paths, const char *path)
   return FALSE;
 }
 
-/* A line ends a value, and a backslash before it would not; "%" begins a specifier of systemd.unit(5). */
+/* A newline would end the value, a backslash before it would continue it; "%" begins a specifier of systemd.unit(5). */
 static gboolean
 add_path (GString *out, const char *path, GError **error)
 {
