@@ -9,15 +9,15 @@
 
 #include "base/ks-error.h"
 
-/* A busy server has more; who is managing it is among the first or is told of others. */
+/* A busy server has more; whoever manages it is among the first, or is warned about others. */
 #define MAX_CONNECTIONS 65536
 
 typedef struct {
   GArray *connections; /* KsConnection: the established ones */
-  GHashTable *ports; /* those that somebody listens on */
+  GHashTable *ports; /* those that some program listens on */
 } Reader;
 
-/* A mapped address (::ffff:192.0.2.5) is an IPv4 one. */
+/* A mapped address (::ffff:192.0.2.5) becomes an IPv4 address. */
 static KsPrefix
 read_address (int family, const __be32 words[4])
 {
@@ -82,7 +82,7 @@ dump (KsNlSocket *socket, int family, Reader *reader)
   return ks_netlink_dump (socket, message, on_socket, reader);
 }
 
-/* Keeps those to a port that somebody listens on: the others the host has opened itself. */
+/* Keeps the connections to ports that some program listens on: all others were opened by the host itself. */
 static void
 keep_incoming (Reader *reader)
 {
@@ -111,7 +111,7 @@ ks_connections_read (GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (families); i++) {
     int result = dump (socket, families[i], &reader);
 
-    /* a change meanwhile: what was seen is good enough for a warning */
+    /* interrupted by a change: what was seen is good enough for a warning */
     if (result != 0 && result != EINTR) {
       g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "cannot list TCP connections: %s", g_strerror (result));
       return NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * TCP connections that others have opened to this host, as `ss` shows them.
+ * TCP connections that other hosts have opened to this host, as `ss` shows them.
  */
 #pragma once
 
@@ -8,23 +8,23 @@
 #include "value/ks-prefix.h"
 
 typedef struct {
-  KsPrefix local; /* a host; IPv4 also where the socket is an IPv6 one */
+  KsPrefix local; /* a host; an IPv4 address even if the socket is IPv6 */
   KsPrefix peer; /* likewise */
-  guint16 port; /* the local one */
+  guint16 port; /* the local port */
 } KsConnection;
 
 /*
- * The established connections to ports that somebody listens on (transfer
- * full; of KsConnection): a bounded number of them, where there are very many.
- * Asks by NETLINK_SOCK_DIAG, both families. NULL when the kernel cannot be
- * asked (no CONFIG_INET_DIAG): KS_ERROR_KERNEL.
+ * The established connections to ports that some program listens on (transfer
+ * full; of KsConnection), up to a fixed number. Uses NETLINK_SOCK_DIAG, for both
+ * families. NULL with KS_ERROR_KERNEL if the kernel cannot be asked (no
+ * CONFIG_INET_DIAG).
  */
 GArray *ks_connections_read (GError **error);
 
-/* A socket in an answer of the kernel. */
+/* A socket in one of the kernel's answers. */
 typedef struct {
   KsConnection connection;
-  gboolean is_listening; /* else established */
+  gboolean is_listening; /* otherwise established */
 } KsSocketInfo;
 
 /* Parses one answer. FALSE, with @out untouched, for a message that is malformed or of another kind. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * libnftables, loaded when the guard is to be changed (base/ks-library.h).
+ * libnftables, loaded when the guard has to be changed (base/ks-library.h).
  */
 #pragma once
 
@@ -21,5 +21,5 @@ typedef struct {
   KS_LIBNFTABLES_FUNCTIONS (KS_LIBNFTABLES_MEMBER)
 } KsLibnftables;
 
-/* NULL, and why (KS_ERROR_UNSUPPORTED), when it cannot be loaded. Tests put functions of their own into it. */
+/* NULL with KS_ERROR_UNSUPPORTED if it cannot be loaded. Tests put their own functions into the structure. */
 KsLibnftables *ks_guard_libnftables (GError **error);

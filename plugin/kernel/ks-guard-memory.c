@@ -3,22 +3,23 @@
  * Why this misses no change.
  *
  * Each transaction of nftables, whoever makes it and whatever it is about, gives
- * the network namespace's ruleset the next number (nf_tables_commit(),
- * net/netfilter/nf_tables_api.c), and nothing but a transaction changes what the
- * digest is made of. What is left are: counters and what limits have let
- * through, which are not in it; elements that packets add or that time out,
- * which our sets do not have; and tables that go with the program that owns
- * them, which ours is not and cannot become. So while the number is the one at
- * which the guard was read, the guard is as it was read.
+ * the network namespace's ruleset the next generation number
+ * (nf_tables_commit(), net/netfilter/nf_tables_api.c), and nothing but a
+ * transaction changes what the digest covers. The exceptions do not apply:
+ * counters and the state of limits, which the digest leaves out; elements that
+ * packets add or that time out, which our sets do not have; and tables that
+ * vanish with the program that owns them, which ours is not and cannot become.
+ * So while the number is the one at which the guard was read, the guard is as it
+ * was read.
  *
- *   - Of which namespace the number is, is told by SO_NETNS_COOKIE, which no
- *     other namespace gets until the next boot, and by the boot.
- *   - The number has 32 bits. To come to one again takes four thousand million
- *     transactions, which is hours of nothing else: after some minutes the guard
- *     is read again in any case.
- *   - What was read was read at one number (ks_guard_readback()).
- *   - The record of what was installed is another file: it says what the digest
- *     has to be, this one what it is.
+ *   - SO_NETNS_COOKIE, which no other namespace gets until the next boot, and the
+ *     boot ID tell which namespace the number belongs to.
+ *   - The number has 32 bits. To reach the same one again takes four thousand
+ *     million transactions, which is hours of nothing else; after some minutes
+ *     the guard is read again in any case.
+ *   - All of the guard was read at one generation (ks_guard_readback()).
+ *   - The record of what was installed is another file: that one says what the
+ *     digest has to be, this one what it is.
  */
 #include "kernel/ks-guard-memory.h"
 
@@ -47,7 +48,7 @@ seconds_since_boot (void)
   return now.tv_sec;
 }
 
-/* What a memory of now begins with (transfer full); NULL when that cannot be told. */
+/* The beginning of a record made now (transfer full); NULL if it cannot be told. */
 static char *
 format_place (guint64 namespace, guint32 generation)
 {

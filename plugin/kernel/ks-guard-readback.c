@@ -15,7 +15,7 @@
 #include "kernel/ks-netlink.h"
 
 #define TIMEOUT_SECONDS 5
-/* Every nftables transaction on the host interrupts the reading. */
+/* Every nftables transaction on the host interrupts a dump. */
 #define DUMP_TRIES 20
 #ifndef SO_NETNS_COOKIE /* Linux 5.14 */
 #define SO_NETNS_COOKIE 71
@@ -62,7 +62,7 @@ find_attribute (struct nlmsghdr *header, int type)
   return nlmsg_find_attr (header, sizeof (struct nfgenmsg), type);
 }
 
-/* The name of the table is attribute 1 in every kind of message. */
+/* The name of the table is attribute 1 in every type of message. */
 gboolean
 ks_guard_readback_is_ours (struct nlmsghdr *header)
 {
@@ -75,8 +75,8 @@ ks_guard_readback_is_ours (struct nlmsghdr *header)
   return table && strcmp (attribute_string (table), KS_GUARD_TABLE) == 0;
 }
 
-/* Adds the message's attributes, but the one of type @skip, to the digest. Handles are in it: they only change with the
- * object. */
+/* Adds the message's attributes to the digest, except the one of type @skip. Handles are included: they change only
+ * with the object. */
 static void
 add_message (Reader *reader, struct nlmsghdr *header, int skip)
 {
@@ -177,7 +177,7 @@ on_object (struct nlmsghdr *header, gpointer user_data)
   return TRUE;
 }
 
-/* Dumps what @type asks for; @set only for elements. Returns 0 or an errno value. */
+/* Dumps the objects that @type asks for; @set only for elements. Returns 0 or an errno value. */
 static int
 dump (Reader *reader, int type, const char *set, KsNetlinkFunc func)
 {
@@ -186,8 +186,7 @@ dump (Reader *reader, int type, const char *set, KsNetlinkFunc func)
 
   if (!message || nlmsg_append (message, &family, sizeof family, NLMSG_ALIGNTO) < 0)
     return ENOMEM;
-  /* Tables and chains are few, and a kernel knows no filter for them: a table's name in the request would be ignored.
-   */
+  /* There are few tables and chains, and the kernel does not filter them: it would ignore a table's name. */
   if (type != NFT_MSG_GETTABLE && type != NFT_MSG_GETCHAIN
       && nla_put_string (message, NFTA_RULE_TABLE, KS_GUARD_TABLE) < 0)
     return ENOMEM;
@@ -231,7 +230,7 @@ compare_strings (gconstpointer a, gconstpointer b)
   return strcmp (*(const char *const *) a, *(const char *const *) b);
 }
 
-/* The order of a set's elements is the kernel's business. */
+/* The kernel may list a set's elements in any order. */
 static void
 add_elements (Reader *reader)
 {
@@ -241,7 +240,7 @@ add_elements (Reader *reader)
   g_ptr_array_set_size (reader->elements, 0);
 }
 
-/* Reads all of the table once. Returns 0 or an errno value; EINTR when it changed meanwhile. */
+/* Reads the whole table once. Returns 0 or an errno value; EINTR if it changed meanwhile. */
 static int
 read_table (Reader *reader)
 {
@@ -270,7 +269,7 @@ read_table (Reader *reader)
   for (guint i = 0; i < reader->sets->len; i++) {
     result = dump (reader, NFT_MSG_GETSETELEM, reader->sets->pdata[i], on_elements);
     if (result != 0)
-      /* gone since it was listed */
+      /* deleted since it was listed */
       return result == ENOENT ? EINTR : result;
     add_elements (reader);
   }
@@ -278,7 +277,7 @@ read_table (Reader *reader)
   return 0;
 }
 
-/* Reads all of it as of one generation. Returns 0 or an errno value; EINTR when it changed meanwhile. */
+/* Reads everything at one generation. Returns 0 or an errno value; EINTR if it changed meanwhile. */
 static int
 read_once (Reader *reader)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kernel notifies of each object that a transaction has added or deleted
- * (nf_tables_api.c, nf_tables_commit()): the message's res_id holds the lower
- * 16 bits of the generation that the transaction made. After them comes one
- * NFT_MSG_NEWGEN with all of its number.
+ * The kernel sends a notification for each object that a transaction has added
+ * or deleted (nf_tables_commit(), nf_tables_api.c). Its res_id holds the lower
+ * 16 bits of the generation that the transaction created. After them comes one
+ * NFT_MSG_NEWGEN with the full generation number.
  */
 #include "kernel/ks-guard-watch.h"
 
@@ -19,9 +19,9 @@
 #include "kernel/ks-guard-readback.h"
 
 #define BUFFER_SIZE (64 * 1024)
-/* What does not fit is lost; the answer is then that it cannot be told. */
+/* Notifications that do not fit are lost; the answer is then "cannot be told". */
 #define RECEIVE_BUFFER (4 << 20)
-/* A transaction counts a moment before its notifications are sent. */
+/* A transaction takes effect a moment before its notifications are sent. */
 #define WAIT_MS 500
 
 int
@@ -41,7 +41,7 @@ ks_guard_watch_open (void)
   return watch;
 }
 
-/* Takes note of a message's transaction in @transactions. Returns whether it ends the one that made @generation. */
+/* Records a message's transaction in @transactions. Returns whether it ends the one that created @generation. */
 static gboolean
 take_message (struct nlmsghdr *header, guint32 generation, GHashTable *transactions)
 {

@@ -7,12 +7,12 @@
 
 #include <glib.h>
 
-/* Starts watching. Returns a file descriptor to close, or -1 when that is not possible. */
+/* Starts watching. Returns a file descriptor to close, or -1 if that is not possible. */
 int ks_guard_watch_open (void);
 
 /*
- * How many transactions have changed the guard from ks_guard_watch_open() up
- * to @generation of the ruleset, which has to be past; -1 when it cannot be
- * told. To be called once.
+ * How many transactions have changed the guard since ks_guard_watch_open(), up
+ * to the ruleset's @generation, which must already be reached; -1 if it cannot
+ * be told. Call once.
  */
 int ks_guard_watch_count (int watch, guint32 generation);

@@ -2,23 +2,25 @@
 /*
  * Installs, removes and compares the guard.
  *
- * A record in /run says what was installed last: its text, and a digest of what
- * the kernel held right after. What the kernel holds now is compared with the
- * digest, and what the policy wants now with the text, each for itself. So
- * nobody's `nft flush` or deleted rule goes unnoticed while NetworkManager is
- * silent and the policy, which may lack a port in use, does not count; the
- * guard that was tampered with is then replaced by exactly the one that was
- * there. nftables' text is never parsed. While nothing in nftables has changed
- * at all, the guard is not even read (ks-guard-memory.c).
+ * A record in /run holds what was installed last: its text, and a digest of what
+ * the kernel held right afterwards. The kernel's present guard is compared with
+ * the digest, and the present policy's guard with the text, independently. So an
+ * `nft flush` or a deleted rule is noticed even while NetworkManager is silent
+ * and the policy, which may lack a port in use, is not used; the tampered guard
+ * is then replaced by exactly the one that was there. nftables' text is never
+ * parsed. While nothing in nftables has changed at all, the guard is not even
+ * read (ks-guard-memory.c).
  *
- * Between a transaction and the reading right after it another program may have
- * changed the guard. The number of the ruleset's generation tells, which each
- * transaction on the host adds one to, and the kernel's notifications tell
- * which of them were about the guard. After a foreign one it is installed again.
+ * Another program may change the guard between a transaction and the reading
+ * right after it. This is seen from the ruleset's generation number, which every
+ * transaction on the host increments, and from the kernel's notifications, which
+ * tell which transactions were about the guard. After a foreign one, the guard
+ * is installed again.
  *
- * A replacement is one transaction: no packet passes meanwhile that neither
- * guard lets through. The kernel may drop one that should pass, since the new
- * chains are hooked in, with their policy, a moment before their rules count.
+ * A replacement is one transaction: meanwhile no packet passes that neither
+ * guard lets through. The kernel may drop a packet that should pass, since the
+ * new chains are hooked in, with their policy, a moment before their rules take
+ * effect.
  */
 #include "kernel/ks-guard.h"
 
@@ -35,18 +37,18 @@
 
 #define REMOVAL "table inet " KS_GUARD_TABLE "\ndelete table inet " KS_GUARD_TABLE "\n"
 
-/* How often a guard is installed that another program keeps changing. */
+/* How often to install a guard that another program keeps changing. */
 #define INSTALL_TRIES 5
 
 /* --- what was installed --- */
 
-/* The file is "SHA-256 OF THE TEXT, SPACE, DIGEST OF THE KERNEL'S, NEWLINE, TEXT". */
+/* The file is "SHA-256 OF THE TEXT, SPACE, DIGEST OF THE KERNEL'S GUARD, NEWLINE, TEXT". */
 typedef struct {
   char *text; /* NULL: nothing is known */
-  char *digest; /* of the kernel's */
+  char *digest; /* of the kernel's guard */
 } Record;
 
-/* A record that could not be written: it holds for this process. */
+/* A record that could not be written; valid for this process. */
 static char *unwritten;
 
 static void
@@ -57,7 +59,7 @@ record_clear (Record *self)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Record, record_clear)
 
-/* What is left of a file that something else wrote is no record. */
+/* Rejects the record if another program has written the file. */
 static void
 parse_record (const char *contents, Record *out)
 {
@@ -74,7 +76,7 @@ parse_record (const char *contents, Record *out)
   out->digest = g_strdup (digests[1]);
 }
 
-/* What was installed last, as far as is known, into @out, zeroed by the caller. */
+/* What was installed last, as far as known, into @out, zeroed by the caller. */
 static void
 read_record (const char *state_path, Record *out)
 {
@@ -152,7 +154,7 @@ open_context (const KsLibnftables *library)
   return NULL;
 }
 
-/* Runs @text as one transaction: all of it, or nothing. */
+/* Runs @text as one transaction: all of it or nothing. */
 static gboolean
 run (const char *text, guint *changes, GError **error)
 {
@@ -163,7 +165,7 @@ run (const char *text, guint *changes, GError **error)
   gboolean ok = FALSE;
 
   if (!library) {
-    /* not "unsupported", which is a kernel that can have no guard: this one lacks what it should have */
+    /* not "unsupported", which means that the kernel cannot have a guard: this one lacks a feature it should have */
     g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "the guard cannot be changed: %s", missing->message);
     return FALSE;
   }
@@ -186,7 +188,7 @@ run (const char *text, guint *changes, GError **error)
 
 /* --- the three verbs --- */
 
-/* Whether the guard is what it should be, and it can be told without reading it. */
+/* Whether the guard is what it should be, if that can be told without reading it. */
 static gboolean
 is_known_in_place (const char *wanted, const Record *installed, const char *state_path)
 {
@@ -198,7 +200,7 @@ is_known_in_place (const char *wanted, const Record *installed, const char *stat
   return digest && g_strcmp0 (digest, installed->digest) == 0;
 }
 
-/* The text that should be installed (transfer full), NULL for none; and what was installed, into @installed. */
+/* The text that should be installed (transfer full), NULL for none; what was installed goes into @installed. */
 static char *
 read_wanted (const KsPolicy *policy, gboolean hold, const char *state_path, Record *installed)
 {
@@ -206,7 +208,7 @@ read_wanted (const KsPolicy *policy, gboolean hold, const char *state_path, Reco
   return hold && installed->text ? g_strdup (installed->text) : ks_guard_format (policy, NULL);
 }
 
-/* The generation after @generation, as the kernel counts: it leaves zero out. */
+/* The generation after @generation, counted as the kernel does: it skips zero. */
 static guint32
 next_generation (guint32 generation)
 {
@@ -214,9 +216,9 @@ next_generation (guint32 generation)
 }
 
 /*
- * Installs @text once, in place of what @now has been read of; @now is then
- * what the kernel holds. *@is_certain says whether no other program has
- * changed it in between.
+ * Installs @text once, replacing what was read into @now; @now is then what the
+ * kernel holds. *@is_certain tells whether it is certain that no other program
+ * has changed it in between.
  */
 static gboolean
 install_once (const char *text, KsGuardReadback *now, gboolean *is_certain, guint *changes, GError **error)
@@ -232,7 +234,7 @@ install_once (const char *text, KsGuardReadback *now, gboolean *is_certain, guin
   return ok;
 }
 
-/* Installs @text until it is certain. @policy, if @text is its guard, lets the counters go on. */
+/* Installs @text until it is certain. If @text is the guard of @policy, the counters keep their values. */
 static gboolean
 install (const char *text, const KsPolicy *policy, KsGuardReadback *now, guint *changes, GError **error)
 {
@@ -253,7 +255,7 @@ install (const char *text, const KsPolicy *policy, KsGuardReadback *now, guint *
   return FALSE;
 }
 
-/* Removes the guard that @kernel says is there, or is not. */
+/* Removes the guard, if @kernel says that there is one. */
 static gboolean
 remove_present (const KsGuardReadback *kernel, const char *state_path, guint *changes, GError **error)
 {

@@ -15,7 +15,7 @@
 #include "kernel/ks-rule-message.h"
 #include "value/ks-interface.h"
 
-/* A dump that is interrupted this often will not be better the next time: fail closed. */
+/* A dump interrupted this often will not get better: fail closed. */
 #define DUMP_TRIES 8
 
 struct _KsKernel {
@@ -64,11 +64,10 @@ collect_rule (struct nlmsghdr *header, gpointer user_data)
 }
 
 /*
- * IPv6 next hops are routes of their own to the kernel, which shows some of
- * them as one route: those that came in without an end to their life. Taken
- * apart, one can be added or deleted without the others, and two router
- * advertisements' defaults are the same in table 85 as in main. Weights do not
- * survive it.
+ * To the kernel, IPv6 next hops are separate routes, but it shows some of them
+ * as one route: those added without a lifetime. Split up, each can be added or
+ * deleted without the others, and the defaults of two router advertisements are
+ * the same in table 85 as in main. Weights are lost.
  */
 static void
 append_apart (GArray *routes, const KsRoute *route)
@@ -109,7 +108,7 @@ address_dump_request (int family, guint32 table G_GNUC_UNUSED)
   return g_steal_pointer (&message);
 }
 
-/* IFA_ADDRESS is the peer's where there is one; IFA_LOCAL is ours, and IPv6 has it only then. */
+/* IFA_ADDRESS is the peer's address if there is one; IFA_LOCAL is ours, and IPv6 has it only in that case. */
 static gboolean
 collect_address (struct nlmsghdr *header, gpointer user_data)
 {
@@ -127,7 +126,7 @@ collect_address (struct nlmsghdr *header, gpointer user_data)
       || nla_len (attribute) != (message->ifa_family == AF_INET6 ? 16 : 4)
       || message->ifa_prefixlen > ks_prefix_full_length (message->ifa_family))
     return FALSE;
-  memset (&address, 0, sizeof address); /* what lies between the members too: ks-unchanged.c */
+  memset (&address, 0, sizeof address); /* the padding too, for ks-unchanged.c */
   address.prefix = ks_prefix_from_bytes (message->ifa_family, nla_data (attribute), message->ifa_prefixlen);
   address.ifindex = message->ifa_index;
   g_array_append_val ((GArray *) user_data, address);
@@ -146,8 +145,8 @@ link_dump_request (int family G_GNUC_UNUSED, guint32 table G_GNUC_UNUSED)
 }
 
 /*
- * A device that a driver of software makes has a kind (IFLA_INFO_KIND); a tunnel without one is at least no ethernet.
- * What is stacked on other devices may well send by a network card.
+ * A device that a software driver creates has a kind (IFLA_INFO_KIND); a tunnel without one is at least no ethernet.
+ * A device stacked on others may well send through a network card.
  */
 static gboolean
 is_hardware (const struct ifinfomsg *message, const char *kind)
@@ -159,7 +158,7 @@ is_hardware (const struct ifinfomsg *message, const char *kind)
   return message->ifi_type == ARPHRD_ETHER || message->ifi_type == ARPHRD_IEEE80211;
 }
 
-/* NULL for a device without one. */
+/* The device's kind; NULL if it has none. */
 static const char *
 link_kind (struct nlmsghdr *header)
 {
@@ -193,7 +192,7 @@ collect_link (struct nlmsghdr *header, gpointer user_data)
   return TRUE;
 }
 
-/* Dumps by @request into @out; repeats while somebody else's changes interrupt. */
+/* Dumps by @request into @out; repeats while changes by other programs interrupt it. */
 static gboolean
 dump (KsKernel *self, KsNlMessage *(*request) (int, guint32), int family, guint32 table, KsNetlinkFunc func,
       GArray *out, GError **error)
@@ -207,7 +206,7 @@ dump (KsKernel *self, KsNlMessage *(*request) (int, guint32), int family, guint3
     g_array_set_size (out, before);
     result = message ? ks_netlink_dump (self->socket, message, func, out) : ENOMEM;
   }
-  /* strict checking: a table nobody has put a route into does not exist */
+  /* strict checking: a table that never had a route does not exist */
   if (result == 0 || (result == ENOENT && func == collect_route))
     return TRUE;
   if (func == collect_rule && result == EOPNOTSUPP)
@@ -231,7 +230,7 @@ rule_dump_request (int family, guint32 table G_GNUC_UNUSED)
   return ks_rule_message_dump (family);
 }
 
-/* Without IPv6 there is no such directory, and requests about it are refused in a way of their own. */
+/* Without IPv6 there is no such directory, and requests about it fail in a different way. */
 static gboolean
 is_ipv6_absent (void)
 {
@@ -251,10 +250,11 @@ is_same_list (const GArray *a, const GArray *b)
 
 /*
  * Dumps until two dumps in a row are the same. The kernel does not flag an
- * interrupted dump of rules, and resumes one by counting (net/core/fib_rules.c,
- * dump_rules()): a rule that somebody adds or deletes meanwhile makes another
- * one appear twice or not at all, and what is there once would be deleted
- * (run). From the second dump on, some 300 rules come in one piece.
+ * interrupted dump of rules, and resumes one by counting (dump_rules(),
+ * net/core/fib_rules.c): a rule added or deleted meanwhile makes another one
+ * appear twice or not at all, and we would delete one of the two, which is the
+ * only one there is (run). From the second dump on, some 300 rules come in one
+ * piece.
  */
 static gboolean
 dump_rules (KsKernel *self, int family, GArray *out, GError **error)
@@ -371,7 +371,7 @@ step_message (const KsStep *step)
   }
 }
 
-/* Whether the kernel's refusal means that the step is done: there already, or gone already. */
+/* Whether the kernel's refusal means that the step is done: the object already exists, or is already gone. */
 static gboolean
 is_done_already (const KsStep *step, int result)
 {
@@ -439,7 +439,7 @@ ks_kernel_apply (KsKernel *self, const GArray *plan, guint *changes, GError **er
   return ks_plan_take (plan, take_step, &application);
 }
 
-/* A link by name; 0 index when there is none. */
+/* A link by name; index 0 if there is none. */
 static guint
 find_link (KsKernel *self, const char *interface, guint *flags)
 {

@@ -14,7 +14,7 @@ typedef struct {
   GArray *rules; /* KsRule, both families, everybody's */
   GArray *routes; /* KsRoute, both families: our tables and main */
   GArray *addresses; /* KsAddress, both families */
-  GArray *tunnel_links; /* guint: the devices of a kind that VPNs use, whoever made them */
+  GArray *tunnel_links; /* guint: the devices of kinds that VPNs use, whoever created them */
   gboolean no_ipv6; /* the kernel has no IPv6 (ipv6.disable=1): nothing to block there */
 } KsSnapshot;
 
@@ -26,7 +26,7 @@ KsKernel *ks_kernel_new (GError **error);
 void ks_kernel_free (KsKernel *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsKernel, ks_kernel_free)
 
-/* Dumps rules, and the routes of @config's tables and main. An interrupted dump is repeated, a few times. */
+/* Dumps the rules, and the routes of @config's tables and main. An interrupted dump is repeated a few times. */
 KsSnapshot *ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **error);
 
 /*
@@ -39,9 +39,9 @@ gboolean ks_kernel_apply (KsKernel *self, const GArray *plan, guint *changes, GE
 typedef struct {
   guint ifindex;
   char name[IFNAMSIZ];
-  gboolean is_up; /* as the administrator or its program wants it (IFF_UP) */
-  gboolean is_tunnel; /* of a kind that VPNs use, whoever made it */
-  gboolean is_hardware; /* a network card, a bridge or the like over some, or lo: certainly no tunnel */
+  gboolean is_up; /* set up by the administrator or a program (IFF_UP) */
+  gboolean is_tunnel; /* of a kind that VPNs use, whoever created it */
+  gboolean is_hardware; /* a network card, a bridge or similar on top of some, or lo: certainly no tunnel */
 } KsLink;
 
 /* All network devices (KsLink; transfer full), in the order of their indices. KS_ERROR_KERNEL. */

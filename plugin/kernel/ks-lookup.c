@@ -45,7 +45,7 @@ put (KsNlMessage *message, const KsLookup *lookup)
          && (!has_ports || !lookup->dport || nla_put_u16 (message, RTA_DPORT, GUINT16_TO_BE (lookup->dport)) == 0);
 }
 
-/* What a lookup that ends at no route answers; everything else is the question's fault. */
+/* The errors of a lookup that finds no route; all others mean that the question was wrong. */
 static gboolean
 is_no_route (int error)
 {
@@ -69,7 +69,7 @@ ks_lookup (KsNlSocket *socket, const KsLookup *lookup, KsLookupResult *result, G
   struct rtmsg header = {
     .rtm_family = lookup->to.family,
     .rtm_dst_len = ks_prefix_full_length (lookup->to.family),
-    /* or IPv4 answers that the table is main; IPv6 tells it always, and knows no such flag */
+    /* without it IPv4 answers that the table is main; IPv6 always tells the table, and does not know the flag */
     .rtm_flags = lookup->to.family == AF_INET ? RTM_F_LOOKUP_TABLE : 0,
   };
   Answer answer = { 0 };

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kernel runs a filter on each notification before it is queued
- * (do_one_broadcast(), net/netlink/af_netlink.c). Notifications of routing come
- * one a packet, those of nftables several (nft_commit_notify(), since 5.10).
+ * The kernel runs a filter on each notification before queueing it
+ * (do_one_broadcast(), net/netlink/af_netlink.c). A packet holds one
+ * notification of routing, or several of nftables (nft_commit_notify(), since
+ * 5.10).
  *
  * Loads are big-endian and messages are not, so constants are swapped. A load
- * beyond the end of the packet drops it: lengths are compared first.
+ * beyond the end drops the packet, so lengths are compared first.
  */
 #include "kernel/ks-monitor-filter.h"
 
@@ -19,9 +20,9 @@
 
 #include "kernel/ks-guard.h"
 
-/* Of one packet, as many messages are looked at. One with more passes. */
+/* How many messages of a packet are examined. A packet with more passes. */
 #define MAX_MESSAGES 8
-/* Messages of every nf_tables object begin with their table in an attribute of this number (NFTA_*_TABLE). */
+/* Messages about nf_tables objects begin with their table, in an attribute of this number (NFTA_*_TABLE). */
 #define ANY_NFTA_TABLE 1
 
 #define PASS G_MAXUINT32
@@ -50,7 +51,7 @@ finish (GArray *program, guint32 verdict)
   emit (program, BPF_RET | BPF_K, 0, 0, verdict);
 }
 
-/* Ends with @verdict if the accumulator compares so with @k. */
+/* Ends with @verdict if comparing the accumulator with @k gives true. */
 static void
 finish_if (GArray *program, guint16 comparison, guint32 k, guint32 verdict)
 {
@@ -65,7 +66,7 @@ finish_unless (GArray *program, guint16 comparison, guint32 k, guint32 verdict)
   finish (program, verdict);
 }
 
-/* A jump whose distance is not known yet; returns its place. */
+/* A jump whose distance is not known yet; returns its position. */
 static guint
 jump (GArray *program)
 {
@@ -73,7 +74,7 @@ jump (GArray *program)
   return program->len - 1;
 }
 
-/* Lets the jump at @place lead to the next instruction. */
+/* Makes the jump at @place lead to the next instruction. */
 static void
 land (GArray *program, guint place)
 {
@@ -81,8 +82,8 @@ land (GArray *program, guint place)
 }
 
 /*
- * Puts a number of four bytes in the byte order of this machine into the
- * accumulator. It is at the offset in MEM_OFFSET plus @at.
+ * Loads a four-byte number in this machine's byte order into the accumulator.
+ * It is at the offset in MEM_OFFSET plus @at.
  */
 static void
 load_number (GArray *program, guint32 at)
@@ -103,7 +104,7 @@ load_number (GArray *program, guint32 at)
   }
 }
 
-/* Puts the offset of an attribute into the accumulator, MEM_OFFSET and the index register; without one, passes. */
+/* Loads the offset of an attribute into the accumulator, MEM_OFFSET and the index register; passes if there is none. */
 static void
 find_attribute (GArray *program, guint32 header_size, guint32 type)
 {
@@ -116,9 +117,9 @@ find_attribute (GArray *program, guint32 header_size, guint32 type)
 }
 
 /*
- * A rule that comes after ours decides nothing: the last of ours, for all, is
- * `unreachable`. Only while ours are there, and with the numbers they have; when
- * they change, rules of ours are deleted, which is told.
+ * A rule after ours decides nothing: our last one, for all packets, is
+ * `unreachable`. This holds only while our rules exist, with their present
+ * numbers; when those change, rules of ours are deleted, which is notified.
  */
 static void
 judge_rule (GArray *program, const KsConfig *config)
@@ -192,7 +193,7 @@ ks_monitor_filter_routing (const KsConfig *config, KsInterest interest)
   return program;
 }
 
-/* Passes if the attribute after the message's header is our table's name; leaves MEM_OFFSET as it is. */
+/* Passes if the attribute after the message's header is our table's name; keeps MEM_OFFSET. */
 static void
 compare_table (GArray *program)
 {
@@ -208,7 +209,7 @@ compare_table (GArray *program)
   load (program, BPF_LD | BPF_H | BPF_IND, attribute + offsetof (struct nlattr, nla_len));
   emit (program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, htons (NLA_HDRLEN + sizeof KS_GUARD_TABLE));
   others[count++] = jump (program);
-  /* as many bytes as the name with its end has; the padding of the attribute is there, too, and zero */
+  /* as many bytes as the name with its terminator; the attribute's padding is there too, and zero */
   memcpy (words, KS_GUARD_TABLE, sizeof KS_GUARD_TABLE);
   load (program, BPF_LD | BPF_W | BPF_LEN, 0);
   load (program, BPF_ALU | BPF_SUB | BPF_X, 0);
@@ -288,7 +289,7 @@ ks_monitor_filter_attach (const int *sockets, guint count, const KsConfig *confi
       continue;
     if (setsockopt (sockets[i], SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0)
       continue;
-    /* an older filter must not stay in its place */
+    /* an older filter must not stay behind */
     ks_monitor_filter_detach (&sockets[i], 1);
     ok = FALSE;
   }

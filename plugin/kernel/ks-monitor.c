@@ -19,7 +19,7 @@
 #include "policy/ks-owner.h"
 
 #define BUFFER_SIZE (64 * 1024)
-/* Messages of every nf_tables object name their table in an attribute of this number (NFTA_*_TABLE). */
+/* Messages about nf_tables objects name their table in an attribute of this number (NFTA_*_TABLE). */
 #define ANY_NFTA_TABLE 1
 
 KsLosses *
@@ -65,7 +65,7 @@ judge_route (struct nlmsghdr *header, const KsConfig *config)
   return table == RT_TABLE_MAIN ? KS_NOTICE_RELEVANT : KS_NOTICE_OTHER;
 }
 
-/* A foreign rule behind ours decides nothing: the last of ours is for all, and `unreachable`. */
+/* A foreign rule after ours decides nothing: our last one, for all packets, is `unreachable`. */
 static KsNotice
 judge_rule (struct nlmsghdr *header, const KsConfig *config)
 {
@@ -90,8 +90,8 @@ is_nftables_relevant (struct nlmsghdr *header)
          && memcmp (nla_data (attribute), KS_GUARD_TABLE, sizeof KS_GUARD_TABLE) == 0;
 }
 
-/* True if the device @name may be the tunnel of a section; of what sections there are, an unreadable file says nothing.
- */
+/* True if the device @name may be the tunnel of a section; always, if the configuration that lists the sections is
+ * unreadable. */
 static gboolean
 is_of_section (const KsConfig *config, const char *name)
 {
@@ -105,9 +105,9 @@ is_of_section (const KsConfig *config, const char *name)
 }
 
 /*
- * Sections alone depend on devices. A new name of one that had a section's name
- * has nothing to tell it by, but that nothing else is said to have changed: a
- * card's scan for networks says so too, and is left out.
+ * Only sections depend on devices. Renaming a device that had a section's name
+ * shows only in that nothing else is said to have changed. A card's scan for
+ * networks looks the same, and is left out.
  */
 static gboolean
 is_link_relevant (struct nlmsghdr *header, const KsConfig *config)
@@ -142,7 +142,7 @@ is_address_relevant (struct nlmsghdr *header, const KsConfig *config)
   if (!nlmsg_valid_hdr (header, sizeof *address))
     return TRUE;
   address = nlmsg_data (header);
-  /* one of a device that is gone has been followed by the device's own end */
+  /* if its device is gone, a message about that has followed */
   return if_indextoname (address->ifa_index, name) && is_of_section (config, name);
 }
 
@@ -167,11 +167,11 @@ judge (struct nlmsghdr *header, const KsConfig *config)
   case RTM_DELADDR:
     return is_address_relevant (header, config) ? KS_NOTICE_URGENT : KS_NOTICE_OTHER;
   default:
-    return KS_NOTICE_URGENT; /* whatever there may be */
+    return KS_NOTICE_URGENT; /* whatever it is */
   }
 }
 
-/* Of a route by a device only one by a tunnel, which somebody may have to put back: the others follow table main. */
+/* Of routes through a device, only a tunnel's may have to be put back: the others follow table main. */
 static gboolean
 is_loss (const KsConfig *config, const KsRoute *route)
 {
@@ -179,7 +179,7 @@ is_loss (const KsConfig *config, const KsRoute *route)
          && (route->type != RTN_UNICAST || route->table == config->table || route->table == config->tunnel_table);
 }
 
-/* @header is about what is ours, or in front of it. */
+/* @header is about an object of ours, or before ours. */
 static void
 take_loss (struct nlmsghdr *header, const KsConfig *config, KsLosses *losses)
 {
@@ -200,7 +200,7 @@ take_loss (struct nlmsghdr *header, const KsConfig *config, KsLosses *losses)
       g_array_append_val (losses->rules, rule);
     break;
   case RTM_NEWROUTE:
-    /* the kernel tells what replaces a route, and not what that was */
+    /* the kernel reports the route that replaces another, but not the one replaced */
     if (header->nlmsg_flags & NLM_F_REPLACE)
       losses->is_vague = TRUE;
     break;
@@ -216,7 +216,7 @@ drain_one (int socket, char *buffer, const KsConfig *config, KsLosses *losses)
     ssize_t length = recv (socket, buffer, BUFFER_SIZE, MSG_DONTWAIT);
 
     if (length < 0 && errno == ENOBUFS) {
-      notice = KS_NOTICE_URGENT; /* something was lost */
+      notice = KS_NOTICE_URGENT; /* messages were lost */
       if (losses)
         losses->is_vague = TRUE;
       continue;
@@ -237,7 +237,7 @@ drain_one (int socket, char *buffer, const KsConfig *config, KsLosses *losses)
   }
 }
 
-/* Not a socket: systemd has taken O_NONBLOCK away, and is at the other end itself. */
+/* A FIFO rather than a socket: systemd has removed O_NONBLOCK, and holds the other end itself. */
 static KsNotice
 drain_fifo (int fifo, char *buffer)
 {

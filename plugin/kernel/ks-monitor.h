@@ -9,19 +9,18 @@
 
 typedef enum {
   KS_NOTICE_NONE, /* nothing was waiting */
-  KS_NOTICE_OTHER, /* only what is of no concern: other tables and devices, foreign nftables, rules after ours */
-  KS_NOTICE_RELEVANT, /* what ours follow and others may change all the time: a route of main, a foreign rule that went
-                       */
-  /* what ours are or decides before them: our rules, routes and guard, a rule in front; or a loss; a section's device,
-     which may have to be armed, or be no tunnel any more; a nudge */
+  KS_NOTICE_OTHER, /* only what does not matter: other tables and devices, foreign nftables, rules after ours */
+  KS_NOTICE_RELEVANT, /* what we follow and others may change all the time: a route of main, a deleted foreign rule */
+  /* our rules, routes and guard, or a rule before ours; lost messages; a section's device, which may have to be armed,
+     or be no tunnel any more; a nudge */
   KS_NOTICE_URGENT,
 } KsNotice;
 
-/* What others did to ours. */
+/* What other programs did to our objects. */
 typedef struct {
   GArray *rules; /* of KsRule: deleted */
-  GArray *routes; /* of KsRoute: deleted; of the routes by a device only the tunnels' */
-  gboolean is_vague; /* there may be more: messages were lost, or somebody wrote into our tables */
+  GArray *routes; /* of KsRoute: deleted; of routes through a device, only those through tunnels */
+  gboolean is_vague; /* there may be more: messages were lost, or another program wrote into our tables */
 } KsLosses;
 
 KsLosses *ks_losses_new (void);
@@ -32,8 +31,8 @@ void ks_losses_clear (KsLosses *self);
 
 /*
  * Reads everything that waits on the @count @sockets, without blocking, and
- * says what it was about. One that is no socket but a FIFO is a nudge. What this
- * process has changed by netlink itself is of no concern. What others took away
- * from us is added to @losses, which may be NULL.
+ * returns the most important notice. A FIFO among them is a nudge. Changes that
+ * this process has made by netlink are ignored. Objects that others deleted from
+ * ours are added to @losses, which may be NULL.
  */
 KsNotice ks_monitor_drain (const int *sockets, guint count, const KsConfig *config, KsLosses *losses);

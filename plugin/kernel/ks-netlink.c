@@ -11,10 +11,10 @@
 #include "base/ks-error.h"
 #include "kernel/ks-fault.h"
 
-/* The kernel answers at once; a socket that does not is broken. */
+/* The kernel answers at once; a socket that does not respond is broken. */
 #define TIMEOUT_SECONDS 5
 #define RECEIVE_BUFFER (1 << 20)
-/* The kernel fills at most 32 KiB at a time, and that much only for a reader that has shown such a buffer. */
+/* The kernel fills at most 32 KiB at a time, and only for a reader that has shown a buffer of that size. */
 #define MESSAGE_BUFFER (64 << 10)
 
 #ifndef NETLINK_GET_STRICT_CHK
@@ -46,8 +46,7 @@ on_end (struct nl_msg *message G_GNUC_UNUSED, void *data)
   return NL_STOP;
 }
 
-/* A dump that fails half way says so in its last message only (struct nlmsghdr, NLMSG_DONE); libnl 3.7 does not look.
- */
+/* A dump that fails half way reports it only in its last message (NLMSG_DONE), which libnl 3.7 ignores. */
 static int
 on_finish (struct nl_msg *message, void *data)
 {
@@ -93,7 +92,7 @@ open_socket (int protocol, const char *name, GError **error)
     g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "cannot open a %s netlink socket: %s", name, nl_geterror (result));
     return NULL;
   }
-  /* Without these it still works: slower, and a hang is then a hang. */
+  /* It works without these too, only more slowly, and a hang would then last. */
   nl_socket_set_buffer_size (socket, RECEIVE_BUFFER, 0);
   nl_socket_set_msg_buf_size (socket, MESSAGE_BUFFER);
   setsockopt (nl_socket_get_fd (socket), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
@@ -183,7 +182,7 @@ ks_netlink_ask (KsNlSocket *socket, KsNlMessage *message, KsNetlinkFunc func, gp
 {
   Exchange exchange = { .func = func, .user_data = user_data };
 
-  /* the acknowledgement ends the exchange; a failed question has no answer but it */
+  /* the acknowledgement ends the exchange; it is the only answer to a failed request */
   nlmsg_hdr (message)->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
   return exchange_message (socket, message, &exchange);
 }

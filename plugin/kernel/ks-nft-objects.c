@@ -12,10 +12,10 @@
 #include "base/ks-error.h"
 #include "kernel/ks-netlink.h"
 
-/* Every nftables transaction on the host interrupts a dump. What is read is for people: rather some of it than none. */
+/* Every nftables transaction on the host interrupts a dump. The result is for people: a part is better than nothing. */
 #define DUMP_TRIES 5
 
-/* NULL when there is no such attribute, or it is no text. */
+/* NULL if there is no such attribute, or it is no string. */
 static const char *
 find_text (struct nlmsghdr *header, int type)
 {
@@ -56,7 +56,7 @@ add_object (struct nlmsghdr *header, KsNftKind kind, int name_type, GPtrArray *o
 
   if (nlmsg_datalen (header) < (int) sizeof (struct nfgenmsg))
     return FALSE;
-  table = find_text (header, NFTA_CHAIN_TABLE); /* the same number in messages of every kind */
+  table = find_text (header, NFTA_CHAIN_TABLE); /* the same number in messages of every type */
   name = find_text (header, name_type);
   if (!table || !name)
     return FALSE;

@@ -55,9 +55,9 @@ add_nexthops (NlRoute *out, const KsRoute *route)
       rtnl_route_nh_free (hop);
       return FALSE;
     }
-    rtnl_route_add_nexthop (out, hop); /* takes it */
+    rtnl_route_add_nexthop (out, hop); /* takes ownership */
   }
-  /* of a single next hop libnl sends the route's flags, not the hop's */
+  /* for a single next hop, libnl sends the route's flags, not the next hop's */
   if (route->n_nexthops == 1 && route->nexthops[0].onlink)
     rtnl_route_set_flags (out, RTNH_F_ONLINK);
   return TRUE;
@@ -133,7 +133,7 @@ prefix_of (struct nl_addr *address, int family)
 {
   KsPrefix prefix = KS_PREFIX_UNSET;
 
-  /* libnl spells the default destination as an address of no bytes */
+  /* libnl represents the default destination as an address of no bytes */
   if (!address)
     return prefix;
   prefix.family = nl_addr_get_family (address);
@@ -144,7 +144,7 @@ prefix_of (struct nl_addr *address, int family)
   return prefix;
 }
 
-/* A gateway without its length; unset when there is none. */
+/* A gateway, without its prefix length; unset if there is none. */
 static KsPrefix
 gateway_of (struct rtnl_nexthop *hop, int family)
 {
@@ -185,7 +185,7 @@ from_libnl (NlRoute *in)
 {
   KsRoute route;
 
-  /* whole, what lies between the members too: two of the same are the same bytes (ks-unchanged.c) */
+  /* all of it, padding included: equal routes have equal bytes (ks-unchanged.c) */
   memset (&route, 0, sizeof route);
   route.family = rtnl_route_get_family (in);
   route.table = rtnl_route_get_table (in);
@@ -197,19 +197,19 @@ from_libnl (NlRoute *in)
   route.dst = prefix_of (rtnl_route_get_dst (in), route.family);
   route.dst.family = route.family;
   route.prefsrc = prefix_of (rtnl_route_get_pref_src (in), route.family);
-  /* a congestion control is a name, which libnl takes for a number; no transport needs it */
+  /* the congestion control algorithm is a name, which libnl takes for a number; transports do not need it */
   for (int i = 1; i <= RTAX_MAX; i++)
     if (i != RTAX_CC_ALGO)
       rtnl_route_get_metric (in, i, &route.metrics[i]);
-  /* IPv6 shows routes that carry nothing as routes by the loopback device */
+  /* IPv6 shows blocking routes as routes through the loopback device */
   if (carries (route.type))
     get_nexthops (in, &route);
   return route;
 }
 
 /*
- * libnl believes the lengths in a message: an address shorter than its header,
- * or a next hop of no length, makes it write past memory or go round for ever
+ * libnl trusts the lengths in a message: an address shorter than its header, or
+ * a next hop of length zero, makes it write beyond its memory or loop for ever
  * (3.7, found by fuzzing).
  */
 static gboolean is_sound_multipath (const struct nlattr *attribute, int family);
@@ -245,7 +245,7 @@ is_sound_multipath (const struct nlattr *attribute, int family)
     const struct nlattr *inner = (const struct nlattr *) (gconstpointer) RTNH_DATA (hop);
     int remaining;
 
-    /* the kernel aligns them; libnl counts below zero after one that is not */
+    /* the kernel aligns next hops; after one that is not aligned, libnl's count goes below zero */
     if (!RTNH_OK (hop, length) || (int) RTNH_ALIGN (hop->rtnh_len) > length)
       return FALSE;
     remaining = hop->rtnh_len - RTNH_LENGTH (0);

@@ -5,7 +5,7 @@
 #include <netlink/attr.h>
 #include <string.h>
 
-/* Of newer kernels than the headers this is built with may be. */
+/* May be missing in the headers that this is built with. */
 #define KS_FRA_SPORT_MASK 28 /* Linux 6.15 */
 #define KS_FRA_DPORT_MASK 29 /* Linux 6.15 */
 
@@ -58,7 +58,7 @@ put_action (KsNlMessage *message, const KsRule *rule)
          && put_u32 (message, FRA_FLOW, rule->flow != 0, rule->flow);
 }
 
-/* NULL only without memory: a rule always fits into a page. */
+/* NULL only if out of memory: a rule always fits into a page. */
 static KsNlMessage *
 build (const KsRule *rule, int type, int flags)
 {
@@ -104,7 +104,7 @@ ks_rule_message_dump (int family)
   return g_steal_pointer (&message);
 }
 
-/* --- parsing: every length is checked, the message may be anything --- */
+/* --- parsing: every length is checked, since the message may contain anything --- */
 
 static gboolean
 get_u8 (const struct nlattr *attribute, guint8 *out)
@@ -181,7 +181,7 @@ get_signed (const struct nlattr *attribute, int *out)
   return TRUE;
 }
 
-/* A port mask of all ones is what a plain port means. */
+/* A port mask of all ones means a plain port. */
 static gboolean
 get_port_mask (const struct nlattr *attribute, KsRule *rule)
 {
@@ -277,7 +277,7 @@ ks_rule_message_parse (struct nlmsghdr *header, KsRule *out)
     if (!parse_attribute (attribute, rule_header, &rule))
       return FALSE;
 
-  /* a mark without a mask is the whole word; a table means nothing to other actions */
+  /* a mark without a mask means the whole word; actions other than a lookup ignore the table */
   if (rule.fwmark && !rule.fwmask)
     rule.fwmask = G_MAXUINT32;
   if (rule.action != FR_ACT_TO_TBL)
