@@ -6,11 +6,11 @@
 
 #include "value/ks-answers.h"
 
-/* Whoever answers for the host's address takes no longer; without an answer the aliases that are known stay. */
+/* A resolver that answers for the host's address takes no longer; without an answer, the known aliases stay. */
 #define TIMEOUT_S 1
 #define TRIES 1
 
-/* What @host is an alias of in @reply, into @out. */
+/* The name that @host is an alias of in @reply, into @out. */
 static gboolean
 find_alias (ns_msg *reply, const char *host, char out[NS_MAXDNAME])
 {
@@ -56,7 +56,7 @@ ks_alias_ask (const char *host)
     return NULL;
   state.retrans = TIMEOUT_S;
   state.retry = TRIES;
-  /* a reply that was cut has the aliases in front; TCP has no way out while blocked */
+  /* a truncated reply has the aliases first; TCP has no way out while blocked */
   state.options |= RES_IGNTC;
   length = res_nmkquery (&state, ns_o_query, ascii, ns_c_in, ns_t_a, NULL, 0, NULL, query, sizeof query);
   if (length > 0)

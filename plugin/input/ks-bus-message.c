@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Not by GDBus: GIO, with all that it needs, and its thread take as long to
- * start as the rest of a run that changes nothing. Nor by sd-bus, for which
- * libsystemd loads four libraries that compress and encrypt its journal.
+ * Why not GDBus: GIO with all its dependencies, and its thread, take as long to
+ * start as the rest of a run that changes nothing. Why not sd-bus: libsystemd
+ * loads four libraries that compress and encrypt its journal.
  *
- * A message comes from the bus, which has looked at it, and is checked all the
- * same: each value has to lie within it, texts have to be what they claim to be.
+ * Messages come from the bus daemon, which has validated them, but are checked
+ * all the same: each value has to lie within the message, and strings have to be
+ * what they claim to be.
  */
 #include "input/ks-bus-message.h"
 
@@ -26,9 +27,9 @@ enum {
   FIELD_SIGNATURE = 8,
 };
 
-/* The specification allows for 128 MiB; all that a NetworkManager has to tell is far less. */
+/* The specification allows 128 MiB; NetworkManager never has that much to say. */
 #define MAX_LENGTH (16u << 20)
-/* Of arrays, structures and variants in each other: as in the specification. */
+/* The nesting depth of arrays, structures and variants, as in the specification. */
 #define MAX_DEPTH 64
 
 void
@@ -60,7 +61,7 @@ alignment_of (const GVariantType *type)
   }
 }
 
-/* --- to bytes --- */
+/* --- serialising --- */
 
 static void
 pad (GByteArray *out, guint alignment)
@@ -144,7 +145,7 @@ put_array (GByteArray *out, GVariant *value)
   set_u32 (out, length, out->len - start);
 }
 
-/* A number, which GVariant holds as D-Bus does. */
+/* A number; GVariant stores numbers as D-Bus does. */
 static void
 put_number (GByteArray *out, GVariant *value)
 {
@@ -188,7 +189,7 @@ put_value (GByteArray *out, GVariant *value)
   }
 }
 
-/* What is between the brackets of a tuple's type (transfer full). */
+/* The part of a tuple's type between the parentheses (transfer full). */
 static char *
 signature_of (GVariant *tuple)
 {
@@ -208,9 +209,9 @@ ks_bus_message_call (guint32 serial, const char *destination, const char *path, 
   guint body;
 
   g_byte_array_append (out, start, sizeof start);
-  put_u32 (out, 0); /* the length of the body, at 4 */
+  put_u32 (out, 0); /* the length of the body, at offset 4 */
   put_u32 (out, serial);
-  put_u32 (out, 0); /* the length of the fields, at 12 */
+  put_u32 (out, 0); /* the length of the fields, at offset 12 */
   put_field (out, FIELD_PATH, 'o', path);
   put_field (out, FIELD_DESTINATION, 's', destination);
   put_field (out, FIELD_INTERFACE, 's', interface);
@@ -226,7 +227,7 @@ ks_bus_message_call (guint32 serial, const char *destination, const char *path, 
   return out;
 }
 
-/* --- from bytes --- */
+/* --- parsing --- */
 
 typedef struct {
   const guint8 *bytes;
@@ -234,7 +235,7 @@ typedef struct {
   gboolean is_swapped; /* the other byte order */
 } Reader;
 
-/* The next @length bytes, aligned; NULL when there are not as many. */
+/* The next @length bytes, aligned; NULL if there are not that many. */
 static const guint8 *
 take (Reader *r, gsize alignment, gsize length)
 {
@@ -285,7 +286,7 @@ take_u64 (Reader *r, guint64 *out)
   return TRUE;
 }
 
-/* @length bytes and a NUL, which is the only one; NULL if they are not that. */
+/* @length bytes followed by the only NUL; NULL if they are not. */
 static const char *
 take_text (Reader *r, gsize length)
 {
@@ -318,7 +319,7 @@ take_variant (Reader *r, guint depth)
   const char *signature = take_signature (r);
   GVariant *value;
 
-  /* one type, and none of those that only GLib has, such as "*" */
+  /* a single type, and none of those that only GLib has, such as "*" */
   if (!signature || !g_variant_type_string_is_valid (signature) || !g_variant_is_signature (signature))
     return NULL;
   value = take_value (r, G_VARIANT_TYPE (signature), depth + 1);
@@ -333,7 +334,7 @@ take_array (Reader *r, const GVariantType *type, guint depth)
   guint32 length;
   gsize end;
 
-  /* what comes before the first one is not part of the length */
+  /* the padding before the first element does not count towards the length */
   if (!take_u32 (r, &length) || !take (r, alignment_of (element), 0) || length > r->length - r->offset)
     return NULL;
   end = r->offset + length;
@@ -354,7 +355,7 @@ take_array (Reader *r, const GVariantType *type, guint depth)
   return g_variant_builder_end (&builder);
 }
 
-/* A structure, or an entry of a dictionary. */
+/* A structure, or a dictionary entry. */
 static GVariant *
 take_tuple (Reader *r, const GVariantType *type, guint depth)
 {
@@ -412,7 +413,7 @@ take_number (Reader *r, char type)
   }
 }
 
-/* A floating reference; NULL when it is malformed. */
+/* A floating reference; NULL if it is malformed. */
 static GVariant *
 take_value (Reader *r, const GVariantType *type, guint depth)
 {
@@ -470,7 +471,7 @@ ks_bus_message_length (const guint8 start[KS_BUS_MESSAGE_START])
   return KS_BUS_MESSAGE_START + ((gsize) fields + 7) / 8 * 8 + body;
 }
 
-/* One field: of another kind than ours it may be anything. */
+/* One header field; the value of an unknown field may be anything. */
 static gboolean
 take_field (GVariant *field, KsBusMessage *out, char **signature)
 {

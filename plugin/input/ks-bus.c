@@ -14,9 +14,9 @@
 #define DEFAULT_ADDRESS "unix:path=/var/run/dbus/system_bus_socket"
 #define BUS_NAME "org.freedesktop.NetworkManager"
 #define DBUS "org.freedesktop.DBus"
-/* Of the bus's answer to who we are: a line. */
+/* The longest reply to our authentication, which is one line. */
 #define MAX_GREETING 1024
-/* A bus that has no room for another client: look again. */
+/* How often to retry when the bus has no room for another client. */
 #define RETRY_US 10000
 
 struct _KsBus {
@@ -45,7 +45,7 @@ set_bus_error (GError **error, const char *reason)
   g_set_error (error, KS_ERROR, KS_ERROR_IO, "cannot use the system bus: %s", reason);
 }
 
-/* Waits for the socket; FALSE when the time is over. */
+/* Waits for the socket; FALSE if the time is up. */
 static gboolean
 wait_for (const KsBus *self, short events, GError **error)
 {
@@ -120,7 +120,7 @@ receive_all (const KsBus *self, guint8 *bytes, gsize length, GError **error)
 
 /* --- connecting --- */
 
-/* The socket of the address "unix:path=..." or "unix:abstract=..."; FALSE for another one. */
+/* The socket for the address "unix:path=..." or "unix:abstract=..."; FALSE for any other. */
 static gboolean
 parse_address (const char *address, struct sockaddr_un *out, socklen_t *length)
 {
@@ -137,7 +137,7 @@ parse_address (const char *address, struct sockaddr_un *out, socklen_t *length)
         continue;
       memset (out, 0, sizeof *out);
       out->sun_family = AF_UNIX;
-      memcpy (out->sun_path + i, path, size); /* an abstract one has a NUL in front */
+      memcpy (out->sun_path + i, path, size); /* an abstract address begins with a NUL */
       *length = (socklen_t) (offsetof (struct sockaddr_un, sun_path) + size + 1);
       return TRUE;
     }
@@ -173,7 +173,7 @@ connect_to (KsBus *self, const char *address, GError **error)
   return self->fd >= 0;
 }
 
-/* To the first of the addresses that can be had. */
+/* Connects to the first address that accepts. */
 static gboolean
 connect_to_any (KsBus *self, GError **error)
 {
@@ -188,7 +188,7 @@ connect_to_any (KsBus *self, GError **error)
   return FALSE;
 }
 
-/* Who we are, as the bus asks for it: our uid, each digit in hexadecimal. */
+/* Our identity in the form the bus expects: the uid, each digit in hexadecimal. */
 static char *
 format_identity (void)
 {
@@ -200,7 +200,7 @@ format_identity (void)
   return g_string_free (out, FALSE);
 }
 
-/* The bus agrees before anything else: a line that begins with OK. */
+/* The bus accepts us with a line that begins with OK. */
 static gboolean
 receive_greeting (KsBus *self, GError **error)
 {
@@ -208,7 +208,7 @@ receive_greeting (KsBus *self, GError **error)
   const guint8 *end = NULL;
   gsize length = 0;
 
-  /* not beyond the end of the line: what follows is a message */
+  /* do not read beyond the end of the line: a message follows */
   while (!end && length < sizeof line) {
     gsize count = receive_some (self, line + length, sizeof line - length, MSG_PEEK, error);
 
@@ -255,7 +255,7 @@ receive_message (KsBus *self, KsBusMessage *out, GError **error)
   return TRUE;
 }
 
-/* What an error of that name is to us. */
+/* Our error code for a D-Bus error. */
 static KsError
 error_code (const char *name)
 {
@@ -286,7 +286,7 @@ set_remote_error (GError **error, const KsBusMessage *message)
   g_set_error (error, KS_ERROR, error_code (name), "%s", text ? text : name);
 }
 
-/* The answer to the last call (transfer full): a tuple. */
+/* The reply to the last call (transfer full): a tuple. */
 static GVariant *
 receive_answer (KsBus *self, GError **error)
 {
@@ -296,7 +296,7 @@ receive_answer (KsBus *self, GError **error)
     if (!receive_message (self, &message, error))
       return NULL;
     if (message.reply_serial != self->serial)
-      continue; /* a signal, or an answer that came too late */
+      continue; /* a signal, or a reply that came too late */
     if (message.type == KS_BUS_MESSAGE_RETURN)
       return g_steal_pointer (&message.body);
     if (message.type != KS_BUS_MESSAGE_ERROR)
@@ -306,7 +306,7 @@ receive_answer (KsBus *self, GError **error)
   }
 }
 
-/* As Hello asks for: the bus tells nobody anything before that. */
+/* Authenticates and calls Hello, before which the bus accepts no other message. */
 static gboolean
 introduce (KsBus *self, GError **error)
 {
@@ -317,7 +317,7 @@ introduce (KsBus *self, GError **error)
   g_autoptr (GByteArray) out = g_byte_array_new ();
   g_autoptr (GVariant) answer = NULL;
 
-  /* all at once: what the bus answers to each is known, or is an error */
+  /* sent all at once: each reply is either the expected one or an error */
   g_byte_array_append (out, (const guint8 *) "", 1);
   g_byte_array_append (out, (const guint8 *) text, (guint) strlen (text));
   g_byte_array_append (out, hello->data, hello->len);
@@ -345,7 +345,7 @@ ks_bus_free (KsBus *self)
   g_free (self);
 }
 
-/* Asks, and waits for the answer until the deadline. */
+/* Calls, and waits for the reply until the deadline. */
 static GVariant *
 call (KsBus *self, const char *path, const char *interface, const char *method, GVariant *arguments, gboolean may_ask,
       GError **error)

@@ -8,7 +8,7 @@
 
 #define GROUP "main"
 
-/* What a malformed file is read into: the path for messages, and where these go. */
+/* Where a malformed value is reported: the path for messages, and the errors. */
 typedef struct {
   const char *path;
   GKeyFile *file;
@@ -24,7 +24,7 @@ report (Reader *r, const char *key, const char *value, const char *what)
                    g_error_new (KS_ERROR, KS_ERROR_INVALID, "%s: %s: '%s' is not %s", r->path, key, printable, what));
 }
 
-/* The value of @key; NULL when it is not set (transfer full). */
+/* The value of @key; NULL if it is not set (transfer full). */
 static char *
 get_value (Reader *r, const char *key)
 {
@@ -36,7 +36,7 @@ get_value (Reader *r, const char *key)
     g_autofree char *raw = g_key_file_get_value (r->file, GROUP, key, NULL);
 
     report (r, key, raw ? raw : "", "text in UTF-8 with valid escapes");
-    g_clear_pointer (&value, g_free); /* GLib returns what it could make of an invalid escape */
+    g_clear_pointer (&value, g_free); /* after an invalid escape, GLib returns what it could parse */
   }
   return value ? g_strstrip (value) : NULL;
 }
@@ -104,7 +104,7 @@ read_lan (Reader *r, KsConfig *config)
   }
 }
 
-/* Reads prefixes into @out, which is what it was when @key is not set. One of length 0 would be no limit at all. */
+/* Reads prefixes into @out, which is unchanged if @key is not set. A prefix of length 0 would be no limit at all. */
 static void
 read_prefixes (Reader *r, const char *key, GArray *out)
 {
@@ -184,7 +184,7 @@ read_numbers (Reader *r, KsConfig *config)
   read_table (r, "TunnelTable", &config->tunnel_table);
   read_table (r, "UplinkTable", &config->uplink_table);
   read_table (r, "ServersTable", &config->servers_table);
-  /* several tables, so none before the system's */
+  /* several consecutive tables, all above the system's */
   read_number (r, "ManagementTable", KS_MANAGEMENT_TABLE_MIN, KS_MANAGEMENT_TABLE_MAX, &config->management_table);
   /* 0 to 4 are the kernel's own and "static" */
   read_number (r, "Protocol", 5, 255, &protocol);
@@ -217,7 +217,7 @@ read_numbers (Reader *r, KsConfig *config)
   }
 }
 
-/* A misspelt name is an error too: the setting the person meant does not hold. */
+/* A misspelt key is an error too: the setting that the user meant has no effect. */
 static void
 check_names (Reader *r)
 {

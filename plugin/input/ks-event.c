@@ -85,7 +85,7 @@ ks_event_is_hint (const KsEvent *self)
   }
 }
 
-/* The value of @name in the environment; NULL when it is not set or empty. */
+/* The value of @name in the environment; NULL if it is not set or empty. */
 static const char *
 get_variable (char *const *envp, const char *name)
 {
@@ -127,7 +127,7 @@ is_any (const KsPrefix *address)
   return memcmp (address->bytes, any, sizeof any) == 0;
 }
 
-/* A gateway; "0.0.0.0" stands for none, in VPN_IP6_GATEWAY too (NetworkManager 1.42, run). */
+/* A gateway. "0.0.0.0" means none, even in VPN_IP6_GATEWAY (NetworkManager 1.42, run). */
 static gboolean
 get_gateway (char *const *envp, const char *name, int family, KsPrefix *out, GError **error)
 {
@@ -143,7 +143,7 @@ get_gateway (char *const *envp, const char *name, int family, KsPrefix *out, GEr
   return TRUE;
 }
 
-/* The first word of PREFIX_ADDRESS_0, _1, ...: "10.8.0.2/24 10.8.0.1". */
+/* The first word of each of PREFIX_ADDRESS_0, _1, ...: "10.8.0.2/24 10.8.0.1". */
 static gboolean
 get_addresses (char *const *envp, const char *prefix, GArray *out, GError **error)
 {
@@ -193,11 +193,11 @@ parse_environment (KsEvent *event, char *const *envp, GError **error)
   event->external = g_strcmp0 (get_variable (envp, "CONNECTION_EXTERNAL"), "1") == 0;
   if (!get_interface (envp, "VPN_IP_IFACE", &event->vpn_interface, error))
     return FALSE;
-  /* a VPN without a device of its own: this is the uplink */
+  /* for a VPN without a device of its own, this is the uplink */
   if (g_strcmp0 (event->vpn_interface, get_variable (envp, "DEVICE_IP_IFACE")) == 0)
     g_clear_pointer (&event->vpn_interface, g_free);
 
-  /* With a VPN, IP4_* describe its parent. */
+  /* For a VPN, IP4_* describe its parent. */
   v4 = event->vpn_interface ? "VPN_IP4" : "IP4";
   v6 = event->vpn_interface ? "VPN_IP6" : "IP6";
   name4 = g_strdup_printf ("%s_GATEWAY", v4);
@@ -229,7 +229,7 @@ ks_event_parse (int argc, char *const *argv, char *const *envp, GError **error)
   if (event->action == KS_ACTION_UNKNOWN)
     return g_steal_pointer (&event);
 
-  /* no interface, or the word the dispatcher has for it */
+  /* an event without an interface has "" or "none" */
   if (*argv[1] && strcmp (argv[1], "none") != 0) {
     if (!ks_interface_name_is_valid (argv[1])) {
       set_invalid (error, "the first argument", argv[1], "an interface name");

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which of several files with one UUID counts follows NetworkManager
- * (nms-keyfile-storage.c, cmp_fcn()): /run before /etc before /usr/lib; in one
- * directory a tombstone, then the newer file. Every file is loaded, for its
- * UUID.
+ * Which of several files with the same UUID counts is decided as in
+ * NetworkManager (cmp_fcn(), nms-keyfile-storage.c): /run before /etc before
+ * /usr/lib; within a directory, a tombstone first, then the newer file. Every
+ * file is loaded, to get its UUID.
  */
 #include "input/ks-keyfile.h"
 
@@ -17,8 +17,8 @@
 #include "input/ks-profile-memory.h"
 
 typedef struct {
-  KsKeyfile *keyfile; /* of a tombstone, not filled in */
-  guint directory; /* index: lower wins */
+  KsKeyfile *keyfile; /* not filled in for a tombstone */
+  guint directory; /* index: the lowest wins */
   gboolean is_tombstone;
   struct timespec mtime;
 } Candidate;
@@ -74,7 +74,7 @@ candidate_free (gpointer data)
   g_free (candidate);
 }
 
-/* Six letters or digits after the last dot: the temporary file of a writer (mkstemp). */
+/* Six letters or digits after the last dot: the temporary file of a program that is writing (mkstemp). */
 static gboolean
 has_temporary_suffix (const char *name)
 {
@@ -108,7 +108,7 @@ is_profile_name (const char *name, gboolean any_name)
          && !has_suffix_ignoring_case (name, ".der");
 }
 
-/* UUID.nmmeta: the UUID (transfer full), or NULL for another name. */
+/* The UUID in UUID.nmmeta (transfer full), or NULL for another name. */
 static char *
 tombstone_uuid (const char *name)
 {
@@ -120,7 +120,7 @@ tombstone_uuid (const char *name)
   return g_uuid_string_is_valid (uuid) ? g_steal_pointer (&uuid) : NULL;
 }
 
-/* A link to /dev/null, or a file that says so. */
+/* A link to /dev/null, or an nmmeta file that names it. */
 static gboolean
 is_tombstone (const char *path)
 {
@@ -145,7 +145,7 @@ add_unreadable (Search *s, const char *path)
 
 /*
  * Why NetworkManager would not read the file: it is not root's, or others may
- * read it. NULL when it would. Tests run as an ordinary user own theirs.
+ * read it. NULL if it would. Tests run as an ordinary user, who owns their files.
  */
 static const char *
 insecurity (const struct stat *status)
@@ -167,7 +167,7 @@ lower_uuid (GKeyFile *file)
   return uuid && *uuid ? g_ascii_strdown (uuid, -1) : NULL;
 }
 
-/* All that the file @fd has (transfer full). */
+/* The whole contents of @fd (transfer full). */
 static char *
 read_all (int fd, gsize *length)
 {
@@ -185,7 +185,7 @@ read_all (int fd, gsize *length)
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
-/* Whether @before and @after are of one file that nobody has changed in between. */
+/* Whether @before and @after describe the same file, unchanged in between. */
 static gboolean
 is_unchanged (const struct stat *before, const struct stat *after)
 {
@@ -194,8 +194,8 @@ is_unchanged (const struct stat *before, const struct stat *after)
          && before->st_ctim.tv_sec == after->st_ctim.tv_sec && before->st_ctim.tv_nsec == after->st_ctim.tv_nsec;
 }
 
-/* The key file @path (transfer full), which was found as @status says; *@is_certain if it is so still when it was read.
- */
+/* The key file @path (transfer full), which was found as @status says; *@is_certain if that was still so when it had
+ * been read. */
 static GKeyFile *
 load_file (const char *path, const struct stat *status, gboolean *is_certain, GError **error)
 {
@@ -219,7 +219,7 @@ load_file (const char *path, const struct stat *status, gboolean *is_certain, GE
   return g_key_file_load_from_data (file, text, length, G_KEY_FILE_NONE, error) ? g_steal_pointer (&file) : NULL;
 }
 
-/* What the file says (transfer full); NULL when it is no profile. */
+/* Reads a profile from the file (transfer full); NULL if it is not a profile. */
 static KsKeyfile *
 read_profile_file (Search *s, const char *path, const struct stat *status)
 {
@@ -236,7 +236,7 @@ read_profile_file (Search *s, const char *path, const struct stat *status)
     }
     return NULL;
   }
-  /* empty after a crash, or cut short: no profile that was taken away */
+  /* empty after a crash, or truncated: this does not mean that the profile was deleted */
   if (!g_key_file_has_group (file, "connection")) {
     ks_error_add (s->errors, "%s: there is no [connection] section", path);
     add_unreadable (s, path);
@@ -258,7 +258,7 @@ add_profile_file (Search *s, const char *path, guint directory)
   KsKeyfile *keyfile = NULL;
 
   if (stat (path, &status) < 0) {
-    if (errno != ENOENT) { /* gone since it was listed, or a link to nothing */
+    if (errno != ENOENT) { /* deleted since it was listed, or a dangling link */
       ks_error_add (s->errors, "%s: %s", path, g_strerror (errno));
       add_unreadable (s, path);
     }
@@ -321,7 +321,7 @@ list_directory (Search *s, const KsProfileDirectory *directory, guint index)
   }
 }
 
-/* Less than 0 when @a counts and @b does not. */
+/* Less than 0 if @a takes precedence over @b. */
 static int
 compare_precedence (const Candidate *a, const Candidate *b)
 {
@@ -342,7 +342,7 @@ keyfile_key (const KsKeyfile *keyfile)
   return keyfile->uuid ? keyfile->uuid : keyfile->path;
 }
 
-/* UUID -> the Candidate that counts. Files without a UUID are profiles of their own. */
+/* UUID -> the Candidate that counts. A file without a UUID is a profile of its own. */
 static GHashTable *
 find_winners (const GPtrArray *candidates)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The object model (NetworkManager 1.42, run): an active connection of a
- * device has the device in Devices. One of a plugin VPN has its *parent*
- * there; its own tunnel is the device that shares the active connection's
- * Ip4Config or Ip6Config object. Both exist from vpn-pre-up on; at vpn-down
- * the active connection is gone already.
+ * The object model (NetworkManager 1.42, run): Devices of an active connection
+ * lists its device. For a plugin VPN it lists the *parent*; the VPN's own tunnel
+ * is the device that shares the active connection's Ip4Config or Ip6Config
+ * object. Both exist from vpn-pre-up on; at vpn-down the active connection is
+ * already gone.
  */
 #include "input/ks-network.h"
 
@@ -31,7 +31,7 @@ typedef struct {
   KsBus *bus;
   const GPtrArray *profiles;
   KsNetwork *network;
-  GPtrArray *devices; /* of Device, loaded when the first plugin VPN asks; NULL before */
+  GPtrArray *devices; /* of Device, loaded for the first plugin VPN; NULL before */
 } Reader;
 
 typedef struct {
@@ -70,9 +70,9 @@ ks_network_active_state (const KsNetwork *self, const char *key)
   return (KsActiveState) GPOINTER_TO_UINT (g_hash_table_lookup (self->active, key));
 }
 
-/* --- the conversation --- */
+/* --- the record of the conversation --- */
 
-/* An object that vanished has no properties; NetworkManager's own does not vanish. */
+/* An object that vanished has no properties; NetworkManager's main object does not vanish. */
 static GVariant *
 get_properties (KsBus *bus, const char *path, const char *interface, GError **error)
 {
@@ -80,7 +80,7 @@ get_properties (KsBus *bus, const char *path, const char *interface, GError **er
                                                  : ks_bus_get_or_empty (bus, path, interface, error);
 }
 
-/* Asks, and takes note of the question and the answer. */
+/* Asks, and records the question and the answer. */
 static GVariant *
 ask (Reader *r, const char *path, const char *interface, GError **error)
 {
@@ -96,7 +96,7 @@ ask (Reader *r, const char *path, const char *interface, GError **error)
   return properties;
 }
 
-/* Whether the next question of @then is answered as it was. */
+/* Whether the next question of @then is answered as before. */
 static gboolean
 repeats_one (KsBus *bus, KsBytes *then)
 {
@@ -164,7 +164,7 @@ read_nameservers (GVariant *config, GArray *out)
         ks_prefix_array_add (out, &server);
     }
   }
-  if (raw) { /* IPv6: no NameserverData */
+  if (raw) { /* IPv6 has no NameserverData */
     g_variant_iter_init (&iter, raw);
     while (g_variant_iter_loop (&iter, "@ay", &item)) {
       gsize length;
@@ -295,8 +295,8 @@ is_same_config (const char *a, const char *b)
 }
 
 /*
- * The device that shares a plugin VPN's IP configuration: with @is_parent among
- * @parents, by which it goes, else its own tunnel. NULL when there is none.
+ * The device that shares a plugin VPN's IP configuration: with @is_parent the one
+ * among @parents that it uses, otherwise its own tunnel. NULL if there is none.
  */
 static const Device *
 find_vpn_device (const Reader *r, const char *const *parents, gboolean is_parent, const char *ip4_config,
@@ -339,7 +339,7 @@ find_profile (const Reader *r, const char *uuid, const char *filename)
   return NULL;
 }
 
-/* Whether some profile can only be recognised by its file. */
+/* Whether some profile can be recognised only by its file. */
 static gboolean
 needs_filename (const Reader *r)
 {
@@ -391,7 +391,7 @@ add_tunnel (Reader *r, const KsProfile *profile, GVariant *active, gboolean is_l
     if (!device)
       return FALSE;
     tunnel = ks_tunnel_new (ks_profile_key (profile), device->interface);
-    /* at pre-up the device has its configuration, and its active connection does not show it yet */
+    /* at pre-up the device has its configuration, but its active connection does not show it yet */
     if (strcmp (ip4_config, "/") == 0)
       ip4_config = ip4_of_device = g_strdup (device->ip4_config);
     if (strcmp (ip6_config, "/") == 0)
@@ -427,7 +427,7 @@ add_resolvers (Reader *r, GVariant *active, GError **error)
   return TRUE;
 }
 
-/* The file of an active connection's profile; "" when it has none (transfer full), NULL on error. */
+/* The file of an active connection's profile (transfer full); "" if it has none, NULL on error. */
 static char *
 read_filename (Reader *r, GVariant *active, GError **error)
 {
@@ -463,11 +463,11 @@ read_active (Reader *r, const char *path, gboolean want_filename, gboolean want_
 }
 
 /*
- * Tunnels that are being taken down come last: another one takes over before
- * they have lost their addresses. They stay tunnels until they are gone, for
- * what is unmounted or logged off meanwhile. Before them come those that want
- * no default route. Then decides the metric; of one metric NetworkManager's order
- * stays, in which the latest comes first.
+ * Tunnels that are being taken down come last, so that another one takes over
+ * before they lose their addresses. They stay tunnels until they are gone, since
+ * file systems may be unmounted, or users logged off, through them. Before them
+ * come those that want no default route. Next, the metric decides; with equal
+ * metrics, NetworkManager's order is kept, in which the latest comes first.
  */
 static int
 compare_tunnels (gconstpointer a, gconstpointer b)

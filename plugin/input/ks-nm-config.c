@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * NetworkManager merges, each over those before it:
+ * NetworkManager merges these, each one overriding those before it:
  *
  *   1. the snippets in /usr/lib/NetworkManager/conf.d, by name
  *   2. those in /run/NetworkManager/conf.d
  *   3. nm-system-settings.conf, or else NetworkManager.conf, in /etc/NetworkManager
  *   4. the snippets in /etc/NetworkManager/conf.d
  *
- * A snippet is hidden by one of the same name in a later directory, and does
- * not count if its [.config] enable= says so. A file that is not valid keeps
- * NetworkManager from starting. What the command line says is not known here,
- * and it cannot set the path.
+ * A snippet is hidden by one of the same name in a later directory, and ignored
+ * if its [.config] enable= says so. An invalid file keeps NetworkManager from
+ * starting. The command line is not known here, but it cannot set the path.
  */
 #include "input/ks-nm-config.h"
 
@@ -21,13 +20,13 @@
 #define SUFFIX ".conf"
 
 typedef struct {
-  GPtrArray *values; /* of char*, owned: what [keyfile] path= may be; NULL is "not set" */
+  GPtrArray *values; /* of char*, owned: the possible values of [keyfile] path=; NULL is "not set" */
   GPtrArray *errors; /* nullable */
 } Reader;
 
 typedef enum { ENABLED, DISABLED, UNDECIDED } Enabled;
 
-/* As NetworkManager reads booleans; anything else is a list of conditions on its version and environment. */
+/* Parses booleans as NetworkManager does; anything else is a list of conditions on its version and environment. */
 static Enabled
 parse_enabled (const char *text)
 {
@@ -51,7 +50,7 @@ get_string (GKeyFile *file, const char *group, const char *key)
   return value ? g_strstrip (value) : NULL;
 }
 
-/* Takes the value; unless it is @sure, what was known before may still be right. */
+/* Adds the value; unless it is @sure, the earlier ones may still apply. */
 static void
 take (Reader *r, char *value, gboolean sure)
 {
@@ -133,7 +132,7 @@ read_snippets (Reader *r, const char *directory, const char *later, const char *
   }
 }
 
-/* Without empty parts, "." and a slash at the end, so that one directory has one spelling (interned). */
+/* Removes empty components, "." and a trailing slash, so that each directory has one spelling (interned). */
 static const char *
 simplify (const char *path)
 {
@@ -155,7 +154,7 @@ has_directory (const GArray *directories, const char *path)
   return FALSE;
 }
 
-/* An empty value stands for no directory at all, and one that is no absolute path for the default. */
+/* An empty value means no directory at all; a value that is not an absolute path means the default. */
 static void
 add_configured (GArray *directories, const KsProfileDirectory *usual, const char *value)
 {
@@ -169,7 +168,7 @@ add_configured (GArray *directories, const KsProfileDirectory *usual, const char
     g_array_append_val (directories, directory);
 }
 
-/* Later ones first: they are the likelier ones where it is not certain. */
+/* Later ones first: when it is uncertain which applies, they are the likelier ones. */
 static void
 add_all_configured (GArray *directories, const KsProfileDirectory *usual, const GPtrArray *values)
 {

@@ -10,7 +10,7 @@
 #define SETTINGS_INTERFACE "org.freedesktop.NetworkManager.Settings"
 #define CONNECTION_INTERFACE "org.freedesktop.NetworkManager.Settings.Connection"
 
-/* A person may have to type a password. */
+/* A user may have to type a password. */
 #define UPDATE_TIMEOUT_MS 120000
 /* NMSettingsUpdate2Flags (nm-dbus-interface.h) */
 #define UPDATE2_KEEP 0x0
@@ -33,7 +33,7 @@ ks_nm_connection_free (KsNmConnection *self)
 
 /* --- reading --- */
 
-/* One setting, as a{sv}; an empty one when it is not there. */
+/* One setting, as a{sv}; empty if it does not exist. */
 static GVariant *
 get_group (GVariant *settings, const char *name)
 {
@@ -60,7 +60,7 @@ get_text (GVariant *dictionary, const char *key)
   return g_strdup (text);
 }
 
-/* What a keyfile would say, as far as the warnings are about it. */
+/* What a keyfile would contain, as far as the warnings need it. */
 static GKeyFile *
 make_file (const KsNmConnection *self, GVariant *data)
 {
@@ -88,7 +88,7 @@ get_settings (KsBus *bus, const char *object, guint timeout_ms, GError **error)
   return reply ? g_variant_get_child_value (reply, 0) : NULL;
 }
 
-/* NULL without an error for one that is gone, or that this user may not see. */
+/* NULL without an error for a connection that is gone, or that this user may not see. */
 static KsNmConnection *
 read_connection (KsBus *bus, const char *object, GError **error)
 {
@@ -159,7 +159,7 @@ ks_nm_connection_profile (const KsNmConnection *self, const KsConfig *config)
   profile->type = g_strdup (self->type);
   profile->vpn_type = ks_vpn_type_of (self->type);
   if (self->lan && !ks_lan_parse (self->lan, &profile->lan))
-    profile->lan = KS_LAN_OFF; /* as the run takes it: ks-profile-read.c */
+    profile->lan = KS_LAN_OFF; /* as in a run: ks-profile-read.c */
   ks_setting_apply (&setting, config, profile);
   return profile;
 }
@@ -181,7 +181,7 @@ remove_old_forms (const char *group, GVariantDict *members)
       g_variant_dict_remove (members, old_forms[i].old);
 }
 
-/* User data @data (a{ss}) with @mode, or without any mode when that is NULL (floating). */
+/* User data @data (a{ss}) with @mode, or without a mode if that is NULL (floating). */
 static GVariant *
 edit_user_data (GVariant *data, const char *mode)
 {
@@ -252,7 +252,7 @@ ks_nm_connection_set (KsBus *bus, const KsNmConnection *self, const KsSetting *s
   if (!settings)
     return FALSE;
   g_variant_builder_init (&none, G_VARIANT_TYPE_VARDICT);
-  /* it keeps the secrets, none of which it has shown (update_auth_cb() in nm-settings-connection.c) */
+  /* NetworkManager keeps the secrets, none of which it has shown us (update_auth_cb() in nm-settings-connection.c) */
   reply = ks_bus_call (bus, self->object, CONNECTION_INTERFACE, "Update2",
                        g_variant_new ("(@a{sa{sv}}ua{sv})", ks_nm_connection_edit (settings, setting), flags, &none),
                        "(a{sv})", UPDATE_TIMEOUT_MS, error);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The connection profiles as NetworkManager shows them to the user who asks,
- * and their setting of ours, over D-Bus: for the commands that people run.
- * What arms is read from disk (ks-profile-read.h), never from here.
+ * The connection profiles as NetworkManager shows them to the calling user, and
+ * our setting in them, over D-Bus: for the commands that people run. What arms
+ * is read from disk (ks-profile-read.h), never from here.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 #include "value/ks-setting.h"
 
 typedef struct {
-  char *object; /* its path on the bus */
+  char *object; /* its D-Bus path */
   char *id;
   char *uuid;
   char *type; /* connection.type */
@@ -25,23 +25,24 @@ typedef struct {
 void ks_nm_connection_free (KsNmConnection *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsNmConnection, ks_nm_connection_free)
 
-/* Those that the user may see, in NetworkManager's order (transfer full; of KsNmConnection). NULL as ks_bus_get(). */
+/* The profiles that the user may see, in NetworkManager's order (transfer full; of KsNmConnection). NULL as
+ * ks_bus_get(). */
 GPtrArray *ks_nm_connection_list (KsBus *bus, GError **error);
 
-/* A profile with what is known from here: no endpoints. Its mode and reason are what @config makes of it. */
+/* A profile with what is known from here: no endpoints. Its mode and reason follow from @config. */
 KsProfile *ks_nm_connection_profile (const KsNmConnection *self, const KsConfig *config);
 
 /*
- * Gives it @setting and changes nothing else; where it is stored stays as it
- * is. NetworkManager may refuse, or have the person asked for a password.
- * Returns when it has been written. D-Bus's own error, or KS_ERROR_SILENT.
+ * Sets @setting and changes nothing else, including where the profile is stored.
+ * NetworkManager may refuse, or have the user asked for a password. Returns when
+ * it has been written. D-Bus's own error, or KS_ERROR_SILENT.
  */
 gboolean ks_nm_connection_set (KsBus *bus, const KsNmConnection *self, const KsSetting *setting, GError **error);
 
 /*
  * The settings for Update2: @settings (a{sa{sv}}, from GetSettings) with
- * @setting. Without the old forms of addresses, routes and DNS servers, which
- * NetworkManager prefers to the new ones and which cannot say as much. Pure
- * (floating).
+ * @setting applied. Leaves out the old forms of addresses, routes and DNS
+ * servers, which NetworkManager prefers to the new ones although they hold less.
+ * Pure (floating).
  */
 GVariant *ks_nm_connection_edit (GVariant *settings, const KsSetting *setting);

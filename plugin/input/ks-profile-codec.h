@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What was read from a keyfile, as bytes.
+ * Serialises what was read from a keyfile.
  */
 #pragma once
 
 #include "base/ks-bytes.h"
 #include "input/ks-keyfile.h"
 
-/* Appends @keyfile, of which there is no error and no warning, to @out: all of it but the users of its profile. */
+/* Appends @keyfile, which must have no errors and no warnings, to @out: everything except its profile's users. */
 void ks_profile_encode (const KsKeyfile *keyfile, GByteArray *out);
-/* The next one of @bytes (transfer full); NULL when it is not what ks_profile_encode() makes. */
+/* The next keyfile in @bytes (transfer full); NULL if ks_profile_encode() would not have written it. */
 KsKeyfile *ks_profile_decode (KsBytes *bytes);

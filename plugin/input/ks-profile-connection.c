@@ -50,9 +50,9 @@ read_ip_config (KsProfile *profile, NMSettingIPConfig *config, int family)
 }
 
 /*
- * Whether WireGuard's allowed IPs are as good as a default route: one, or more
- * than half of the addresses (0.0.0.0/1 and 128.0.0.0/1; everything but private
- * networks). IPv6: of 2000::/3, which all public addresses are in.
+ * Whether WireGuard's allowed IPs amount to a default route: one, or more than
+ * half of the addresses (0.0.0.0/1 and 128.0.0.0/1; everything but private
+ * networks). For IPv6, half of 2000::/3, which contains all public addresses.
  */
 static gboolean
 are_default (const GArray *allowed, int family, gboolean *in_pieces)
@@ -155,7 +155,7 @@ read_vpn (KsProfile *profile, NMSettingVpn *setting, GPtrArray *errors)
     ks_error_add (errors, "%s: [vpn] %s", profile->path, ((const GError *) malformed->pdata[i])->message);
 }
 
-/* The protocol number that an IP tunnel's packets carry (linux/in.h), by its mode. */
+/* The protocol number of an IP tunnel's packets (linux/in.h), by its mode. */
 static guint8
 ip_tunnel_protocol (NMIPTunnelMode mode)
 {
@@ -193,7 +193,7 @@ typedef struct {
   const char *path;
 } Warning;
 
-/* What libnm takes as a reason to ignore a value is a malformed value of an armed profile. */
+/* A value that libnm warns about and ignores counts as a malformed value of an armed profile. */
 static gboolean
 on_keyfile_warning (GKeyFile *file, NMConnection *connection G_GNUC_UNUSED, NMKeyfileHandlerType type,
                     NMKeyfileHandlerData *data, void *user_data)
@@ -238,7 +238,7 @@ read_connection (KsProfile *profile, NMConnection *connection, GPtrArray *errors
     read_ip_tunnel (profile, libnm->nm_connection_get_setting_ip_tunnel (connection));
 }
 
-/* What this file reads, and what libnm needs to make a connection of it. */
+/* The groups that this file reads, and those that libnm needs to create a connection. */
 static gboolean
 is_used (const char *group)
 {
@@ -249,9 +249,9 @@ is_used (const char *group)
 }
 
 /*
- * Nothing else goes to libnm: it looks for the certificates of [802-1x] on disk
- * (access(2), libnm 1.42), wherever that is, and a file server that is out of
- * reach would keep us from arming.
+ * No other group goes to libnm: it looks for the certificates of [802-1x] on disk
+ * (access(2), libnm 1.42), wherever they are, and an unreachable file server
+ * would keep us from arming.
  */
 static void
 remove_unused (GKeyFile *file)
@@ -283,7 +283,7 @@ ks_profile_read_connection (KsProfile *profile, GKeyFile *file, GPtrArray *error
     ks_error_add (errors, "%s: %s", profile->path, error->message);
     return;
   }
-  /* NetworkManager makes these up for a file without */
+  /* NetworkManager makes these up if the file does not set them */
   if (!libnm->nm_connection_get_id (connection))
     libnm->g_object_set (libnm->nm_connection_get_setting_connection (connection), NM_SETTING_CONNECTION_ID,
                          profile->id, NULL);

@@ -55,8 +55,8 @@ typedef struct {
   KS_LIBNM_FUNCTIONS (KS_LIBNM_MEMBER)
 } KsLibnm;
 
-/* The file it was loaded from, NULL when it was not or that is not known (transfer none). */
+/* The file that libnm was loaded from; NULL if it was not loaded or that is not known (transfer none). */
 const char *ks_profile_libnm_path (void);
 
-/* NULL, and why (KS_ERROR_UNSUPPORTED), when it cannot be loaded. */
+/* NULL with KS_ERROR_UNSUPPORTED if it cannot be loaded. */
 const KsLibnm *ks_profile_libnm (GError **error);

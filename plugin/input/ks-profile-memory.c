@@ -2,28 +2,28 @@
 /*
  * Why this misses no change.
  *
- * A keyfile is recognised by its stamp, whose rules (ks-stamp.h) are kept here:
- * it is remembered only if it was settled and its file system's times are this
- * kernel's; nothing is remembered once the clock was set, whose distance to the
- * clock that counts since boot is in the memory. Besides,
+ * A keyfile is recognised by its stamp, according to the rules in ks-stamp.h: it
+ * is remembered only if it was settled and its file system's times are this
+ * kernel's, and nothing is remembered once the clock was set, which shows in the
+ * distance between the clock and the time since boot. In addition:
  *
- *   - the file is looked at before it is opened, once open and once read, and
- *     what was read is remembered only if it was the same all the time.
+ *   - The file's stamp is taken before it is opened, once it is open and after it
+ *     was read, and what was read is remembered only if all three are the same.
  *
- * A program that writes through a shared mapping may do so unseen until it lets
- * go of the file; nm-killswitch-sync.path then sees it, and `sync` reads every
+ * A program that writes through a shared mapping may do so unseen until it
+ * closes the file. Then nm-killswitch-sync.path sees it, and `sync` reads every
  * file, whatever is remembered.
  *
- * What is remembered is what read_keyfile() (ks-profile-read.c) made of the
- * file. That depends on the configuration, on this program and on libnm: the
- * memory of another configuration, program or libnm is not used. What depends
- * on anything else (users, firewalld's zones) is not remembered, and neither is
- * a file that was the reason for an error or a warning, which has to be said
- * again. Which file counts of several, and whether NetworkManager would take
- * it, is decided anew each time.
+ * What is remembered is the result of read_keyfile() (ks-profile-read.c). That
+ * depends on the configuration, on this program and on libnm: the memory of
+ * another configuration, program or libnm is not used. Whatever depends on
+ * anything else (users, firewalld's zones) is not remembered, and neither is a
+ * file that caused an error or a warning, which has to be reported again. Which
+ * of several files counts, and whether NetworkManager would accept it, is
+ * decided anew each time.
  *
- * The file is root's, in /run, and replaced as a whole. One that is malformed
- * anywhere is not used at all.
+ * The file is root's, in /run, and replaced as a whole. If any part of it is
+ * malformed, it is not used at all.
  */
 #include "input/ks-profile-memory.h"
 
@@ -36,7 +36,7 @@
 
 #define MAGIC "nm-killswitch: profiles\n"
 
-/* In a memory that was read. */
+/* An entry of the memory as read from the file. */
 typedef struct {
   KsKeyfile *keyfile; /* NULL once it was recalled */
   KsStamp stamp;
@@ -49,10 +49,10 @@ struct _KsProfileMemory {
   gint64 now; /* seconds */
   gint64 clock; /* milliseconds between boot and the epoch, when this memory was begun */
   gint64 clock_now; /* the same, when @now was taken */
-  GByteArray *key; /* what the beginning of a usable memory is */
+  GByteArray *key; /* how a usable memory has to begin */
   guint8 *former; /* what was read; NULL for nothing */
   gsize former_length;
-  char *libnm; /* path, nullable: none of the entries went through it */
+  char *libnm; /* path, nullable: no entry went through libnm */
   KsStamp libnm_stamp;
   GHashTable *entries; /* path -> Entry */
   GByteArray *kept; /* entries that were recalled or added */
@@ -80,7 +80,7 @@ entry_free (gpointer data)
   g_free (entry);
 }
 
-/* The entries, all of which have to be what this file writes. */
+/* Reads the entries, all of which have to be what this file writes. */
 static gboolean
 index_entries (KsProfileMemory *self, KsBytes *b)
 {
@@ -102,7 +102,7 @@ index_entries (KsProfileMemory *self, KsBytes *b)
   return TRUE;
 }
 
-/* Whether libnm is the one that the entries were read with. */
+/* Whether libnm is still the one that the entries were read with. */
 static gboolean
 is_same_libnm (const KsProfileMemory *self)
 {
@@ -188,7 +188,7 @@ ks_profile_memory_recall (KsProfileMemory *self, const char *path, const struct 
   return g_steal_pointer (&entry->keyfile);
 }
 
-/* The entries that went through libnm all have the same one. */
+/* All entries that went through libnm used the same one. */
 static gboolean
 note_libnm (KsProfileMemory *self)
 {

@@ -27,7 +27,7 @@ get_string (GKeyFile *file, const char *group, const char *key)
   return g_key_file_get_string (file, group, key, NULL);
 }
 
-/* A setting of ours; as it stands in the file when it is no valid text: a value that is none, but not unset. */
+/* One of our settings; the raw value if it is not valid UTF-8: an invalid value, but not an unset one. */
 static char *
 get_setting (GKeyFile *file, const char *key)
 {
@@ -39,8 +39,8 @@ get_setting (GKeyFile *file, const char *key)
 /*
  * Ubuntu's NetworkManager keeps profiles as netplan's, and netplan writes them out again with the name of a setting
  * split at its last dot (write_fallback_key_value() in its src/nm.c): "nm-killswitch.mode" in [user] comes back as
- * "mode" in [user.nm-killswitch]. NetworkManager overlooks that group. Read as what it was, or a profile that was armed
- * by its user data would not be.
+ * "mode" in [user.nm-killswitch]. NetworkManager ignores that group. We undo the split; otherwise a profile armed by
+ * its user data would no longer be.
  */
 static void
 restore_user_data (GKeyFile *file)
@@ -58,7 +58,7 @@ restore_user_data (GKeyFile *file)
   g_key_file_remove_group (file, group, NULL);
 }
 
-/* User data wins over the zone; an unknown value arms strict. */
+/* User data takes precedence over the zone; an unknown value arms strict. */
 static void
 decide_mode (const Reader *r, GKeyFile *file, KsProfile *profile, GPtrArray *errors)
 {
@@ -94,7 +94,7 @@ read_overrides (GKeyFile *file, KsProfile *profile, GPtrArray *errors)
                   profile->path, placement);
 }
 
-/* Without an id NetworkManager takes the file's name, less its suffix. */
+/* Without an id, NetworkManager uses the file's name without its suffix. */
 static char *
 fallback_id (const char *path)
 {
@@ -106,7 +106,7 @@ fallback_id (const char *path)
 }
 
 /*
- * The uid of @user, or 0 if there is none. @uids has the answers of this reading (user -> uid): a file of users is long
+ * The uid of @user, or 0 if there is no such user. @uids caches the answers (user -> uid): a file of users takes long
  * to read, and a thousand profiles have a service or two.
  */
 static guint32
@@ -123,7 +123,7 @@ find_uid (GHashTable *uids, const char *user)
   return uid;
 }
 
-/* Who sends the transport: the service's own user, and root, who is always among them. */
+/* Who sends the transport: the service's own user, and always root. */
 static void
 add_uids (KsProfile *profile, GHashTable *uids)
 {
@@ -135,7 +135,7 @@ add_uids (KsProfile *profile, GHashTable *uids)
     g_array_append_val (profile->uids, uid);
 }
 
-/* What depends on nothing but the keyfile, its path and the configuration, so that it can be remembered. */
+/* Whatever depends only on the keyfile, its path and the configuration, so that it can be remembered. */
 static void
 read_keyfile (KsKeyfile *keyfile, GKeyFile *file, gpointer user_data)
 {
@@ -157,7 +157,7 @@ read_keyfile (KsKeyfile *keyfile, GKeyFile *file, gpointer user_data)
     ks_profile_warn_of_misspellings (profile, file, r->config, r->zone_directories, keyfile->warnings);
   if (profile->reason == KS_REASON_NONE) {
     keyfile->is_unclear = r->config->is_unreadable && zone && *zone;
-    /* whether the zone is one of firewalld's decides */
+    /* depends on whether firewalld has the zone */
     keyfile->may_warn = profile->vpn_type != KS_VPN_NONE && zone && *zone;
     return;
   }

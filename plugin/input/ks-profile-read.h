@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The profiles, read from disk, not over D-Bus: that works before
- * NetworkManager runs and while it is blocked waiting for us.
+ * The profiles, read from disk rather than over D-Bus: that works before
+ * NetworkManager runs, and while it is blocked waiting for us.
  */
 #pragma once
 
@@ -12,12 +12,12 @@
 typedef struct _KsProfileMemory KsProfileMemory;
 
 /*
- * Reads the profiles in @directories, highest precedence first, an entry with
- * a NULL path at the end, with NetworkManager's precedence and tombstones.
- * Never fails: each malformed file appends a GError* to @errors that names
- * file, key and value; one that is no profile at all is in "unreadable".
- * @zone_directories are firewalld's, NULL at the end: a zone that has a file
- * there is no misspelling. A file that @memory, nullable, knows as it is now is
+ * Reads the profiles in @directories, highest precedence first, ended by an entry
+ * with a NULL path, with NetworkManager's precedence and tombstones. Never fails:
+ * for each malformed file, a GError* that names file, key and value is appended
+ * to @errors; a file that is not a profile at all goes to "unreadable".
+ * @zone_directories are firewalld's, ended by NULL: a zone with a file there is
+ * no misspelling. A file that @memory, nullable, knows in its present state is
  * not read.
  */
 KsProfileSet *ks_profile_set_read (const KsProfileDirectory *directories, const char *const *zone_directories,

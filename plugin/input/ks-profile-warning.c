@@ -19,15 +19,15 @@ needs_quotes (const char *word)
   return !*word || word[strspn (word, plain)] != '\0';
 }
 
-/* @word as a shell takes it, without quotes where it needs none (transfer full). */
+/* @word quoted for a shell, without quotes if it needs none (transfer full). */
 static char *
 shell_word (const char *word)
 {
   return needs_quotes (word) ? g_shell_quote (word) : g_strdup (word);
 }
 
-/* Whether nmcli takes @id, as an argument, for an option or a keyword of its own ("h" is short for "help"), or a
- * terminal would show something else. */
+/* Whether nmcli would take the argument @id for an option or a keyword ("h" is short for "help"), or a terminal would
+ * not show it as it is. */
 static gboolean
 is_awkward (const char *id)
 {
@@ -37,7 +37,7 @@ is_awkward (const char *id)
   return *id == '-' || g_str_has_prefix ("help", id) || g_strv_contains (words, id) || strcmp (printable, id) != 0;
 }
 
-/* The command that gives the profile @zone, to be pasted into a shell (transfer full). */
+/* The command that sets the profile's zone to @zone, to be pasted into a shell (transfer full). */
 static char *
 format_command (const KsProfile *profile, const char *zone)
 {
@@ -105,7 +105,7 @@ ks_profile_find_meant_zone (const KsConfig *config, const char *zone, const char
     if (meant)
       return meant;
   }
-  /* what the manual says, on a host whose configuration names other zones; the package brings files for these two */
+  /* the names in the manual, on a host that configures other zones; the package installs files for these two */
   defaults = ks_config_new ();
   if (g_strv_contains ((const char *const *) defaults->zones, zone))
     return config->zones[0];
@@ -129,7 +129,7 @@ check_zone (const KsProfile *profile, GKeyFile *file, const KsConfig *config, co
 
 /* --- user data --- */
 
-/* The key of ours that was probably meant by @key; NULL when it is somebody else's. */
+/* Which of our keys @key was probably meant to be; NULL if it is a foreign one. */
 static const char *
 find_meant_key (const char *key)
 {
@@ -142,7 +142,7 @@ find_meant_key (const char *key)
   return NULL;
 }
 
-/* The zone that does what a misspelt mode key asks for; NULL when it asks for nothing. */
+/* The zone equivalent to a misspelt mode key; NULL if that does not arm. */
 static const char *
 zone_for_mode (const KsConfig *config, const char *value)
 {

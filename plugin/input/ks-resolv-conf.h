@@ -7,8 +7,8 @@
 #include "value/ks-prefix.h"
 
 /*
- * The addresses after "nameserver" in @path, but for those of a resolver on the
- * host itself, of which nobody knows here whom it asks (KsPrefix, hosts;
- * transfer full). Empty without a file. NULL for @path is no file.
+ * The addresses after "nameserver" in @path, except for those of a resolver on
+ * the host itself, whose upstream servers are not known here (KsPrefix, hosts;
+ * transfer full). Empty without a file, or if @path is NULL.
  */
 GArray *ks_resolv_conf_read (const char *path);

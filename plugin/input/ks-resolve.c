@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The C library's resolver has no time limit that could be set, so each name
- * is asked for in a thread. Threads that still wait when the time is over end
- * with the process; what they come to then is left alone.
+ * The C library's resolver has no configurable time limit, so each name is
+ * resolved in a thread. Threads that still wait when the time is up end with the
+ * process; their results are ignored.
  *
  * Not by GResolver, which does the same: GIO takes longer to load than most
  * runs take (ks-bus-message.c).
@@ -16,13 +16,13 @@
 
 #include "value/ks-prefix.h"
 
-/* As many as GResolver has. */
+/* The number that GResolver uses. */
 #define MAX_THREADS 10
 
-/* What the threads and the one who waits for them share. */
+/* What the threads share with the thread that waits for them. */
 typedef struct {
   GMutex mutex;
-  GCond came; /* an answer, or that there is none */
+  GCond came; /* an answer, or a failure */
   guint pending;
   gboolean is_over; /* nobody waits any more: @answers is gone */
   gboolean is_news;
@@ -53,7 +53,7 @@ job_free (Job *job)
   g_free (job);
 }
 
-/* Whether @host is the host itself, as "localhost" and every name below it: nobody is asked for these (RFC 6761). */
+/* Whether @host is the host itself, such as "localhost" and names below it: these are never queried (RFC 6761). */
 static gboolean
 is_localhost (const char *host)
 {
@@ -115,7 +115,7 @@ ask_addresses (const char *host)
   return addresses;
 }
 
-/* In a thread. */
+/* Runs in a thread. */
 static void
 run_job (gpointer data, gpointer user_data G_GNUC_UNUSED)
 {
@@ -184,7 +184,8 @@ ks_resolve_hosts (const GPtrArray *hosts, KsAliasFunc ask, guint timeout_ms, KsA
   shared->is_over = TRUE;
   is_news = shared->is_news;
   g_mutex_unlock (&shared->mutex);
-  /* what has not begun asks nobody any more; nobody waits for the rest. "At once" would free what GLib wakes by. */
+  /* Threads that have not begun ask nobody now, and nobody waits for the rest. "Immediate" would free what GLib uses to
+   * wake them. */
   g_thread_pool_free (pool, FALSE, FALSE);
   g_atomic_rc_box_release_full (shared, shared_clear);
   return is_news;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is wrong in a section never widens what it exempts: unless it is certain
- * that the rest means what it says, nothing is exempted. A tunnel is taken only
- * if its device is known.
+ * An error in a section never widens what it exempts: unless the rest certainly
+ * means what it says, nothing is exempted. There is a tunnel only if its device
+ * is known.
  */
 #include "input/ks-section-read.h"
 
@@ -22,7 +22,7 @@ typedef struct {
   const char *path;
   GPtrArray *errors;
   GPtrArray *sections;
-  KsSection *section; /* the one that the lines are of; NULL outside */
+  KsSection *section; /* the section that the current line belongs to; NULL outside */
   guint seen; /* a bit for each key */
 } Reader;
 
@@ -40,9 +40,9 @@ fail (Reader *r, const char *key, const char *value, const char *what, Damage da
   r->section->exempts_nothing |= damage == LEAVES_NO_TRANSPORT;
 }
 
-/* --- one function for each key: FALSE for a value that is none --- */
+/* --- one function for each key: FALSE for an invalid value --- */
 
-/* A glob with no letter of its own would match every device, the uplinks too. */
+/* A glob without a letter of its own would match every device, the uplinks too. */
 static gboolean
 read_interface (KsSection *section, const char *value)
 {
@@ -177,7 +177,7 @@ read_key (Reader *r, const char *key, const char *value)
     r->seen |= 1u << i;
     return;
   }
-  /* it may have been meant to narrow the transport */
+  /* the key may have been meant to narrow the transport */
   fail (r, "key", key, "known", LEAVES_NO_TRANSPORT);
 }
 
@@ -208,13 +208,13 @@ has_ports (guint8 ip_protocol)
          || ip_protocol == IPPROTO_DCCP || ip_protocol == IPPROTO_UDPLITE;
 }
 
-/* What is wrong with it as a whole. */
+/* Checks the section as a whole. */
 static void
 check (Reader *r)
 {
   KsSection *section = r->section;
 
-  if (!(r->seen & 1)) { /* the first of the keys */
+  if (!(r->seen & 1)) { /* the first key */
     ks_error_add (r->errors, "%s: [" WORD " %s]: Interface is missing: the name of the VPN's network device", r->path,
                   section->name);
     section->is_malformed = TRUE;
@@ -236,7 +236,7 @@ check (Reader *r)
     section->is_session = FALSE;
 }
 
-/* The end of a section. Of two with one name the first counts, as malformed. */
+/* Ends a section. Of two sections with the same name, the first one counts, as malformed. */
 static void
 finish (Reader *r)
 {
@@ -273,7 +273,7 @@ begin (Reader *r, const char *line)
   r->section->is_malformed = r->section->exempts_nothing = TRUE;
 }
 
-/* True if @line begins a section of a VPN, well-formed or not. */
+/* True if @line begins a [vpn NAME] section, well-formed or not. */
 static gboolean
 is_header (const char *line)
 {

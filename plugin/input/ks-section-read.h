@@ -2,9 +2,9 @@
 /*
  * The [vpn NAME] sections of the configuration file: nm-killswitch.conf(5).
  *
- * They are not left to GKeyFile: that refuses the whole file for one line that
- * is no Key=value, and takes two sections of one name for one. A malformed
- * section has to block, and only itself.
+ * Not left to GKeyFile, which rejects the whole file for one line that is not
+ * Key=value, and merges two sections of the same name. A malformed section has
+ * to block, and must affect only itself.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 /*
  * Takes the [vpn NAME] sections out of @text, the contents of the file @path.
  * Returns the rest (transfer full). The sections are appended to @sections (of
- * KsSection). What is malformed appends a GError* (KS_ERROR_INVALID) that names
- * file, section, key and value to @errors.
+ * KsSection). For each error, a GError* (KS_ERROR_INVALID) that names file,
+ * section, key and value is appended to @errors.
  */
 char *ks_section_read (const char *path, const char *text, GPtrArray *sections, GPtrArray *errors);

@@ -9,7 +9,7 @@
 
 #define CONTEXT_MAX 4096
 
-/* What policies give to a file in /usr/lib that they do not know, and to one that was never labelled. */
+/* The types that policies give to unknown files in /usr/lib, and to files never labelled. */
 static const char *const no_programs[] = { "lib_t", "usr_t", "unlabeled_t", "file_t", "default_t", NULL };
 
 gboolean
