@@ -44,7 +44,7 @@ ks_bytes_take_range (KsBytes *self, gint32 min, gint32 max)
   return value;
 }
 
-/* Its length comes first, and a NUL after it. */
+/* A string is preceded by its length and followed by a NUL. */
 const char *
 ks_bytes_take_string (KsBytes *self)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Values in a row of bytes, as this machine has them: for files that are read
- * back on the same machine.
+ * Values in a sequence of bytes, in this machine's byte order: for files that
+ * are read back on the same machine.
  */
 #pragma once
 
 #include <glib.h>
 
-/* What is still to be read. Once it has failed, all that is read is zero or NULL. */
+/* What is still to be read. After a failure, everything read is zero or NULL. */
 typedef struct {
   const guint8 *next, *end;
   gboolean failed;
@@ -15,9 +15,9 @@ typedef struct {
 
 void ks_bytes_take (KsBytes *self, void *out, gsize length);
 guint32 ks_bytes_take_u32 (KsBytes *self);
-/* A number from @min to @max; fails on another one, and returns @min. */
+/* A number from @min to @max; for any other number, fails and returns @min. */
 gint32 ks_bytes_take_range (KsBytes *self, gint32 min, gint32 max);
-/* In the bytes themselves; NULL for none. */
+/* A string inside the bytes themselves; NULL for none. */
 const char *ks_bytes_take_string (KsBytes *self);
 
 void ks_bytes_put (GByteArray *out, const void *bytes, gsize length);

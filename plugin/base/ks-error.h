@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The one error domain. A message names the object and the reason: it is
- * prefixed on its way up (g_prefix_error) and logged once, at the top.
+ * The only error domain. A message names the object and the reason: it gets
+ * prefixes on its way up (g_prefix_error) and is logged once, at the top.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 typedef enum {
   KS_ERROR_INVALID, /* an input is malformed; the message names file or variable, key and value */
   KS_ERROR_PERMISSION, /* not root, or no CAP_NET_ADMIN */
-  KS_ERROR_UNSUPPORTED, /* the kernel lacks what is needed */
+  KS_ERROR_UNSUPPORTED, /* the kernel lacks a required feature */
   KS_ERROR_KERNEL, /* the kernel refused a change or an answer */
   KS_ERROR_IO, /* a file could not be read or written */
   KS_ERROR_SILENT, /* NetworkManager is absent or did not answer in time */

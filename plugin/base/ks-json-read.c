@@ -9,7 +9,7 @@
 
 typedef struct {
   const char *text;
-  const char *p; /* what comes next */
+  const char *p; /* the next character */
   guint depth;
 } Reader;
 
@@ -21,7 +21,7 @@ skip_blanks (Reader *r)
   r->p += strspn (r->p, " \t\r\n");
 }
 
-/* Whether @c comes next, after blanks; it is then read. */
+/* Skips blanks; if @c comes next, reads it and returns TRUE. */
 static gboolean
 take (Reader *r, char c)
 {
@@ -32,7 +32,7 @@ take (Reader *r, char c)
   return TRUE;
 }
 
-/* The four hexadecimal digits of an escape; -1 when they are not there. */
+/* The four hexadecimal digits of an escape; -1 if they are missing. */
 static int
 read_hex (Reader *r)
 {
@@ -49,7 +49,7 @@ read_hex (Reader *r)
   return value;
 }
 
-/* What follows "\u"; of a character beyond U+FFFF both halves. */
+/* Parses what follows "\u"; for a character beyond U+FFFF, both surrogates. */
 static gboolean
 read_unicode (Reader *r, GString *out)
 {
@@ -100,7 +100,7 @@ read_string (Reader *r)
     return NULL;
   while (*r->p != '"') {
     if ((guchar) *r->p < 0x20)
-      return NULL; /* the end of the text among them */
+      return NULL; /* including the end of the text */
     if (*r->p != '\\') {
       g_string_append_c (out, *r->p++);
       continue;
@@ -204,7 +204,7 @@ read_text (Reader *r)
   return text ? g_variant_new_string (text) : NULL;
 }
 
-/* A floating value, NULL when there is none. */
+/* A floating value; NULL if there is none. */
 static GVariant *
 read_value (Reader *r)
 {

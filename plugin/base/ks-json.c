@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "base/ks-json.h"
 
-/* A string of RFC 8259: valid UTF-8, quotes, backslashes and control characters escaped. */
+/* A string according to RFC 8259: valid UTF-8, with quotes, backslashes and control characters escaped. */
 static void
 append_quoted (GString *text, const char *value)
 {

@@ -14,7 +14,7 @@ typedef struct {
 /* @key is NULL inside an array. */
 void ks_json_open (KsJson *self, const char *key, char bracket);
 void ks_json_close (KsJson *self, char bracket);
-/* @value may be NULL: null. */
+/* @value may be NULL, which is written as null. */
 void ks_json_string (KsJson *self, const char *key, const char *value);
 void ks_json_number (KsJson *self, const char *key, guint64 value);
 void ks_json_boolean (KsJson *self, const char *key, gboolean value);

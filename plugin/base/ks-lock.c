@@ -11,9 +11,9 @@
 #define POLL_MICROSECONDS 5000
 
 /*
- * flock() needs no file that can be written: of a read-only or full file system
- * the one that an earlier run made will do. Only root can open it, so nobody
- * else can keep it locked.
+ * flock() does not need a writable file: on a read-only or full file system, a
+ * file left by an earlier run will do. Only root can open it, so nobody else can
+ * keep it locked.
  */
 static int
 open_lock (const char *path, GError **error)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One run at a time: events come in parallel.
+ * One run at a time: events arrive in parallel.
  */
 #pragma once
 
@@ -8,9 +8,9 @@
 
 /*
  * Takes the lock, waiting up to @timeout_ms milliseconds. Returns a file
- * descriptor for ks_lock_release(), or -1 with KS_ERROR_IO. A process that
- * ends, however it does, has released it.
+ * descriptor for ks_lock_release(), or -1 with KS_ERROR_IO. The lock is released
+ * when the process ends, however it does.
  */
 int ks_lock_take (const KsPaths *paths, guint timeout_ms, GError **error);
-/* Releases; -1 is ignored. */
+/* Releases the lock; -1 is ignored. */
 void ks_lock_release (int lock);

@@ -6,7 +6,7 @@
 
 #include "base/ks-error.h"
 
-/* NetworkManager's own, highest precedence first; they are where they are, whatever our SYSCONFDIR is. */
+/* NetworkManager's own directories, highest precedence first; our SYSCONFDIR does not affect them. */
 static const KsProfileDirectory profile_directories[] = {
   { "/run/NetworkManager/system-connections", .tombstones = TRUE },
   { "/etc/NetworkManager/system-connections", .any_name = TRUE, .tombstones = TRUE, .is_configured = TRUE },

@@ -11,10 +11,10 @@
 const char *const ks_user_files[] = { "/etc/passwd", "/usr/lib/passwd", NULL };
 
 /*
- * glibc: also turns nscd off for these databases (__nss_database_custom in
+ * In glibc this also turns off nscd for these databases (__nss_database_custom in
  * nss/nss_database.c), and the module "files" is part of the library. Other C
- * libraries have no such modules; musl may ask nscd, but for unknown users only
- * and on a local socket.
+ * libraries have no such modules; musl may ask nscd, but only for unknown users
+ * and through a local socket.
  */
 void
 ks_user_use_files (void)

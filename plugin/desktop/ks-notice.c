@@ -5,7 +5,7 @@
 
 #include "base/ks-error.h"
 
-/* More than these make no readable list, and no row of buttons. */
+/* More than this would not make a readable list or row of buttons. */
 #define MAX_NAMES 3
 
 static void
@@ -100,7 +100,7 @@ format_names (const KsSummary *summary, gboolean (*is_wanted) (const KsSummaryPr
   return g_string_free (text, FALSE);
 }
 
-/* --- what is said --- */
+/* --- texts --- */
 
 static gboolean
 is_connectable (const KsSummaryProfile *profile)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The notice: what a person at the desktop is told when the state of the kill
- * switch is not the one they were told last. A pure value.
+ * The notice: what a user of the desktop is told when the state of the kill
+ * switch is no longer the one they were told last. A pure value.
  *
  * | now        | told before                           | what is said               |
  * | ---------- | ------------------------------------- | -------------------------- |
@@ -20,14 +20,14 @@
 
 #include "state/ks-summary-file.h"
 
-/* As on the bus: Desktop Notifications Specification 1.2, "Urgency Levels". */
+/* The values used on the bus: Desktop Notifications Specification 1.2, "Urgency Levels". */
 typedef enum {
   KS_URGENCY_LOW = 0,
   KS_URGENCY_NORMAL = 1,
-  KS_URGENCY_CRITICAL = 2, /* stays until the person closes it */
+  KS_URGENCY_CRITICAL = 2, /* stays until the user closes it */
 } KsUrgency;
 
-/* The keys of actions: release everything; or bring a profile up, followed by its UUID. */
+/* The keys of actions: release everything; or bring up a profile, followed by its UUID. */
 #define KS_NOTICE_RELEASE "release"
 #define KS_NOTICE_CONNECT "connect:"
 
@@ -42,16 +42,16 @@ typedef struct {
   const char *icon; /* a name of the Icon Naming Specification */
   const char *category; /* of the Desktop Notifications Specification */
   KsUrgency urgency;
-  GPtrArray *actions; /* of KsNoticeAction; not more than four */
+  GPtrArray *actions; /* of KsNoticeAction; at most four */
 } KsNotice;
 
 /*
- * What to say to a person who was told the state @told last (nullable: nothing
- * yet) when the state is @now's. NULL: there is nothing to say (transfer full).
+ * What to tell a user who was last told the state @told (nullable: nothing yet)
+ * when the state is @now's. NULL: nothing (transfer full).
  */
 KsNotice *ks_notice_new (const char *told, const KsSummary *now);
 void ks_notice_free (KsNotice *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsNotice, ks_notice_free)
 
-/* The UUID of the profile that the action @key brings up; NULL for another action. Part of @key. */
+/* The UUID of the profile that the action @key brings up; NULL for another action. Points into @key. */
 const char *ks_notice_get_uuid (const char *key);

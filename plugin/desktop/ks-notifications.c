@@ -16,13 +16,13 @@ struct _KsNotifications {
   GDBusConnection *bus;
   guint subscription;
   guint watch;
-  gboolean is_owned; /* the service is there */
-  guint32 id; /* of the notification that was shown last; 0 for none */
+  gboolean is_owned; /* the service is running */
+  guint32 id; /* of the notification shown last; 0 for none */
   KsNotificationsFunc on_event;
   gpointer user_data;
 };
 
-/* --- what the service tells --- */
+/* --- signals from the service --- */
 
 static void
 on_signal (GDBusConnection *bus G_GNUC_UNUSED, const char *sender G_GNUC_UNUSED, const char *path G_GNUC_UNUSED,
@@ -52,7 +52,7 @@ on_appeared (GDBusConnection *bus G_GNUC_UNUSED, const char *name G_GNUC_UNUSED,
   self->is_owned = TRUE;
 }
 
-/* Called at the beginning as well, if there is no service yet: the first notification starts it. */
+/* Also called at the beginning if there is no service yet: the first notification starts it. */
 static void
 on_vanished (GDBusConnection *bus G_GNUC_UNUSED, const char *name G_GNUC_UNUSED, gpointer user_data)
 {
@@ -68,8 +68,8 @@ on_vanished (GDBusConnection *bus G_GNUC_UNUSED, const char *name G_GNUC_UNUSED,
 /* --- the bus --- */
 
 /*
- * The address of the session's bus as the environment names it. GIO's own look-up
- * would run dbus-launch, which starts a bus that nobody else is on.
+ * The address of the session bus according to the environment. GIO's own lookup
+ * would run dbus-launch, which starts a bus that nobody else uses.
  */
 static char *
 find_address (void)
@@ -122,7 +122,7 @@ ks_notifications_free (KsNotifications *self)
   g_free (self);
 }
 
-/* Without a display a service that is started could only fail, and would say so in the journal. */
+/* Without a display, starting a service could only fail, with a message in the journal. */
 static GDBusCallFlags
 call_flags (void)
 {
@@ -146,7 +146,7 @@ call (KsNotifications *self, const char *method, GVariant *arguments, const char
 
 /* --- a notification --- */
 
-/* Names between blanks, with one more at the beginning and the end. Empty when it does not tell. */
+/* The service's capabilities, each with a blank before and after it. Empty if it does not answer. */
 static char *
 read_capabilities (KsNotifications *self)
 {
@@ -192,7 +192,7 @@ ks_notifications_show (KsNotifications *self, const KsNotice *notice, guint32 re
                        GError **error)
 {
   g_autofree char *capabilities = read_capabilities (self);
-  /* a service that shows markup would take a profile named "<b>" for some */
+  /* a service that supports markup would interpret a profile named "<b>" as markup */
   g_autofree char *body =
     strstr (capabilities, " body-markup ") ? g_markup_escape_text (notice->body, -1) : g_strdup (notice->body);
   g_autoptr (GVariant) answer = NULL;

@@ -12,16 +12,16 @@
 typedef struct _KsNotifications KsNotifications;
 
 /*
- * Something happened to the notification that was shown last: the person chose
- * the action @key; or it is no longer on the screen (@key is NULL), as they
- * closed it, its time was over, or the service ended.
+ * Something happened to the notification shown last: the user chose the action
+ * @key; or, if @key is NULL, it is no longer on the screen, because the user
+ * closed it, it expired, or the service ended.
  */
 typedef void (*KsNotificationsFunc) (const char *key, gpointer user_data);
 
 /*
- * Connects to the session bus. NULL with D-Bus's or GIO's own error when there
- * is none, or KS_ERROR_UNSUPPORTED when the environment names none: another one
- * is never started (transfer full).
+ * Connects to the session bus. NULL with D-Bus's or GIO's own error if there is
+ * none, or KS_ERROR_UNSUPPORTED if the environment names none: a new bus is
+ * never started (transfer full).
  */
 KsNotifications *ks_notifications_new (KsNotificationsFunc on_event, gpointer user_data, GError **error);
 void ks_notifications_free (KsNotifications *self);
@@ -29,14 +29,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsNotifications, ks_notifications_free)
 
 /*
  * Shows @notice in place of the notification @replaces, if that is not 0 and
- * still there. @has_actions: set to FALSE to leave its actions out; FALSE
- * afterwards when the service knows none. Returns the notification's number, or
- * 0 with D-Bus's own error: there is no notification service, for example. In
- * an environment without a display, none is started.
+ * still exists. @has_actions: set to FALSE to leave its actions out; FALSE
+ * afterwards if the service does not support actions. Returns the notification's
+ * number, or 0 with D-Bus's own error, for example if there is no notification
+ * service. In an environment without a display, none is started.
  */
 guint32 ks_notifications_show (KsNotifications *self, const KsNotice *notice, guint32 replaces, gboolean *has_actions,
                                GError **error);
-/* Removes the notification @id from the screen; 0, or one that is not there, is ignored. */
+/* Removes the notification @id from the screen; 0, or one that no longer exists, is ignored. */
 void ks_notifications_close (KsNotifications *self, guint32 id);
-/* The unique name of the service's process on the bus; NULL when there is none (transfer full). */
+/* The unique bus name of the service's process; NULL if there is none (transfer full). */
 char *ks_notifications_read_owner (KsNotifications *self);

@@ -17,7 +17,7 @@ typedef struct {
   gpointer user_data;
 } Request;
 
-/* The end of every request; @error is taken over. */
+/* Ends a request; @error is taken over. */
 static void
 finish (Request *self, GError *error)
 {
@@ -39,7 +39,7 @@ on_accepted (GObject *bus, GAsyncResult *result, gpointer user_data)
   finish (user_data, error);
 }
 
-/* The call that needs an authorization, which the service may ask the person for. */
+/* The call that needs authorization, for which the service may ask the user. */
 static void
 ask (Request *self, const char *name, const char *path, const char *interface, const char *method, GVariant *arguments)
 {
@@ -61,7 +61,7 @@ on_profile (GObject *bus, GAsyncResult *result, gpointer user_data)
     return;
   }
   g_variant_get (answer, "(&o)", &profile);
-  /* "/": NetworkManager chooses the device, and the connection that a VPN goes over */
+  /* "/": NetworkManager chooses the device, and the connection that the VPN runs over */
   ask (self, NM, NM_PATH, NM, "ActivateConnection", g_variant_new ("(ooo)", profile, "/", "/"));
 }
 
@@ -97,7 +97,7 @@ on_refused (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
-/* Connects to the bus and goes on with @next. */
+/* Connects to the bus and continues with @next. */
 static void
 begin (void (*next) (Request *self, const char *uuid), const char *uuid, KsRequestFunc on_answer, gpointer user_data)
 {

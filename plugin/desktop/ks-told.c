@@ -26,7 +26,7 @@ ks_told_set (KsTold *self, const char *state, guint32 id, const char *owner)
   *self = new;
 }
 
-/* The file is one line: the state, the notification's number, the service; one blank between them. */
+/* The file is one line: the state, the notification's number and the service, separated by a blank. */
 void
 ks_told_read (KsTold *self, const KsPaths *own)
 {

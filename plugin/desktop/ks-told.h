@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a person was told last: kept in their own runtime directory, so for as
+ * What a user was told last: kept in their own runtime directory, and so for as
  * long as they are logged in.
  */
 #pragma once
@@ -12,17 +12,17 @@
 typedef struct {
   char *state; /* nullable: nothing yet */
   guint32 id; /* of the notification that was shown; 0 for none */
-  char *owner; /* nullable: the unique name on the bus of the service that gave it that number */
+  char *owner; /* nullable: the unique bus name of the service that assigned that number */
 } KsTold;
 
-/* The person's own directory, "nm-killswitch" in @runtime, which is $XDG_RUNTIME_DIR (transfer full). */
+/* The user's own directory, "nm-killswitch" in @runtime, which is $XDG_RUNTIME_DIR (transfer full). */
 char *ks_told_directory (const char *runtime);
 
-/* What is remembered in @own->runtime; nothing if there is no such file. To be cleared by the caller. */
+/* Reads what is remembered in @own->runtime; empty if there is no such file. To be cleared by the caller. */
 void ks_told_read (KsTold *self, const KsPaths *own);
-/* Remembers it. A failure means that the same may be said once more. */
+/* Remembers it. If that fails, the user may be told the same again. */
 void ks_told_write (const KsTold *self, const KsPaths *own);
-/* Sets all three, of which @owner may be NULL; nothing is written. */
+/* Sets all three fields, of which @owner may be NULL; nothing is written. */
 void ks_told_set (KsTold *self, const char *state, guint32 id, const char *owner);
 void ks_told_clear (KsTold *self);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KsTold, ks_told_clear)

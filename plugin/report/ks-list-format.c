@@ -5,7 +5,7 @@
 
 #include "base/ks-error.h"
 
-/* How many columns a cell takes; the last one of a line takes what it needs. */
+/* The width of each cell in columns; the last cell of a line takes what it needs. */
 enum {
   PROFILE_COLUMNS = 21,
   TYPE_COLUMNS = 9,
@@ -26,7 +26,7 @@ columns_of (const char *text)
   return columns;
 }
 
-/* @text, made printable, and blanks up to @columns. */
+/* Appends @text, made printable and padded to @columns. */
 static void
 append_cell (GString *out, const char *text, guint columns)
 {
@@ -36,7 +36,7 @@ append_cell (GString *out, const char *text, guint columns)
   g_string_append_printf (out, "%s%*s ", printable, taken < columns ? (int) (columns - taken) : 0, "");
 }
 
-/* The reason, short. */
+/* The reason in a few words. */
 static const char *
 why (const KsListEntry *entry)
 {

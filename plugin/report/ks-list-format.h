@@ -7,8 +7,7 @@
 #include "report/ks-style.h"
 #include "run/ks-list.h"
 
-/* A table for people, and what looks like a mistake (transfer full). */
+/* A table for people, and likely mistakes (transfer full). */
 char *ks_list_format (const KsList *self, const KsStyle *style);
-/* The names alone, one a line, for the shells' completions; those that a line cannot hold are left out (transfer full).
- */
+/* Only the names, one a line, for shell completions; leaves out names with control characters (transfer full). */
 char *ks_list_format_names (const KsList *self);

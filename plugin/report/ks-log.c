@@ -17,10 +17,10 @@ ks_log_init (const char *program)
 }
 
 typedef struct {
-  GLogLevelFlags level; /* G_LOG_LEVEL_WARNING: shown to a person as well */
+  GLogLevelFlags level; /* G_LOG_LEVEL_WARNING: shown to the user as well */
   const char *id;
   const char *text;
-  const KsReport *report; /* nullable: it is about this run */
+  const KsReport *report; /* nullable: the run that it is about */
   const KsTransition *transition; /* nullable */
 } Message;
 
@@ -33,7 +33,7 @@ add_field (GArray *fields, const char *key, const char *value)
     g_array_append_val (fields, field);
 }
 
-/* A field comes once for each profile (journald allows that): all UUIDs, then all interfaces. */
+/* A field is repeated for each profile (journald allows that): first all UUIDs, then all interfaces. */
 static void
 add_profiles (GArray *fields, const GPtrArray *profiles)
 {
@@ -54,7 +54,7 @@ priority_of (const Message *message)
   return message->level == G_LOG_LEVEL_MESSAGE ? "5" : "6";
 }
 
-/* Returns whether the journal took it. */
+/* Returns whether the journal accepted it. */
 static gboolean
 send_to_journal (const Message *message)
 {
@@ -81,9 +81,9 @@ send_to_journal (const Message *message)
 }
 
 /*
- * Whether standard error is a stream of the journal, as for a unit. The same
- * for what NetworkManager's dispatcher runs: it takes JOURNAL_STREAM out of the
- * environment, so the stream itself is asked.
+ * Whether standard error is a journal stream, as in a unit. The same is true for
+ * programs run by NetworkManager's dispatcher, but that removes JOURNAL_STREAM
+ * from the environment, so the stream itself is examined.
  */
 static gboolean
 is_stderr_journal (void)
@@ -92,9 +92,10 @@ is_stderr_journal (void)
 }
 
 /*
- * To the journal, if there is one; and warnings to standard error as well, where
- * a person, a script, cron or ssh sees them, unless that is the journal and has
- * the message already. First, since a journal that does not read makes us wait.
+ * Sends the message to the journal, if there is one. Warnings also go to
+ * standard error, where a person, a script, cron or ssh sees them, unless that
+ * is the journal, which has them already. Standard error comes first, since a
+ * journal that does not read makes us wait.
  */
 static void
 send_message (const Message *message)
@@ -124,7 +125,7 @@ ks_log_error (const GError *error)
   log_error_of (error, NULL);
 }
 
-/* Whether @warnings are others than those that were logged last; remembers them. */
+/* Whether @warnings differ from those logged last; remembers them. */
 static gboolean
 are_news (const GPtrArray *warnings, const KsPaths *paths)
 {
@@ -139,12 +140,12 @@ are_news (const GPtrArray *warnings, const KsPaths *paths)
     now = g_checksum_get_string (checksum);
   if (g_strcmp0 (before ? before : "", now) == 0)
     return FALSE;
-  /* when that fails, the next run logs them once more */
+  /* if that fails, the next run logs them again */
   g_file_set_contents_full (path, now, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, NULL);
   return TRUE;
 }
 
-/* To the journal when they are @news, and to a person who watches. */
+/* Sends warnings to the journal if they are @news, and to a user who is watching. */
 static void
 send_warnings (const GPtrArray *warnings, gboolean news, gboolean show)
 {
@@ -172,9 +173,9 @@ id_of (KsTransitionKind kind)
 }
 
 /*
- * One message about what the run has changed, if it has. What changes for a
- * person without a change in the kernel (a status file that was lost) is none:
- * where that file cannot be written, every run would tell it.
+ * One message about what the run has changed, if anything. A change for people
+ * without a change in the kernel (a lost status file) is not reported: if that
+ * file cannot be written, every run would report it.
  */
 static void
 log_changes (const KsReport *report, const char *what)
@@ -195,7 +196,7 @@ log_changes (const KsReport *report, const char *what)
   message.id = id_of (transition.kind);
   message.text = text;
   if (transition.kind == KS_TRANSITION_BLOCKED || transition.kind == KS_TRANSITION_INCOMPLETE)
-    message.level = G_LOG_LEVEL_MESSAGE; /* what is wrong is an error's message */
+    message.level = G_LOG_LEVEL_MESSAGE; /* an error message says what is wrong */
   send_message (&message);
 }
 
@@ -236,7 +237,7 @@ ks_log_healed (const KsReport *report, gboolean insists)
     log_changes (report, "the network has changed");
   }
   if (report->repairs == 0)
-    return; /* a route of the uplink, followed: nothing to say */
+    return; /* following a route of the uplink is not worth a message */
   for (guint i = 0; i < report->done->len && i < KS_REPORT_MAX_STEPS; i++)
     g_string_append_printf (text, "%s %s", i ? ";" : "", (const char *) report->done->pdata[i]);
   if (report->done->len > KS_REPORT_MAX_STEPS)

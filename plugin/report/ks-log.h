@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Messages: to the journal with fields; errors and warnings to standard error
- * too, unless that is the journal. Called only by the programs' entry points.
+ * Messages: to the journal with fields; errors and warnings also to standard
+ * error, unless that is the journal. Called only by the programs' entry points.
  */
 #pragma once
 
@@ -22,17 +22,17 @@
 #define KS_MESSAGE_WARNING "49f10517f6b0454486a3c0973d54a169"
 #define KS_MESSAGE_ERROR "e17d4c9b2f6a4b7c9d3e5f8a1b0c2d46"
 
-/* Sets the name before each message on standard error. */
+/* Sets the program name that precedes each message on standard error. */
 void ks_log_init (const char *program);
 /*
- * Logs what a run did and every error of it; @what names the occasion, such as
- * "event vpn-up of tun0". Warnings go to the journal when they are others than
- * those of the run before, which a file in the runtime directory remembers:
- * there is a run for each event, and what nobody has mended yet is no news.
- * With @show, for a command that a person runs, they are shown each time.
+ * Logs what a run did and each of its errors; @what names the occasion, such as
+ * "event vpn-up of tun0". Warnings are logged only if they differ from those of
+ * the run before, remembered in a file in the runtime directory: there is a run
+ * for each event, and an unsolved problem is no news. With @show, for a command
+ * run by a person, warnings are always shown.
  */
 void ks_log_report (const KsReport *report, const KsPaths *paths, const char *what, gboolean show);
 /* One error. */
 void ks_log_error (const GError *error);
-/* What a round of healing found and put back. */
+/* What a round of healing found and repaired. */
 void ks_log_healed (const KsReport *report, gboolean insists);

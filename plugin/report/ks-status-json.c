@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * `status --json`: an interface. docs/status-json.md describes each member, and
- * tests/unit/test-ks-status.c holds the two together.
+ * `status --json` is a stable interface. docs/status-json.md describes each
+ * member, and tests/unit/test-ks-status.c checks that the two agree.
  */
 #include "base/ks-json.h"
 #include "report/ks-status.h"

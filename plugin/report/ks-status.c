@@ -5,9 +5,9 @@
 
 #include "base/ks-error.h"
 
-/* Of profiles, and of transports: one screen. */
+/* The most profiles, and the most transports, that are shown: one screen. */
 #define MAX_LINES 12
-/* What a shell takes as it is. */
+/* Characters that need no quoting in a shell. */
 #define PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-"
 
 void
@@ -35,7 +35,7 @@ ks_status_clear (KsStatus *self)
   g_clear_pointer (&self->plan, g_array_unref);
 }
 
-/* What the guard is, in words. */
+/* The guard's state in words. */
 static const char *
 guard_text (const KsReport *report)
 {
@@ -59,7 +59,7 @@ guard_text (const KsReport *report)
   }
 }
 
-/* Whether `sync` would touch the guard. */
+/* Whether `sync` would change the guard. */
 static gboolean
 is_guard_wrong (const KsStatus *self)
 {
@@ -191,7 +191,7 @@ format_heading (const KsStyle *style, const char *heading, GString *out)
   g_string_append_c (out, '\n');
 }
 
-/* --- by what --- */
+/* --- which tunnels --- */
 
 /* The name of the profile whose tunnel is @interface; NULL for none. */
 static const char *
@@ -261,7 +261,7 @@ format_transports (const GArray *transports, const char *what, guint *lines, GSt
   }
 }
 
-/* Which DNS queries leave beside a tunnel, while there is none. */
+/* The DNS queries that leave outside a tunnel while there is none. */
 static void
 format_names (const KsPolicy *policy, const char *indent, GString *out)
 {
@@ -291,7 +291,7 @@ format_lan (const KsPolicy *policy, GString *out)
   g_string_append (out, policy->lan == KS_LAN_OFF ? " off\n" : "\n");
 }
 
-/* Who may open connections from outside the LAN; nothing when nobody is configured to. */
+/* Who may open connections from outside the LAN; nothing if not configured. */
 static void
 format_management (const KsPolicy *policy, GString *out)
 {
@@ -334,7 +334,7 @@ format_allowed (const KsPolicy *policy, const KsStyle *style, GString *out)
                           policy->dns == KS_DNS_TUNNEL ? "through the tunnel only" : "local resolvers allowed");
 }
 
-/* To somebody who is not root: the modes, and nothing of addresses. */
+/* For a user who is not root: the modes, but no addresses. */
 static void
 format_allowed_publicly (const KsSummary *summary, const KsStyle *style, GString *out)
 {
@@ -362,7 +362,7 @@ format_guard (const KsReport *report, GString *out)
   g_string_append_c (out, '\n');
 }
 
-/* --- what is wrong, or may be --- */
+/* --- problems --- */
 
 static void
 format_list (const GPtrArray *texts, const KsStyle *style, const char *heading, GString *out)
@@ -373,7 +373,7 @@ format_list (const GPtrArray *texts, const KsStyle *style, const char *heading, 
     g_string_append_printf (out, "  %s\n", (const char *) texts->pdata[i]);
 }
 
-/* What other programs do to it. */
+/* Other programs that interfere. */
 static void
 format_conflicts (const KsReport *report, const KsStyle *style, GString *out)
 {
@@ -403,7 +403,7 @@ format_notes (const KsStatus *self, const KsSummary *summary, GString *out)
 
 /* --- what to do --- */
 
-/* The command that connects the first armed profile of NetworkManager's; NULL when there is none (transfer full). */
+/* The command that connects the first armed profile of NetworkManager's; NULL if there is none (transfer full). */
 static char *
 connect_command (const KsSummary *summary)
 {

@@ -39,7 +39,7 @@ ks_style_append (const KsStyle *self, GString *out, KsColour colour, const char 
 
 /* --- width --- */
 
-/* How many columns @text takes up to @end. What colours it takes none. */
+/* How many columns @text takes up to @end. Colour codes take none. */
 static guint
 measure (const char *text, const char *end)
 {
@@ -56,7 +56,7 @@ measure (const char *text, const char *end)
   return columns;
 }
 
-/* Appends the line from @start to @end, broken where it is too long. */
+/* Appends the line from @start to @end, wrapped if it is too long. */
 static void
 wrap_line (const char *start, const char *end, guint limit, GString *out)
 {

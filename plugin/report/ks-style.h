@@ -8,11 +8,10 @@
 
 typedef struct {
   gboolean has_colour;
-  guint columns; /* lines are wrapped to so many; 0 for never: the output is read by a program */
+  guint columns; /* the width that lines are wrapped to; 0 for no wrapping: a program reads the output */
 } KsStyle;
 
-/* For standard output: with colours and wrapped on a terminal unless NO_COLOR is set (no-color.org), or TERM is "dumb".
- */
+/* For standard output. On a terminal: wrapped, with colours unless NO_COLOR is set (no-color.org) or TERM is "dumb". */
 KsStyle ks_style_of_stdout (void);
 
 typedef enum {
@@ -26,8 +25,8 @@ typedef enum {
 void ks_style_append (const KsStyle *self, GString *out, KsColour colour, const char *text);
 
 /*
- * @text with its long lines broken at blanks, the rest of each indented by two
- * more than its beginning (transfer full). A word that is too long stays whole.
+ * @text with long lines wrapped at blanks, and continuation lines indented by two
+ * more than the first (transfer full). A word that is too long is not split.
  */
 char *ks_style_wrap (const KsStyle *self, const char *text);
 

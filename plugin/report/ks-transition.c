@@ -5,17 +5,17 @@
 
 #include "base/ks-error.h"
 
-/* So many are named; all of them are in the message's fields. */
+/* The number of profiles that a message names; its fields have all of them. */
 #define MAX_NAMED 3
 
-/* What tells a profile from others, as for ks_summary_find() (transfer full). */
+/* What identifies a profile, as for ks_summary_find() (transfer full). */
 static char *
 key_of (const KsSummaryProfile *profile)
 {
   return profile->uuid ? g_ascii_strdown (profile->uuid, -1) : g_strconcat ("id ", profile->id, NULL);
 }
 
-/* The keys of the profiles of @summary while it is armed (set of char*; transfer full): there may be a thousand. */
+/* The keys of @summary's profiles if it is armed (set of char*; transfer full): there may be a thousand. */
 static GHashTable *
 keys_of (const KsSummary *summary)
 {
@@ -26,7 +26,7 @@ keys_of (const KsSummary *summary)
   return keys;
 }
 
-/* The profiles of @summary, while it is armed, that @other has not got. */
+/* The profiles of @summary, if it is armed, that @other does not have. */
 static void
 add_missing (GPtrArray *profiles, const KsSummary *summary, const KsSummary *other)
 {
@@ -43,7 +43,7 @@ add_missing (GPtrArray *profiles, const KsSummary *summary, const KsSummary *oth
   }
 }
 
-/* The profiles of @summary that are up, or that are not. */
+/* The profiles of @summary that are up, or those that are not. */
 static void
 add_all (GPtrArray *profiles, const KsSummary *summary, gboolean is_up)
 {
@@ -61,7 +61,7 @@ is_in (const KsSummary *summary, const char *state)
   return summary && strcmp (summary->state, state) == 0;
 }
 
-/* Whether @now is in @state, and @former was in another one. */
+/* Whether @now is in @state and @former was not. */
 static gboolean
 has_become (const KsSummary *former, const KsSummary *now, const char *state)
 {

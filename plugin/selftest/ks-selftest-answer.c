@@ -11,7 +11,7 @@
 #define MAX_DATAGRAM 4096
 #define BACKLOG 64
 
-/* An address each: an answer has to come from the one that was asked. */
+/* One socket for each address: an answer has to come from the address that was asked. */
 static const struct {
   const char *address;
   guint16 port;
@@ -48,7 +48,7 @@ open_place (const char *text, guint16 port, int type)
     return -1;
   result = prefix.family == AF_INET6 ? bind (fd, (struct sockaddr *) &in6, sizeof in6)
                                      : bind (fd, (struct sockaddr *) &in, sizeof in);
-  /* nobody accepts: the kernel answers, and keeps what is sent */
+  /* connections are not accepted: the kernel answers, and keeps what is sent */
   if (result == 0 && type == SOCK_STREAM)
     result = listen (fd, BACKLOG);
   if (result == 0)

@@ -8,12 +8,12 @@
 #include "selftest/ks-selftest-packet.h"
 #include "selftest/ks-selftest-probe.h"
 
-/* The kernel's own routes move a little while ours go in; as ks-reconcile.c has it. */
+/* The kernel's own routes still change for a short while when ours are added; as in ks-reconcile.c. */
 #define MAX_PASSES 5
 
 /*
- * Where the guard would record what it installed: nowhere, so nothing is
- * written. The guard is then installed anew each time.
+ * The guard records nothing about its installation, so that nothing is written.
+ * It is therefore installed anew each time.
  */
 #define NO_STATE NULL
 
@@ -22,8 +22,8 @@ struct _KsSelftestArm {
   gboolean has_other_user;
   KsKernel *kernel;
   KsConfig *config;
-  GPtrArray *profiles; /* of KsProfile: those that are armed while armed */
-  KsPolicy *policy; /* the last one that was applied; nullable */
+  GPtrArray *profiles; /* of KsProfile: the profiles to arm */
+  KsPolicy *policy; /* the last one applied; nullable */
 };
 
 static void
@@ -145,8 +145,8 @@ compute (const KsSelftestArm *self, const KsSnapshot *snapshot, gboolean armed, 
 
   add_prefix (resolvers, KS_SELFTEST_ROUTER);
   add_prefix (resolvers, KS_SELFTEST_ROUTER6);
-  /* the other user sends what a resolver of the system sends for everybody; the kernel takes no rule for an unknown one
-   */
+  /* the other user stands for the system's resolver, which sends what others ask for; the kernel rejects a rule for an
+   * unknown user */
   if (self->has_other_user)
     g_array_append_val (resolver_uids, resolver);
   if (interface)
@@ -167,7 +167,7 @@ apply_guard (KsSelftestArm *self, GError **error)
   return ks_guard_apply (self->policy, FALSE, NO_STATE, NULL, &changes, error);
 }
 
-/* One dump, difference and application; *@done when there was nothing left to do. */
+/* One dump, difference and application; *@done if there was nothing left to do. */
 static gboolean
 apply_once (KsSelftestArm *self, gboolean armed, const char *interface, gboolean *done, GError **error)
 {
@@ -197,7 +197,7 @@ apply_routing (KsSelftestArm *self, gboolean armed, const char *interface, GErro
   return done;
 }
 
-/* The guard first when arming, last when disarming: as ks-reconcile.c has it. */
+/* The guard goes first when arming, last when disarming: as in ks-reconcile.c. */
 static gboolean
 apply (KsSelftestArm *self, gboolean armed, const char *interface, GError **error)
 {
@@ -258,7 +258,7 @@ ks_selftest_arm_dump (KsSelftestArm *self, GError **error)
   return ks_kernel_dump (self->kernel, self->config, error);
 }
 
-/* One text for all of it, in an order of its own (transfer full; of char*). */
+/* All of it as text, one line each, sorted (transfer full; of char*). */
 static GPtrArray *
 format_snapshot (const KsSnapshot *snapshot)
 {
@@ -281,7 +281,7 @@ format_snapshot (const KsSnapshot *snapshot)
   return lines;
 }
 
-/* The first line of @lines that is not in @others; NULL when there is none. */
+/* The first line of @lines that is not in @others; NULL if there is none. */
 static const char *
 find_other (const GPtrArray *lines, const GPtrArray *others)
 {

@@ -10,7 +10,7 @@
 #define ALL (UDP | TCP | ICMP)
 
 #define TO(v4, v6) .to4 = (v4), .to6 = (v6)
-/* Nobody listens there: a connection attempt is over at once, and its ports are free again. */
+/* No program listens there: a connection attempt ends at once, and its ports are free again. */
 #define PUBLIC TO (KS_SELFTEST_PUBLIC, KS_SELFTEST_PUBLIC6), .port = 80
 #define SERVER TO (KS_SELFTEST_SERVER, KS_SELFTEST_SERVER6)
 #define ROUTER TO (KS_SELFTEST_ROUTER, KS_SELFTEST_ROUTER6)
@@ -22,11 +22,11 @@
 #define WORKS KS_SELFTEST_WORKS
 
 /*
- * A line is a case. Protocols and destinations are multiplied; a name says
- * what a person would want to know.
+ * Each line is a case, tried with each of its protocols and destinations. The
+ * name says what a user would want to know.
  */
 const KsSelftestCase ks_selftest_cases[] = {
-  /* programs that do nothing special */
+  /* ordinary programs */
   { "traffic to the Internet, as root", ATTACK, ALL, PUBLIC },
   { "traffic to the Internet, as another user", ATTACK, ALL, PUBLIC, .other_user = TRUE },
   { "traffic through the tunnel, with an answer", ATTACK, UDP, TO (KS_SELFTEST_PUBLIC, KS_SELFTEST_PUBLIC6),
@@ -50,7 +50,7 @@ const KsSelftestCase ks_selftest_cases[] = {
   { "multicast beyond the site (IP_MULTICAST_IF)", GUARD, UDP, TO ("233.252.0.1", "ff0e::db8:1"), .port = 9,
     .socket = KS_SELFTEST_MULTICAST_IF },
 
-  /* what looks like a transport */
+  /* imitations of a transport */
   { "udp from the VPN's port, as root", ATTACK, UDP, PUBLIC, .sport = KS_SELFTEST_WIREGUARD_PORT },
   { "udp in fragments from the VPN's port, as root", ATTACK, UDP, PUBLIC, .sport = KS_SELFTEST_WIREGUARD_PORT, BIG },
   { "tcp from the VPN's port, as root", ATTACK, TCP, PUBLIC, .sport = KS_SELFTEST_WIREGUARD_PORT },
@@ -63,7 +63,7 @@ const KsSelftestCase ks_selftest_cases[] = {
   { "udp to the VPN's port of its server, as another user", ATTACK, UDP, SERVER, .port = KS_SELFTEST_SERVER_PORT,
     .other_user = TRUE, .classes = KS_SELFTEST_TRANSPORT },
 
-  /* names */
+  /* name resolution */
   { "DNS to the router", ATTACK, TCP, ROUTER, .port = 53 },
   { "DNS to the router, over UDP", GUARD, UDP, ROUTER, .port = 53 },
   { "a user's name in DNS, as another user (the resolver's)", GUARD, UDP, ROUTER, .port = 53, .other_user = TRUE,
@@ -71,7 +71,7 @@ const KsSelftestCase ks_selftest_cases[] = {
   { "DNS over TLS or QUIC to the router", ATTACK, UDP | TCP, ROUTER, .port = 853 },
   { "LLMNR", GUARD, UDP, TO ("224.0.0.252", "ff02::1:3"), .port = 5355, .socket = KS_SELFTEST_MULTICAST_IF },
 
-  /* what the LAN may claim */
+  /* addresses and routes announced by the LAN */
   { "private address in the tunnel, shadowed by a LAN route", ATTACK, ALL, TO ("10.8.0.1", "fd08::1"), .port = 443,
     .routes = "10.8.0.1/32 fd08::1/128" },
   { "LAN routes for half of the Internet (TunnelVision)", ATTACK, ALL, PUBLIC,
@@ -136,7 +136,7 @@ ks_selftest_case_expectation (const KsSelftestCase *self, int family, KsSelftest
     [KS_SELFTEST_WORKS_DOWN] = { L, L, N, N, L, L, L },
   };
 
-  /* for IPv4 the kernel takes a failed lookup with a device as "on link": no rule can stop that */
+  /* IPv4: the kernel takes a failed lookup with a device as "on link", and no rule can stop that */
   if (self->kind == KS_SELFTEST_ATTACK_BOUND && family == AF_INET && state == KS_SELFTEST_RULES_ALONE)
     return KS_SELFTEST_NOT_TRIED;
   return expectations[self->kind][state];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "selftest/ks-selftest-judge.h"
 
-/* Whether @packet is what the probe sent, asks where that could go, or, of ATTACK_IN, answers it. */
+/* Whether @packet is what the probe sent, a query for its next hop or, for ATTACK_IN, an answer to it. */
 static gboolean
 is_of_probe (const KsSelftestPacket *packet, const KsSelftestCase *c, const KsSelftestProbe *probe)
 {
@@ -24,7 +24,7 @@ observe_wire (const KsSelftestCase *c, const KsSelftestProbe *probe, const GArra
     gboolean is_bad = class == KS_SELFTEST_LEAK;
 
     if (ks_selftest_case_is_work (c)) {
-      is_seen = is_seen && (class & c->classes); /* asking for the next hop is not getting there */
+      is_seen = is_seen && (class & c->classes); /* a query for the next hop does not count as arriving */
       is_bad = is_bad && !is_seen;
     } else {
       is_bad = is_bad || (class & c->classes);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What became of a probe, and whether it should have. Values, no I/O.
+ * What became of a probe, and whether that is right. Values, no I/O.
  */
 #pragma once
 
@@ -8,16 +8,16 @@
 
 typedef struct {
   int error; /* errno value that the program got, or 0 */
-  guint seen; /* on the wire, of what the probe is */
-  guint bad; /* on the wire, of what may not be there */
-  guint tunnelled; /* in the tunnel, of what the probe is */
+  guint seen; /* packets of the probe on the wire */
+  guint bad; /* packets on the wire that must not be there */
+  guint tunnelled; /* packets of the probe in the tunnel */
   gboolean answered;
-  char *what; /* the first bad one, or else the first seen one; nullable */
+  char *what; /* the first bad packet, or else the first one seen; nullable */
 } KsSelftestObservation;
 
-/* Counts what the router and the tunnel saw (KsSelftestPacket) while @probe was tried. What is in @out stays. */
+/* Adds what the router and the tunnel saw (KsSelftestPacket) while @probe was tried to @out, which is not cleared. */
 void ks_selftest_observe (const KsSelftestCase *self, const KsSelftestProbe *probe, const GArray *wire,
                           const GArray *tunnel, KsSelftestObservation *out);
-/* What is wrong (transfer full); NULL for nothing. */
+/* What is wrong (transfer full); NULL if nothing is. */
 char *ks_selftest_judge (const KsSelftestCase *self, KsSelftestState state, KsSelftestExpectation expectation,
                          const KsSelftestObservation *seen);

@@ -15,7 +15,7 @@
 #define ADDRESS_STEP_US 500
 #define ADDRESS_TRIES 4000
 
-/* Sends @message; what it was to do is for the error. */
+/* Sends @message; its purpose is named in the error. */
 static gboolean
 request (KsNlSocket *socket, KsNlMessage *message, GError **error, const char *format, ...) G_GNUC_PRINTF (4, 5);
 
@@ -48,7 +48,7 @@ link_message (int type, int flags, const struct ifinfomsg *header, const char *n
   return g_steal_pointer (&message);
 }
 
-/* The kind of the device: veth, with what the other end is to be. */
+/* The kind of the device: veth, with a description of the other end. */
 static gboolean
 put_veth (KsNlMessage *message, const char *peer, int peer_namespace)
 {
@@ -134,7 +134,7 @@ is_local (KsNlSocket *socket, const char *name, const KsPrefix *prefix)
   KsLookup lookup = { .to = ks_prefix_host (prefix), .ip_protocol = IPPROTO_UDP, .sport = 1, .dport = 1 };
   KsLookupResult result;
 
-  /* one of a link is asked for with the link */
+  /* a link-local address is looked up with its link */
   lookup.oif = ks_prefix_is_link_local (prefix) ? if_nametoindex (name) : 0;
   return ks_lookup (socket, &lookup, &result, NULL) && result.error == 0 && result.type == RTN_LOCAL;
 }
@@ -146,7 +146,7 @@ ks_selftest_link_add_address (KsNlSocket *socket, const char *name, const char *
 
   if (!change_address (socket, RTM_NEWADDR, name, address, error) || !ks_prefix_parse (address, &prefix, error))
     return FALSE;
-  /* IPv6 does the rest later, duplicate address detection or not */
+  /* IPv6 finishes later, even without duplicate address detection */
   for (int i = 0; i < ADDRESS_TRIES; i++) {
     if (is_local (socket, name, &prefix))
       return TRUE;

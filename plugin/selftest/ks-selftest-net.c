@@ -12,12 +12,12 @@
  *                          file descriptor              +---------------------+
  *
  * The router has the public addresses itself, and so answers ARP requests for
- * them: as a router with proxy ARP does, to the host. A packet socket there
- * sees each frame that comes out of the host.
+ * them: to the host it looks like a router with proxy ARP. A packet socket there
+ * sees every frame that leaves the host.
  *
- * The process is in the host's namespace; the others live by its file
- * descriptors. It keeps to one CPU: frames between namespaces wait in a queue
- * per CPU, and in one queue what was sent before a marker is in front of it.
+ * The process is in the host's namespace; its file descriptors keep the others
+ * alive. It stays on one CPU: frames between namespaces wait in a queue per CPU,
+ * and in a single queue, whatever was sent before a marker is ahead of it.
  */
 #include "selftest/ks-selftest-net.h"
 
@@ -37,10 +37,10 @@
 #include "selftest/ks-selftest-link.h"
 #include "selftest/ks-selftest-wire.h"
 
-/* A packet, the question for its next hop and the answer: each is one more turn in the queue. */
+/* A packet, the query for its next hop and the answer each take one more turn in the queue. */
 #define ROUNDS 4
 #define MARKER_TIMEOUT_MS 2000
-/* A new device carries nothing until the kernel has taken note of its carrier. */
+/* A new device carries nothing until the kernel has noticed its carrier. */
 #define LINK_STEP_MS 10
 #define LINK_TRIES 500
 
@@ -50,8 +50,8 @@ struct _KsSelftestNet {
   int router, guest, host; /* namespaces */
   KsNlSocket *socket;
   int wire; /* packet socket on host0 */
-  int guest_wire; /* ... on eth0 */
-  int marker; /* packet socket of the host */
+  int guest_wire; /* packet socket on eth0 */
+  int marker; /* packet socket in the host's namespace */
   guint32 serial;
   int tunnel; /* the tun device, or a packet socket on far0; -1 without a tunnel */
   gboolean is_veth;
@@ -88,7 +88,7 @@ ks_selftest_net_set (const char *name, const char *value, GError **error)
   return write_file (path, value) || errno == ENOENT || fail (error, KS_ERROR_KERNEL, path);
 }
 
-/* The kernel's reason would only confuse: of a limit of none it says that no space is left on the device. */
+/* The kernel's reason would only confuse: if the limit is zero, it says "no space left on device". */
 static gboolean
 fail_forbidden (GError **error)
 {
@@ -112,7 +112,7 @@ become_root (GError **error)
   return TRUE;
 }
 
-/* The first one; as root without a user namespace, so that other users exist. */
+/* Enters the first namespace. Root does so without a user namespace, so that other users exist. */
 static gboolean
 leave_host (GError **error)
 {
@@ -125,7 +125,7 @@ leave_host (GError **error)
   return unshare (CLONE_NEWNET) == 0 || fail_forbidden (error);
 }
 
-/* A descriptor of the namespace the process is in. -1 with an error. */
+/* A descriptor of the process's namespace. -1 with an error. */
 static int
 open_namespace (GError **error)
 {
@@ -167,9 +167,9 @@ keep_to_one_cpu (void)
   sched_setaffinity (0, sizeof set, &set);
 }
 
-/* --- what is in them --- */
+/* --- their contents --- */
 
-/* Settings of a namespace that a host's distribution may have chosen otherwise; a new namespace inherits some. */
+/* Settings of a namespace that the host's distribution may have changed, some of which a new namespace inherits. */
 static gboolean
 set_defaults (GError **error)
 {
@@ -183,7 +183,7 @@ set_defaults (GError **error)
     { "ipv6/conf/all/disable_ipv6", "0" },
     { "ipv6/conf/default/disable_ipv6", "0" },
     { "ipv6/conf/default/accept_dad", "0" },
-    /* the kernel's link-local addresses come when it finds the time, in the middle of something: ours do instead */
+    /* the kernel adds its link-local addresses at any time, even in the middle of a probe; we use our own instead */
     { "ipv6/conf/default/addr_gen_mode", "1" },
   };
 
@@ -193,7 +193,7 @@ set_defaults (GError **error)
   return TRUE;
 }
 
-/* Every user may use ping sockets; a namespace of an ordinary user has one group. */
+/* Lets every user use ping sockets; the namespace of an ordinary user has one group. */
 static void
 allow_ping (void)
 {
@@ -201,7 +201,7 @@ allow_ping (void)
     write_file ("/proc/sys/net/ipv4/ping_group_range", "0 0");
 }
 
-/* @addresses in one string, those of IPv6 left out where there is none. */
+/* @addresses in one string, without those of IPv6 if the kernel has no IPv6. */
 static gboolean
 add_addresses (const KsSelftestNet *self, KsNlSocket *socket, const char *name, const char *addresses, GError **error)
 {
@@ -213,7 +213,7 @@ add_addresses (const KsSelftestNet *self, KsNlSocket *socket, const char *name, 
   return TRUE;
 }
 
-/* A route for each gateway: of each family that there is. */
+/* A route for each gateway whose family the kernel has. */
 static gboolean
 add_routes (const KsSelftestNet *self, KsNlSocket *socket, const char *name, const char *const *routes, GError **error)
 {
@@ -224,7 +224,7 @@ add_routes (const KsSelftestNet *self, KsNlSocket *socket, const char *name, con
   return TRUE;
 }
 
-/* The devices of all three, with a carrier once the other ends are up. */
+/* Creates the devices of all three, which have a carrier once the other ends are up. */
 static gboolean
 make_links (KsSelftestNet *self, GError **error)
 {
@@ -282,7 +282,7 @@ fill_guest (KsSelftestNet *self, KsNlSocket *socket, GError **error)
          && add_routes (self, socket, "eth0", routes, error);
 }
 
-/* --- all together --- */
+/* --- the whole network --- */
 
 /* Waits until what leaves by @device arrives at @capture. */
 static gboolean
@@ -420,7 +420,7 @@ open_tun (void)
   return fd;
 }
 
-/* Where there is no tun device: a veth pair whose other end the router has, without neighbours to ask for. */
+/* Without a tun device: a veth pair whose other end is in the router, and which does not resolve neighbours. */
 static gboolean
 add_veth_tunnel (KsSelftestNet *self, GError **error)
 {
@@ -450,14 +450,14 @@ ks_selftest_net_add_tunnel (KsSelftestNet *self, GError **error)
 void
 ks_selftest_net_delete_tunnel (KsSelftestNet *self)
 {
-  /* a tun device lives as long as somebody holds it */
+  /* a tun device exists as long as its descriptor is open */
   close_if_open (&self->tunnel);
   if (self->is_veth)
     ks_selftest_link_delete (self->socket, KS_SELFTEST_TUNNEL_DEVICE, NULL);
   self->is_veth = FALSE;
 }
 
-/* --- what is seen --- */
+/* --- collecting packets --- */
 
 gboolean
 ks_selftest_net_collect (KsSelftestNet *self, GArray *wire, GArray *tunnel, GError **error)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The network the self-test plays in: three network namespaces of this process
- * and of nobody else, which vanish with it. ks-selftest-net.c draws them.
+ * The self-test's network: three network namespaces that only this process uses,
+ * and that vanish with it. ks-selftest-net.c draws them.
  */
 #pragma once
 
@@ -22,8 +22,8 @@ typedef enum {
 typedef struct _KsSelftestNet KsSelftestNet;
 
 /*
- * Moves this process, which has to be single-threaded, into namespaces of its
- * own, for ever. KS_ERROR_PERMISSION when it may not, KS_ERROR_KERNEL.
+ * Moves this process, which must be single-threaded, permanently into namespaces
+ * of its own. KS_ERROR_PERMISSION if it may not, KS_ERROR_KERNEL.
  */
 KsSelftestNet *ks_selftest_net_new (const KsSelftestOptions *options, GError **error);
 void ks_selftest_net_free (KsSelftestNet *self);
@@ -35,19 +35,19 @@ gboolean ks_selftest_net_has_ip6 (const KsSelftestNet *self);
 int ks_selftest_net_send (const KsSelftestNet *self, const KsSelftestProbe *probe, KsSelftestPlace place);
 /* The host's routing netlink socket (transfer none). */
 KsNlSocket *ks_selftest_net_socket (const KsSelftestNet *self);
-/* Writes a setting of the host's namespace: @name is a path in /proc/sys/net. One that does not exist is no error. */
+/* Writes a setting of the host's namespace: @name is a path in /proc/sys/net. A missing one is no error. */
 gboolean ks_selftest_net_set (const char *name, const char *value, GError **error);
 
-/* Makes the tunnel with its addresses and no further route. */
+/* Creates the tunnel with its addresses, without further routes. */
 gboolean ks_selftest_net_add_tunnel (KsSelftestNet *self, GError **error);
 /* Deletes the device, if there is one. */
 void ks_selftest_net_delete_tunnel (KsSelftestNet *self);
 
 /*
- * Waits until everything that was sent has arrived, and appends what the
- * router saw on the wire from the host, and what came out of the tunnel
- * (KsSelftestPacket). What can be answered in the tunnel is.
+ * Waits until everything that was sent has arrived, and appends what the router
+ * saw of the host on the wire, and what came out of the tunnel
+ * (KsSelftestPacket). Answers what the tunnel's other end can answer.
  */
 gboolean ks_selftest_net_collect (KsSelftestNet *self, GArray *wire, GArray *tunnel, GError **error);
-/* Answers what waits on the other side of the wire (ks-selftest-answer.h). */
+/* Answers packets waiting on the other side of the wire (ks-selftest-answer.h). */
 void ks_selftest_net_answer (KsSelftestNet *self);

@@ -23,7 +23,7 @@ parse_arp (const guint8 *bytes, gsize length, KsSelftestPacket *out)
 {
   if (length < 28)
     return;
-  /* an answer names the router's address as its target, in the LAN */
+  /* a reply has the router's own address, in the LAN, as its target */
   out->to = ks_prefix_from_bytes (AF_INET, bytes + 24, 32);
   out->is_question = TRUE;
 }
@@ -137,7 +137,7 @@ ks_selftest_packet_parse (guint16 ethertype, const guint8 *bytes, gsize length)
   return packet;
 }
 
-/* --- judging --- */
+/* --- classification --- */
 
 static gboolean
 is_in (const KsPrefix *address, const char *const *prefixes, guint count)
@@ -152,7 +152,7 @@ is_in (const KsPrefix *address, const char *const *prefixes, guint count)
   return FALSE;
 }
 
-/* What the tunnel's own addresses are: never on the wire, in neither direction. */
+/* The tunnel's own addresses, which must not be on the wire, in either direction. */
 static gboolean
 is_tunnels (const KsPrefix *address)
 {
@@ -180,7 +180,7 @@ is_server (const KsPrefix *address)
   return is_in (address, servers, G_N_ELEMENTS (servers));
 }
 
-/* Names asked of whom the tunnel does not lead to: DNS, over TLS and QUIC, LLMNR. */
+/* Name queries outside the tunnel: DNS, DNS over TLS and QUIC, LLMNR. */
 static gboolean
 is_dns (const KsSelftestPacket *packet)
 {

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A packet as the router or the tunnel's other end sees it, and what to make
- * of it. Values, no I/O.
+ * A packet as the router or the tunnel's other end sees it, and how it is
+ * classified. Values, no I/O.
  */
 #pragma once
 
 #include "value/ks-prefix.h"
 
-/* The ethertype of the frames that mark the end of what was sent before (IEEE 802 local experiments). */
+/* The ethertype of the marker frames, before which everything sent earlier arrives (IEEE 802 local experiments). */
 #define KS_SELFTEST_MARKER 0x88b5
 
-/* The plan of the addresses; ks-selftest-net.c draws it. Public ones are those reserved for documentation. */
+/* The address plan; ks-selftest-net.c draws it. Public addresses are those reserved for documentation. */
 #define KS_SELFTEST_SERVER "203.0.113.10"
 #define KS_SELFTEST_SERVER6 "2001:db8:113::10"
 #define KS_SELFTEST_SERVER_PORT 1194
@@ -33,24 +33,24 @@ typedef struct {
   guint8 ip_protocol; /* IPPROTO_*; 0 for ARP */
   gboolean is_question; /* ARP or neighbour discovery asks for @to */
   gboolean is_link; /* neighbour discovery, multicast listener reports, IGMP: what a link needs */
-  gboolean is_later_fragment; /* without ports */
+  gboolean is_later_fragment; /* a fragment without ports */
   KsPrefix from; /* unset in ARP */
   KsPrefix to; /* the destination, or the address asked for */
-  guint16 sport; /* 0 without */
+  guint16 sport; /* 0 for none */
   guint16 dport;
   guint32 serial; /* of a marker */
 } KsSelftestPacket;
 
 /* What a packet on the wire is while armed. Bits, for sets of them. */
 typedef enum {
-  KS_SELFTEST_LEAK = 1 << 0, /* nothing of the below */
+  KS_SELFTEST_LEAK = 1 << 0, /* none of those below */
   KS_SELFTEST_LAN_TRAFFIC = 1 << 1,
   KS_SELFTEST_TRANSPORT = 1 << 2, /* the VPN's own, to its server's port */
   KS_SELFTEST_DHCP = 1 << 3,
-  KS_SELFTEST_LINK = 1 << 4, /* ARP and neighbour discovery for the LAN, and their like */
+  KS_SELFTEST_LINK = 1 << 4, /* ARP and neighbour discovery for the LAN, and similar */
 } KsSelftestClass;
 
-/* Parses what follows the link layer's header. What is too short or unknown is a packet without addresses: a leak. */
+/* Parses what follows the link-layer header. A packet that is too short or unknown has no addresses: a leak. */
 KsSelftestPacket ks_selftest_packet_parse (guint16 ethertype, const guint8 *bytes, gsize length);
 KsSelftestClass ks_selftest_packet_classify (const KsSelftestPacket *self);
 /* "udp 192.168.77.2 -> 198.51.100.1:443", "ARP request for 198.51.100.1" (transfer full). */

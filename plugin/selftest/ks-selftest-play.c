@@ -12,7 +12,7 @@
 #include "selftest/ks-selftest-link.h"
 #include "selftest/ks-selftest-record.h"
 
-/* What comes back within the host's own kernel is there at once; a busy machine may take longer. */
+/* An answer from the host's own kernel is there at once; a busy machine may take longer. */
 #define ANSWER_TIMEOUT_MS 200
 #define CONNECT_TIMEOUT_MS 1000
 #define PROTOCOLS 3
@@ -21,25 +21,25 @@
 static const int families[FAMILIES] = { AF_INET, AF_INET6 };
 static const guint protocols[PROTOCOLS] = { KS_SELFTEST_UDP, KS_SELFTEST_TCP, KS_SELFTEST_ICMP };
 
-/* Connected before arming, one for each state; -1 for none. */
+/* Sockets connected before arming, one for each state; -1 for none. */
 typedef int OldSockets[KS_SELFTEST_N_STATES][FAMILIES][PROTOCOLS];
 
 typedef struct {
   const KsSelftestOptions *options;
   KsSelftestNet *net;
   KsSelftestArm *arm;
-  KsSnapshot *before; /* what the kernel held before anything of ours */
+  KsSnapshot *before; /* what the kernel held before arming */
   gboolean has_other_user;
   KsSelftestState state;
   KsSelftestRecord *records; /* one for each case */
   OldSockets *old; /* one for each case; of KS_SELFTEST_ATTACK_OLD */
-  GPtrArray *arming; /* of char*: errors while arming, and what got out between the cases */
-  GPtrArray *disarming; /* of char*: what is not as it was */
+  GPtrArray *arming; /* of char*: errors while arming, and packets that got out between the cases */
+  GPtrArray *disarming; /* of char*: what differs from the state before arming */
 } Play;
 
 /* --- one probe --- */
 
-/* Sends, has those who were reached answer, and looks whether that arrives. */
+/* Sends, lets the hosts reached answer, and checks whether the answer arrives. */
 static gboolean
 exchange (Play *play, const KsSelftestProbe *probe, GArray *wire, GArray *tunnel, KsSelftestObservation *out,
           GError **error)
@@ -56,14 +56,14 @@ exchange (Play *play, const KsSelftestProbe *probe, GArray *wire, GArray *tunnel
   out->error = ks_selftest_probe_send (probe, fd);
   is_done = ks_selftest_net_collect (play->net, wire, tunnel, error);
   ks_selftest_net_answer (play->net);
-  /* nobody answers what nobody got */
+  /* a packet that nobody received is not answered */
   if (poll (&waiting, 1, wire->len + tunnel->len > 0 ? ANSWER_TIMEOUT_MS : 0) > 0)
     out->answered = recv (fd, bytes, sizeof bytes, 0) > 0;
   close (fd);
   return is_done;
 }
 
-/* What came out since the last probe: nobody's, and so nothing that may leave while armed. */
+/* Checks packets since the last probe: no case sent them, and none of them may leave while armed. */
 static gboolean
 watch_between (Play *play, GError **error)
 {
@@ -103,14 +103,14 @@ send_probe (Play *play, const KsSelftestCase *c, const KsSelftestProbe *probe, i
     is_done = ks_selftest_net_collect (play->net, wire, tunnel, error);
   }
   ks_selftest_observe (c, probe, wire, tunnel, out);
-  /* or the next one would not have to ask, and the kernel might ask again in the middle of something else */
+  /* otherwise the next probe would need no neighbour query, and the kernel might repeat one in the middle of another */
   ks_selftest_link_forget_neighbour (ks_selftest_net_socket (play->net), KS_SELFTEST_UPLINK, &probe->to);
   return is_done;
 }
 
 /* --- arming --- */
 
-/* An error while arming is a failed case of its own; the others show what comes of it. */
+/* An error while arming is a failed case of its own; the other cases show its effect. */
 static void
 take_arming (Play *play, gboolean is_done, GError **error)
 {
@@ -120,7 +120,7 @@ take_arming (Play *play, gboolean is_done, GError **error)
   g_clear_error (error);
 }
 
-/* As any event would. */
+/* Arms, as any event would. */
 static void
 arm (Play *play, const char *tunnel)
 {
@@ -129,7 +129,7 @@ arm (Play *play, const char *tunnel)
   take_arming (play, ks_selftest_arm_apply (play->arm, tunnel, &error), &error);
 }
 
-/* What the LAN has changed is an event: of DHCP, say. In the other states nobody acts. */
+/* A change in the LAN causes an event, for example of DHCP. In the other states nothing reacts. */
 static void
 reconcile (Play *play)
 {
@@ -141,7 +141,7 @@ reconcile (Play *play)
 
 /* --- one case in one state --- */
 
-/* Adds or deletes each word of @words that is of a family there is. */
+/* Adds or deletes each word of @words whose family the kernel has. */
 static gboolean
 change (Play *play, const char *words, gboolean is_route, gboolean add, GError **error)
 {
@@ -166,7 +166,7 @@ change (Play *play, const char *words, gboolean is_route, gboolean add, GError *
   return TRUE;
 }
 
-/* What the case wants of the LAN; takes it away again without @add. */
+/* Sets up in the LAN what the case needs; without @add, removes it again. */
 static gboolean
 set_up (Play *play, const KsSelftestCase *c, gboolean add, GError **error)
 {
@@ -180,7 +180,7 @@ set_up (Play *play, const KsSelftestCase *c, gboolean add, GError **error)
   return TRUE;
 }
 
-/* One protocol to one destination. */
+/* Tries one protocol to one destination. */
 static gboolean
 try_probe (Play *play, guint number, guint family, guint protocol, GError **error)
 {
@@ -234,7 +234,7 @@ open_old (Play *play, guint number, guint family, guint protocol)
 
   if (!ks_selftest_case_probe (&ks_selftest_cases[number], families[family], protocols[protocol], &probe))
     return;
-  /* one for each state: one that has waited for an acknowledgement in vain says nothing for a while */
+  /* one for each state: a connection that waits for an acknowledgement in vain sends nothing for a while */
   for (guint state = 0; state < KS_SELFTEST_N_STATES; state++) {
     int fd = ks_selftest_probe_open (&probe);
     struct pollfd waiting = { .fd = fd, .events = POLLOUT };
@@ -248,7 +248,7 @@ open_old (Play *play, guint number, guint family, guint protocol)
 static void
 close_old (Play *play, guint number, guint family, guint protocol)
 {
-  /* without sending again what was never acknowledged */
+  /* without retransmitting what was never acknowledged */
   struct linger at_once = { .l_onoff = 1 };
 
   for (guint state = 0; state < KS_SELFTEST_N_STATES; state++) {
@@ -274,7 +274,7 @@ for_old (Play *play, void (*func) (Play *, guint, guint, guint))
 
 /* --- states --- */
 
-/* As NetworkManager does for a plugin VPN: the default route goes into table main. */
+/* Puts the default route into table main, as NetworkManager does for a plugin VPN. */
 static gboolean
 bring_tunnel_up (Play *play, GError **error)
 {
@@ -358,7 +358,7 @@ play_all (Play *play, GError **error)
 
 /* --- outcomes --- */
 
-/* Of the host as a whole: passed with @good, or failed with the first of @failures. */
+/* For the host as a whole: passed with the text @good, or failed with the first of @failures. */
 static KsSelftestOutcome *
 host_outcome (const char *name, const char *good, const GPtrArray *failures)
 {
@@ -379,7 +379,7 @@ make_outcomes (const Play *play)
   g_ptr_array_add (outcomes,
                    host_outcome ("arming", "the kernel takes rules, routes and the nftables table", play->arming));
   for (guint i = 0; i < ks_selftest_n_cases; i++)
-    /* what has no IPv4 says nothing where there is no IPv6 */
+    /* a case without IPv4 is left out if there is no IPv6 */
     if (ks_selftest_cases[i].to4 || ks_selftest_net_has_ip6 (play->net))
       g_ptr_array_add (outcomes, ks_selftest_record_outcome (&play->records[i], &ks_selftest_cases[i],
                                                              is_skipped (play, &ks_selftest_cases[i])));

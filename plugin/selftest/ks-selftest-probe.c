@@ -62,7 +62,7 @@ set_option (int fd, int level, int name, const void *value, socklen_t length)
   return setsockopt (fd, level, name, value, length);
 }
 
-/* The options that name a device by its index, in network byte order or not, as the kernel's whim is. */
+/* Options that name a device by its index, which some of them expect in network byte order. */
 static int
 name_device (const KsSelftestProbe *probe, int fd)
 {
@@ -121,11 +121,11 @@ socket_type (const KsSelftestProbe *probe)
 {
   if (probe->ip_protocol == IPPROTO_TCP)
     return SOCK_STREAM;
-  /* what ping(8) does without privileges; the namespace's ping_group_range allows it */
+  /* as ping(8) does without privileges; the namespace's ping_group_range allows it */
   return is_echo (probe) && !probe->other_user ? SOCK_RAW : SOCK_DGRAM;
 }
 
-/* Older kernels take no notice of IP_UNICAST_IF in connect(), and keep the route that it found. */
+/* Older kernels ignore IP_UNICAST_IF in connect(), and keep the route found there. */
 static gboolean
 is_connected (const KsSelftestProbe *probe)
 {
@@ -177,7 +177,7 @@ make_echo (const KsSelftestProbe *probe, guint8 *payload, gsize size)
   }
 }
 
-/* The control message that names the device for one packet. */
+/* The control message that names the device for a single packet. */
 static void
 add_packet_info (const KsSelftestProbe *probe, struct msghdr *message)
 {
@@ -195,7 +195,7 @@ add_packet_info (const KsSelftestProbe *probe, struct msghdr *message)
   message->msg_controllen = is_ip6 (probe) ? CMSG_SPACE (sizeof info6) : CMSG_SPACE (sizeof info);
 }
 
-/* A query for the probe's name, as glibc sends it. Returns its size. */
+/* A query for the probe's name, as glibc would send it. Returns its size. */
 static gsize
 make_query (const KsSelftestProbe *probe, guint8 payload[MAX_PAYLOAD])
 {
@@ -235,7 +235,7 @@ ks_selftest_probe_send (const KsSelftestProbe *self, int fd)
   return sendmsg (fd, &message, MSG_NOSIGNAL) < 0 ? errno : 0;
 }
 
-/* What an ordinary program is: no user's rights, no group's, no capability. */
+/* Becomes an ordinary program: without root's user, groups and capabilities. */
 static int
 become_nobody (gpointer user_data G_GNUC_UNUSED)
 {
@@ -251,7 +251,7 @@ run_here (const KsSelftestProbe *probe)
 
   if (fd < 0)
     return errno;
-  /* a connection attempt has sent its packet */
+  /* a connection attempt has already sent its packet */
   if (probe->ip_protocol != IPPROTO_TCP)
     result = ks_selftest_probe_send (probe, fd);
   close (fd);

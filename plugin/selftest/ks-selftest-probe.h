@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A probe: one packet of a program that has no say in where it goes, or tries
- * to have one. Whatever becomes of it is seen on the wire.
+ * A probe: one packet from a program that does not care where it goes, or tries
+ * to decide it. What becomes of it is seen on the wire.
  */
 #pragma once
 
 #include "value/ks-prefix.h"
 
-/* What the program does to its socket; none takes a privilege. */
+/* What the program does to its socket; none of it needs privileges. */
 typedef enum {
   KS_SELFTEST_PLAIN,
   KS_SELFTEST_BOUND, /* SO_BINDTODEVICE */
@@ -24,27 +24,27 @@ typedef struct {
   guint16 port; /* 0 for echo requests */
   guint16 sport; /* 0 for any */
   KsSelftestSocket socket;
-  const char *device; /* of @socket */
+  const char *device; /* for @socket */
   KsPrefix source; /* of KS_SELFTEST_SOURCE */
   guint size; /* bytes of payload; 0 for a few */
   const char *name; /* udp: the payload is a DNS query for it; NULL for none */
-  gboolean connected; /* udp: the route is looked up when the socket is opened, and kept; tcp always is */
-  gboolean other_user; /* as KS_SELFTEST_NOBODY, with no capability, instead of root */
+  gboolean connected; /* udp: the route is looked up when the socket is opened, and kept; tcp is always connected */
+  gboolean other_user; /* sent as KS_SELFTEST_NOBODY, without capabilities, instead of root */
 } KsSelftestProbe;
 
 #define KS_SELFTEST_NOBODY 65534
 
-/* Opens a non-blocking socket as the probe wants it. -1 with errno set. To be closed by the caller. */
+/* Opens a non-blocking socket for the probe. -1 with errno set. To be closed by the caller. */
 int ks_selftest_probe_open (const KsSelftestProbe *self);
-/* Sends by such a socket. Returns 0 or an errno value. */
+/* Sends through such a socket. Returns 0 or an errno value. */
 int ks_selftest_probe_send (const KsSelftestProbe *self, int fd);
 /*
- * Both, in the network namespace @network (a file descriptor; -1 for the one
- * the process is in, which @home stands for), and as the right user: another
- * one in a child process. Returns 0 or an errno value.
+ * Opens and sends, in the network namespace @network (a file descriptor; -1 for
+ * the process's own, which @home stands for), and as the right user: if that is
+ * another one, in a child process. Returns 0 or an errno value.
  */
 int ks_selftest_probe_run (const KsSelftestProbe *self, int network, int home);
-/* Whether a child can become KS_SELFTEST_NOBODY. */
+/* Whether a child process can become KS_SELFTEST_NOBODY. */
 gboolean ks_selftest_probe_has_other_user (void);
-/* "udp to 198.51.100.1 port 443", or so (transfer full). */
+/* Such as "udp to 198.51.100.1 port 443" (transfer full). */
 char *ks_selftest_probe_format (const KsSelftestProbe *self);

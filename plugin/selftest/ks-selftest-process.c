@@ -20,13 +20,13 @@ ks_selftest_process_start (KsSelftestChildFunc func, gpointer user_data)
   pid_t parent = getpid ();
   pid_t pid;
 
-  /* what waits in a buffer is the parent's to write */
+  /* buffered output belongs to the parent */
   fflush (NULL);
   pid = fork ();
   if (pid != 0)
     return pid;
   ks_selftest_process_die_with_parent ();
-  /* it may have died before */
+  /* the parent may already have died */
   if (getppid () != parent)
     _exit (255);
   _exit (func (user_data));

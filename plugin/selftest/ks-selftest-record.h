@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is known of a case so far, and the outcome that it comes to. Values,
- * no I/O.
+ * What is known about a case so far, and its outcome. Values, no I/O.
  */
 #pragma once
 
@@ -13,17 +12,17 @@ typedef struct {
   char *failure; /* the first one; nullable */
   guint failures;
   guint without; /* packets seen on the wire without the kill switch */
-  guint with; /* ... with it: leaks, or what has to leave */
+  guint with; /* packets seen with it: leaks, or packets that have to leave */
   guint tunnelled;
 } KsSelftestRecord;
 
 void ks_selftest_record_init (KsSelftestRecord *self, gboolean verbose);
 void ks_selftest_record_clear (KsSelftestRecord *self);
 
-/* Takes down what became of one probe; @failure, nullable, is what is wrong about it. */
+/* Records what became of one probe; @failure, nullable, is what is wrong about it. */
 void ks_selftest_record_note (KsSelftestRecord *self, const KsSelftestCase *c, const KsSelftestProbe *probe,
                               KsSelftestState state, const KsSelftestObservation *seen, const char *failure);
-/* What is said of the case in the end (transfer full). */
+/* The final result of the case (transfer full). */
 KsSelftestOutcome *
 ks_selftest_record_outcome (const KsSelftestRecord *self, const KsSelftestCase *c, gboolean is_skipped);
 

@@ -42,7 +42,7 @@ ks_selftest_wire_open (const char *device, GError **error)
   return -1;
 }
 
-/* The destination for a frame of @ethertype out of the device with @index. */
+/* The destination address for a frame of @ethertype sent through the device with @index. */
 static struct sockaddr_ll
 broadcast (guint16 ethertype, guint index)
 {
@@ -55,7 +55,7 @@ broadcast (guint16 ethertype, guint index)
   };
 }
 
-/* Reads a frame that came from the other end. FALSE when none waits. */
+/* Reads a frame that came from the other end. FALSE if none is waiting. */
 static gboolean
 read_frame (int fd, Frame *frame, KsSelftestPacket *out)
 {
@@ -98,7 +98,7 @@ ks_selftest_wire_settle (int marker, const char *device, int capture, guint32 se
 
 /* --- the tunnel --- */
 
-/* A tun device gives one packet at a time, and no more about it. */
+/* A tun device delivers one packet at a time, without any header. */
 static gboolean
 read_tun (int fd, Frame *frame, KsSelftestPacket *out)
 {
@@ -131,7 +131,7 @@ sum_words (const guint8 *bytes, gsize length, guint32 sum)
   return sum;
 }
 
-/* A veth device shows the packet before its checksum was made. RFC 768; RFC 8200, 8.1: never 0. */
+/* A veth device shows packets before their checksum is computed. RFC 768; RFC 8200, 8.1: never 0. */
 static void
 fill_checksum (Frame *frame, gsize header, gsize addresses, gsize addresses_length)
 {
@@ -149,12 +149,12 @@ fill_checksum (Frame *frame, gsize header, gsize addresses, gsize addresses_leng
   field[1] = (guint8) sum;
 }
 
-/* Sends a datagram to the answer port back to where it came from. Without success there is no answer, which shows. */
+/* Sends a datagram to the answer port back to its source. If that fails there is no answer, which the case reports. */
 static void
 answer (int fd, gboolean is_veth, const KsSelftestPacket *packet, Frame *frame)
 {
   gboolean is_ip6 = packet->ethertype == ETH_P_IPV6;
-  gsize header = is_ip6 ? 40 : 20; /* ours have no options */
+  gsize header = is_ip6 ? 40 : 20; /* our packets have no options */
   struct sockaddr_ll device = { 0 }, to;
   socklen_t size = sizeof device;
   gssize sent;

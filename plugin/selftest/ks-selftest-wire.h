@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What comes out of a device: packets of the wire, seen by a packet socket at
- * its other end, and those of the tunnel.
+ * Packets that come out of a device: those on the wire, seen by a packet socket
+ * at its other end, and those in the tunnel.
  */
 #pragma once
 
@@ -11,9 +11,9 @@
 int ks_selftest_wire_open (const char *device, GError **error);
 
 /*
- * Sends a marker by the packet socket @marker out of @device, and appends what
- * comes out at @capture before it to @packets (KsSelftestPacket). FALSE when
- * it does not arrive within @timeout_ms.
+ * Sends a marker through the packet socket @marker and @device, and appends what
+ * arrives at @capture before it to @packets (KsSelftestPacket). FALSE if the
+ * marker does not arrive within @timeout_ms.
  */
 gboolean
 ks_selftest_wire_settle (int marker, const char *device, int capture, guint32 serial, int timeout_ms, GArray *packets);

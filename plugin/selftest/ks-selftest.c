@@ -17,9 +17,9 @@
 #define TIMEOUT_MS 60000
 
 /*
- * The child tells by a pipe, a line for each outcome, its parts between tabs
- * and escaped: "RESULT", "NAME", "TEXT". An error is a line of its own:
- * "error", "CODE", "MESSAGE".
+ * The child reports through a pipe, one line for each outcome, with its escaped
+ * parts separated by tabs: "RESULT", "NAME", "TEXT". An error is a line of its
+ * own: "error", "CODE", "MESSAGE".
  */
 
 /* --- the child --- */
@@ -78,7 +78,7 @@ run_child (gpointer user_data)
 
 /* --- the parent --- */
 
-/* Reads until the child has closed the pipe. FALSE when that takes too long. */
+/* Reads until the child has closed the pipe. FALSE if that takes too long. */
 static gboolean
 read_all (int fd, GString *out)
 {
@@ -162,7 +162,7 @@ ks_selftest_report_free (KsSelftestReport *self)
   g_free (self);
 }
 
-/* Waits for the child, and ends it if it takes too long. */
+/* Waits for the child, and kills it if it takes too long. */
 static gboolean
 follow (pid_t pid, int fd, GString *out, GError **error)
 {

@@ -38,7 +38,7 @@ add_group (KsKeyLines *self, const char *name, gsize length)
   return group;
 }
 
-/* Takes one line, with a NUL at its end, into *@group or into a new one. */
+/* Parses one line, ended by a NUL, into *@group or into a new group. */
 static gboolean
 take_line (KsKeyLines *self, char *line, KsKeyGroup **group)
 {
@@ -100,7 +100,7 @@ ks_key_lines_find (const KsKeyLines *self, const char *name)
   return NULL;
 }
 
-/* The last one counts. */
+/* The value of @key; of several, the last one counts. */
 static const char *
 find_value (const KsKeyGroup *self, const char *key)
 {
@@ -121,8 +121,8 @@ ks_key_group_has (const KsKeyGroup *self, const char *key)
 
 /*
  * Undoes the escapes of *@value up to its end or, in a list, up to the end of
- * the part, and moves *@value there (transfer full). NULL for an unknown escape,
- * or what is not UTF-8.
+ * the element, and moves *@value there (transfer full). NULL for an unknown
+ * escape, or text that is not UTF-8.
  */
 static char *
 unescape (const char **value, gboolean is_list)
@@ -212,7 +212,7 @@ ks_key_group_boolean (const KsKeyGroup *self, const char *key)
 
 /* --- writing --- */
 
-/* With the escapes that g_key_file_set_string() makes, or in a list g_key_file_set_string_list(). */
+/* Uses the same escapes as g_key_file_set_string() or, in a list, g_key_file_set_string_list(). */
 static void
 put_escaped (GString *out, const char *text, gboolean is_list)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Groups of "key=value" lines, spelt as GKeyFile spells them. GKeyFile takes
- * five times as long: it keeps every line as an object of its own, for comments
- * to survive, and looks up each key anew.
+ * Groups of "key=value" lines, in GKeyFile's syntax. GKeyFile takes five times
+ * as long: it keeps every line as an object of its own, in order to preserve
+ * comments, and looks up each key anew.
  */
 #pragma once
 
@@ -14,7 +14,7 @@ typedef struct {
 } KsKeyGroup;
 
 typedef struct {
-  const char *key, *value; /* in the text that was read; the value is still escaped */
+  const char *key, *value; /* pointers into the text that was read; the value is still escaped */
 } KsKeyLine;
 
 typedef struct {
@@ -22,19 +22,19 @@ typedef struct {
   GPtrArray *groups; /* of KsKeyGroup, in order */
 } KsKeyLines;
 
-/* Takes @text (transfer full) apart. NULL when it is malformed (KS_ERROR_INVALID). */
+/* Parses @text (transfer full). NULL if it is malformed (KS_ERROR_INVALID). */
 KsKeyLines *ks_key_lines_parse (char *text, gsize length, GError **error);
 void ks_key_lines_free (KsKeyLines *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsKeyLines, ks_key_lines_free)
-/* The first group of that name; NULL for none. */
+/* The first group with that name; NULL for none. */
 const KsKeyGroup *ks_key_lines_find (const KsKeyLines *self, const char *name);
 
 gboolean ks_key_group_has (const KsKeyGroup *self, const char *key);
-/* NULL when it is not there or is malformed (transfer full). */
+/* NULL if it is missing or malformed (transfer full). */
 char *ks_key_group_string (const KsKeyGroup *self, const char *key);
-/* Its parts, an empty list when it is not there or is malformed (transfer full). */
+/* Its elements; an empty list if it is missing or malformed (transfer full). */
 char **ks_key_group_list (const KsKeyGroup *self, const char *key);
-/* 0 when it is not there, malformed, or larger than @max. */
+/* 0 if it is missing, malformed, or larger than @max. */
 guint32 ks_key_group_number (const KsKeyGroup *self, const char *key, guint32 max);
 gboolean ks_key_group_boolean (const KsKeyGroup *self, const char *key);
 
@@ -43,7 +43,7 @@ void ks_key_put_group (GString *out, const char *name);
 /* Appends a line. */
 void ks_key_put_string (GString *out, const char *key, const char *value);
 void ks_key_put_number (GString *out, const char *key, guint32 value);
-/* A list: first the key, then each of its parts, then its end. */
+/* A list is written in three steps: the key, each element, the end. */
 void ks_key_put_list (GString *out, const char *key);
 void ks_key_put_part (GString *out, const char *part);
 void ks_key_put_end (GString *out);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The file that keeps the state: a key file, written as a whole by way of a
- * temporary file. A disk may lose it or cut it short: what cannot be read is an
- * empty state, and said.
+ * The file that keeps the state: a key file, written as a whole by means of a
+ * temporary file. A disk may lose or truncate it: a file that cannot be read
+ * counts as an empty state, and is reported.
  */
 #include "state/ks-state-file.h"
 
@@ -21,7 +21,7 @@
 #define UNCLEAR_GROUP "unclear"
 #define RELEASE_GROUP "release"
 
-/* --- a profile, as lines of a key file --- */
+/* --- a profile in the key file --- */
 
 static void
 put_string (GString *out, const char *key, const char *value)
@@ -54,10 +54,10 @@ put_prefixes (GString *out, const char *key, const GArray *prefixes)
   ks_key_put_end (out);
 }
 
-/* By KsCarriage. */
+/* Indexed by KsCarriage. */
 static const char *const carriage_words[] = { "", "/wrapped", "/ipsec", "/inside-ipsec" };
 
-/* PROTOCOL[/CARRIAGE],PORT,HOST each */
+/* A list of PROTOCOL[/CARRIAGE],PORT,HOST */
 static void
 put_endpoints (GString *out, const GPtrArray *endpoints)
 {
@@ -72,7 +72,7 @@ put_endpoints (GString *out, const GPtrArray *endpoints)
   ks_key_put_end (out);
 }
 
-/* @values is of guint32. Those above G_MAXINT32 are negative, as they always were in this file. */
+/* @values is of guint32. Values above G_MAXINT32 are written as negative numbers, as always in this file. */
 static void
 put_numbers (GString *out, const char *key, const GArray *values)
 {
@@ -90,7 +90,7 @@ static void
 write_remembered (GString *out, const KsRemembered *remembered, guint number)
 {
   const KsProfile *profile = remembered->profile;
-  /* not its key, a UUID or a path as somebody wrote it: a group's name may not have brackets or control characters */
+  /* a number rather than its key, a UUID or path: a group's name may not have brackets or control characters */
   g_autofree char *group = g_strdup_printf (PROFILE_GROUP "%u", number);
   g_autofree char *path = g_strescape (profile->path, NULL); /* need not be UTF-8 */
 
@@ -128,7 +128,7 @@ write_remembered (GString *out, const KsRemembered *remembered, guint number)
     ks_key_put_string (out, "leaving", "true");
 }
 
-/* Words that are no prefix are left out: the file may be anything. */
+/* Leaves out words that are not prefixes: the file may contain anything. */
 static void
 get_prefixes (const KsKeyGroup *group, const char *key, GArray *out)
 {
@@ -142,7 +142,7 @@ get_prefixes (const KsKeyGroup *group, const char *key, GArray *out)
   }
 }
 
-/* Cuts the carriage off @text. */
+/* Cuts the carriage off @text and returns it. */
 static KsCarriage
 cut_carriage (char *text)
 {
@@ -174,7 +174,7 @@ get_endpoints (const KsKeyGroup *group, GPtrArray *out)
   }
 }
 
-/* Appends those of the list that are not 0 to @out (of guint32). */
+/* Appends the numbers in the list other than 0 to @out (of guint32). */
 static void
 get_numbers (const KsKeyGroup *group, const char *key, GArray *out)
 {
@@ -191,7 +191,7 @@ get_numbers (const KsKeyGroup *group, const char *key, GArray *out)
   }
 }
 
-/* Root is always among them. */
+/* Always includes root. */
 static void
 get_uids (const KsKeyGroup *group, GArray *out)
 {
@@ -226,7 +226,7 @@ read_profile (const KsKeyGroup *group)
   profile->service = ks_key_group_string (group, "service");
   profile->interface = get_interface (group, "interface");
   profile->vpn_type = type > KS_VPN_NONE ? (KsVpnType) type : KS_VPN_PLUGIN;
-  /* remembered is armed: what cannot be read any more arms strict */
+  /* whatever is remembered was armed: if the mode cannot be read, it is strict */
   if (!mode || !ks_mode_parse (mode, &profile->mode) || profile->mode == KS_MODE_OFF)
     profile->mode = KS_MODE_STRICT;
   profile->reason = KS_REASON_REMEMBERED;
@@ -244,7 +244,7 @@ read_profile (const KsKeyGroup *group)
   return profile;
 }
 
-/* Whether @group is one that we wrote. */
+/* Whether @group is written by this file. */
 static gboolean
 read_remembered (KsState *state, const KsKeyGroup *group)
 {
@@ -283,7 +283,7 @@ read_host (KsState *state, const KsKeyGroup *group)
   ks_answers_set_aliases (state->answers, host, aliases);
 }
 
-/* We never write an empty file: a disk may leave one after a crash. */
+/* We never write an empty file, but a disk may leave one after a crash. */
 static KsKeyLines *
 load (const char *path, GError **error)
 {
@@ -299,7 +299,7 @@ load (const char *path, GError **error)
   return ks_key_lines_parse (g_steal_pointer (&text), length, error);
 }
 
-/* Numbers that this program would never use are no hint: they could name somebody else's objects. */
+/* Ignores numbers that this program would never use: they could belong to another program's objects. */
 static KsConfig *
 read_numbers (const KsKeyGroup *group)
 {
@@ -311,7 +311,7 @@ read_numbers (const KsKeyGroup *group)
   /* version 0.1.0 had no such table, and did not write it */
   if (ks_key_group_has (group, "servers-table"))
     numbers->servers_table = ks_key_group_number (group, "servers-table", G_MAXUINT32);
-  /* an older version knew none, and used none */
+  /* an older version did not know these, and used none */
   if (ks_key_group_has (group, "management-table"))
     numbers->management_table = ks_key_group_number (group, "management-table", G_MAXUINT32);
   numbers->protocol = (guint8) ks_key_group_number (group, "protocol", G_MAXUINT8);
@@ -401,7 +401,7 @@ write_unclear (GString *out, const GPtrArray *unclear)
   ks_key_put_end (out);
 }
 
-/* Whether @host can be part of a group's name; no host's name has anything else. */
+/* Whether @host can be part of a group's name; every valid host name can. */
 static gboolean
 is_plain (const char *host)
 {

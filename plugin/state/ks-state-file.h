@@ -6,8 +6,8 @@
 
 #include "state/ks-state.h"
 
-/* Reads @path. Never fails: without a file, or with a corrupt one, an empty state with is_known FALSE; a corrupt one
- * also appends a GError* to @errors. */
+/* Reads @path. Never fails: if the file is missing or corrupt, the state is empty and is_known is FALSE; for a corrupt
+ * file, a GError* is also appended to @errors. */
 KsState *ks_state_file_read (const char *path, GPtrArray *errors);
-/* Writes @path, if that changes it, by way of a temporary file in the same directory, which is made. KS_ERROR_IO. */
+/* Writes @path if it would change, by means of a temporary file in its directory, which is created. KS_ERROR_IO. */
 gboolean ks_state_file_write (const KsState *self, const char *path, GError **error);

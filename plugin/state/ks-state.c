@@ -113,7 +113,7 @@ ks_state_remember (KsState *self, const KsProfile *profile)
   return remembered;
 }
 
-/* The hosts that are asked for (set of char*, transfer full). */
+/* The host names in use (set of char*, transfer full). */
 static GHashTable *
 find_hosts (const KsState *self)
 {
@@ -128,7 +128,7 @@ find_hosts (const KsState *self)
   return hosts;
 }
 
-/* Takes the names that are not among @asked out of @hosts, a table by name. */
+/* Removes the names that are not among @asked from @hosts, a table indexed by name. */
 static void
 forget_hosts (GHashTable *hosts, GHashTable *asked)
 {
@@ -158,7 +158,7 @@ ks_state_keep_only (KsState *self, GHashTable *keys)
       remembered_free (remembered);
     }
   }
-  /* those behind are given away or free */
+  /* the entries behind were moved or freed */
   g_ptr_array_set_free_func (self->remembered, NULL);
   g_ptr_array_set_size (self->remembered, (int) kept);
   g_ptr_array_set_free_func (self->remembered, remembered_free);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What is remembered between runs, in /var/lib/nm-killswitch/state: which
- * profiles were armed and how (so that a file that cannot be read any more
- * disarms nothing), the answers to their servers' names, the subnets of their
- * tunnels, and which session is on. A hint, like an event: everything works
+ * profiles were armed and how (so that a file that has become unreadable disarms
+ * nothing), the addresses of their servers' names, the subnets of their tunnels,
+ * and which sessions are on. It is a hint, like an event: everything works
  * without it, only less comfortably.
  */
 #pragma once
@@ -20,32 +20,32 @@ typedef struct {
   guint16 listen_port; /* WireGuard's, of that tunnel */
   guint32 fwmark;
   char *session; /* nullable: the boot in which the session is on (mode session) */
-  char *disabled; /* nullable: the boot in which a person ended the session of a section */
-  GArray *disabled_devices; /* guint32: the indices of its devices then; a new one begins another session */
-  gboolean leaving; /* the person has asked to disconnect (pre-down seen); the session ends with the connection */
+  char *disabled; /* nullable: the boot in which a user ended the session of a section */
+  GArray *disabled_devices; /* guint32: the indices of its devices at that time; a new device begins a new session */
+  gboolean leaving; /* a disconnect was requested (pre-down seen); the session ends with the connection */
 } KsRemembered;
 
 typedef struct {
-  gboolean is_known; /* a state file was there and could be read */
+  gboolean is_known; /* a state file existed and could be read */
   GPtrArray *remembered; /* of KsRemembered */
-  GHashTable *index; /* key -> the one of them that has it */
+  GHashTable *index; /* key -> its element of remembered */
   KsConfig *numbers; /* nullable: the numbers (and nothing else) in use when the kernel was last changed */
   KsAnswers *answers;
-  GPtrArray *unclear; /* of char*: paths that cannot be read, and nothing tells whether they were armed before */
-  char *released; /* nullable: the boot in which a person released, if the marker for that cannot be made */
+  GPtrArray *unclear; /* of char*: paths of unreadable files that may or may not have been armed before */
+  char *released; /* nullable: the boot in which `release` was used, if its marker cannot be created */
 } KsState;
 
 KsState *ks_state_new (void);
 void ks_state_free (KsState *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsState, ks_state_free)
 
-/* Notes the numbers of @config. */
+/* Records the numbers of @config. */
 void ks_state_set_numbers (KsState *self, const KsConfig *config);
-/* The record of a profile (transfer none): NULL when there is none. */
+/* The record of a profile (transfer none); NULL if there is none. */
 KsRemembered *ks_state_find (const KsState *self, const char *key);
-/* Adds a record of @profile (transfer full), which must not have one (transfer none). */
+/* Adds a record of @profile (transfer full), which must not have one yet (transfer none). */
 KsRemembered *ks_state_add (KsState *self, KsProfile *profile);
-/* The record of @profile, made when there is none, with the profile's current contents. */
+/* The record of @profile, created if necessary, with the profile's current contents. */
 KsRemembered *ks_state_remember (KsState *self, const KsProfile *profile);
-/* Forgets every record whose key is not in @keys (a set of char*), and answers no profile asks for any more. */
+/* Forgets every record whose key is not in @keys (a set of char*), and the addresses of names no longer in use. */
 void ks_state_keep_only (KsState *self, GHashTable *keys);

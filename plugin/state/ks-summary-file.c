@@ -11,7 +11,7 @@
 #include "base/ks-json-read.h"
 #include "base/ks-json.h"
 
-/* Nobody but root writes the file; yet what is longer than this was not written here. */
+/* Only root writes the file, but anything longer than this was not written by us. */
 #define MAX_SIZE (8 << 20)
 
 static void
@@ -140,7 +140,7 @@ get_string (GVariant *members, const char *key)
   return g_strdup (value);
 }
 
-/* Adds the strings of an array, which need not be there, to @strings (of char*). */
+/* Adds the strings of an array, which may be missing, to @strings (of char*). */
 static void
 get_strings (GVariant *members, const char *key, GPtrArray *strings)
 {
@@ -173,7 +173,7 @@ get_boolean (GVariant *members, const char *key)
   return value;
 }
 
-/* FALSE when what has to be there is not. */
+/* FALSE if a required member is missing. */
 static gboolean
 parse_profile (GVariant *members, KsSummary *self)
 {

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The summary: what anybody on the host may know of the kill switch, names and
- * states only, nothing of a profile's contents; and the file that everybody can
- * read, in which each run leaves it (run/ks-summary.h). It is a notice, never an
- * input of the policy: what blocks does not depend on it.
+ * The summary: what every user may know about the kill switch, which is names
+ * and states but nothing of a profile's contents; and the world-readable file in
+ * which each run leaves it (run/ks-summary.h). It only informs and is never an
+ * input of the policy: nothing that blocks depends on it.
  */
 #pragma once
 
 #include "base/ks-paths.h"
 
-/* Of the file, not of `status --json`. Another number: not read. */
+/* The version of the file, not of `status --json`. Files with another version are not read. */
 #define KS_SUMMARY_VERSION 1
 
 typedef struct {
   char *id;
-  char *uuid; /* nullable: a section, or a file that gives none */
+  char *uuid; /* nullable: a section, or a file without one */
   char *type; /* connection.type, or "section" */
   char *mode; /* ks_mode_format() */
   char *reason; /* ks_profile_format_reason() */
-  char *tunnel; /* nullable: the device while it is up */
+  char *tunnel; /* nullable: the device, while it is up */
   GPtrArray *more_tunnels; /* of char*: further ones of a section whose Interface= is a pattern */
   char *inside; /* nullable: the device of the VPN that carries this one */
   gboolean has_server; /* an address of its server is known */
@@ -26,24 +26,24 @@ typedef struct {
 
 typedef struct _KsSummary {
   char *state; /* "off", "released", "protected", "blocking", "held", "incomplete", "unknown" */
-  gint64 since; /* when that state began, in seconds of CLOCK_BOOTTIME; -1 when unknown */
+  gint64 since; /* when that state began, in seconds of CLOCK_BOOTTIME; -1 if unknown */
   gboolean networkmanager; /* it answered, or was not needed */
   char *lan; /* nullable while not armed: ks_lan_format() */
   char *dns; /* likewise: ks_dns_format() */
   gboolean guard; /* wanted, and not known to be missing */
-  guint warnings; /* how many there are; they are shown to root */
+  guint warnings; /* their number; the texts are shown to root */
   guint errors;
   GPtrArray *profiles; /* of KsSummaryProfile: the armed ones */
 } KsSummary;
 
-/* Nothing is known: no state, which the caller sets, no time, no profile (transfer full). */
+/* An empty summary: no state, which the caller has to set, no time, no profiles (transfer full). */
 KsSummary *ks_summary_new_empty (void);
 void ks_summary_free (KsSummary *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsSummary, ks_summary_free)
 
-/* Adds a profile without anything in it, which the caller sets (transfer none). */
+/* Adds an empty profile for the caller to fill in (transfer none). */
 KsSummaryProfile *ks_summary_add_profile (KsSummary *self);
-/* The profile with @uuid, or a section named @id when @uuid is NULL; NULL for none. */
+/* The profile with @uuid, or the section named @id if @uuid is NULL; NULL for none. */
 const KsSummaryProfile *ks_summary_find (const KsSummary *self, const char *uuid, const char *id);
 /* True in the states in which something is blocked, or should be. */
 gboolean ks_summary_is_armed (const KsSummary *self);
@@ -53,13 +53,13 @@ char *ks_summary_format (const KsSummary *self);
 /* NULL with KS_ERROR_INVALID (transfer full). */
 KsSummary *ks_summary_parse (const char *text, GError **error);
 
-/* What "since" is in a text that ks_summary_format() made; -1 for none, and anything for another text. */
+/* The value of "since" in a text by ks_summary_format(); -1 for none, and any number for another text. */
 gint64 ks_summary_find_since (const char *text);
 
-/* What the last run left. NULL with KS_ERROR_IO when there is no such file, KS_ERROR_INVALID (transfer full). */
+/* What the last run left. NULL with KS_ERROR_IO if there is no such file, KS_ERROR_INVALID (transfer full). */
 KsSummary *ks_summary_read (const KsPaths *paths, GError **error);
-/* The same as text, whatever it is; NULL, and errno, when it cannot be read (transfer full). */
+/* The same as text, whatever it is; NULL, and errno set, if it cannot be read (transfer full). */
 char *ks_summary_read_text (const KsPaths *paths);
 
-/* Seconds since boot, the time that the host was suspended included. */
+/* Seconds since boot, including the time that the host was suspended. */
 gint64 ks_summary_now (void);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Answers: what the names of VPN servers were resolved to.
+ * Answers: the addresses that the names of VPN servers were resolved to.
  */
 #pragma once
 
@@ -13,15 +13,15 @@
 
 typedef struct {
   GHashTable *addresses; /* host name (char*) -> GArray of KsPrefix, hosts, the newest first */
-  GHashTable *aliases; /* host name (char*) -> GPtrArray of char*: what the name is an alias of (CNAME), and so on */
+  GHashTable *aliases; /* host name (char*) -> GPtrArray of char*: the CNAME of the name, its CNAME, and so on */
 } KsAnswers;
 
 KsAnswers *ks_answers_new (void);
 void ks_answers_free (KsAnswers *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsAnswers, ks_answers_free)
-/* Puts @addresses (KsPrefix) in front of those known for @host. Returns whether any of them is news. */
+/* Puts @addresses (KsPrefix) before those known for @host. Returns whether any of them is new. */
 gboolean ks_answers_add (KsAnswers *self, const char *host, const GArray *addresses);
-/* Replaces the aliases of @host by the first ones of @aliases (of char*). Returns whether they are others. */
+/* Replaces the aliases of @host by the first ones of @aliases (of char*). Returns whether they differ. */
 gboolean ks_answers_set_aliases (KsAnswers *self, const char *host, const GPtrArray *aliases);
-/* Adds every answer of @other. Returns whether any of them is news. */
+/* Adds every answer of @other. Returns whether any of them is new. */
 gboolean ks_answers_merge (KsAnswers *self, const KsAnswers *other);

@@ -3,7 +3,7 @@
 
 const gint64 ks_clock_built = KS_BUILD_TIME;
 
-/* "2026-11-25", in UTC; years that no calendar has are out of range (transfer full). */
+/* "2026-11-25", in UTC; years outside the calendar are "out of range" (transfer full). */
 static char *
 format_day (gint64 seconds)
 {

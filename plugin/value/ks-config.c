@@ -59,7 +59,7 @@ is_own_table (guint32 table)
   return table != 0 && (table < 253 || table > 255);
 }
 
-/* Whether @table is none of the tables of ManagementFrom=. */
+/* Whether @table is not one of the tables of ManagementFrom=. */
 static gboolean
 is_apart (const KsConfig *self, guint32 table)
 {
@@ -104,7 +104,7 @@ distance (guint32 a, guint32 b)
   return a > b ? a - b : b - a;
 }
 
-/* Whether one of the tables of @other, but for those of ManagementFrom=, is one of all of @self. */
+/* Whether a table of @other, except for those of ManagementFrom=, is also a table of @self. */
 static gboolean
 shares_table (const KsConfig *self, const KsConfig *other)
 {

@@ -17,7 +17,7 @@ ks_interface_name_is_valid (const char *name)
   return TRUE;
 }
 
-/* "tun" is tap, too; "ovpn" and "ovpn-dco" are OpenVPN's in the kernel. A raw modem (wwan) is none of them. */
+/* "tun" includes tap; "ovpn" and "ovpn-dco" are OpenVPN's in the kernel. A raw modem (wwan) is not among them. */
 const char *const ks_interface_tunnel_kinds[] = {
   "tun", "wireguard", "amneziawg", "ovpn", "ovpn-dco", "xfrm",      "vti", "vti6", "ipip",
   "gre", "gretap",    "ip6gre",    "sit",  "ip6tnl",   "ip6gretap", "ppp", NULL,

@@ -7,12 +7,12 @@
 #include <glib.h>
 
 /* Whether @name may be an interface: 1 to 15 bytes without '/', white space, ':' or control characters. That is what
- * the kernel accepts (dev_valid_name(), net/core/dev.c), less what no name should hold. */
+ * the kernel accepts (dev_valid_name(), net/core/dev.c), and a little stricter. */
 gboolean ks_interface_name_is_valid (const char *name);
 
-/* The kinds (IFLA_INFO_KIND, `ip -d link`) of the devices that VPNs send by, NULL at the end. */
+/* The kinds (IFLA_INFO_KIND, `ip -d link`) of the devices that VPNs use, ended by NULL. */
 extern const char *const ks_interface_tunnel_kinds[];
 /* Whether @kind is one of them. */
 gboolean ks_interface_kind_is_tunnel (const char *kind);
-/* Whether a device of @kind sends by other devices that are part of it, such as a bridge and its ports. */
+/* Whether a device of @kind sends through other devices that belong to it, such as a bridge through its ports. */
 gboolean ks_interface_kind_is_stacked (const char *kind);

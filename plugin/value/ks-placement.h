@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Transport=: whether what a VPN sends to its server goes through another armed
+ * Transport=: whether a VPN's packets to its server go through another armed
  * VPN's tunnel. ks-nesting.h decides.
  */
 #pragma once
@@ -8,8 +8,8 @@
 #include <glib.h>
 
 typedef enum {
-  KS_PLACEMENT_UNSET = -1, /* a profile without an opinion */
-  KS_PLACEMENT_AUTO, /* inside where it has to be or is expected to be, else beside */
+  KS_PLACEMENT_UNSET = -1, /* not set in a profile */
+  KS_PLACEMENT_AUTO, /* inside where that is necessary or expected, otherwise beside */
   KS_PLACEMENT_INSIDE, /* inside whenever another full tunnel is up */
   KS_PLACEMENT_BESIDE, /* never inside */
 } KsPlacement;

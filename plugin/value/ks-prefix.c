@@ -129,7 +129,7 @@ ks_prefix_is_host (const KsPrefix *self)
   return self->length == ks_prefix_full_length (self->family);
 }
 
-/* Whether @self lies in the prefix that @text spells. */
+/* Whether @self lies in the prefix @text. */
 static gboolean
 is_inside (const KsPrefix *self, const char *text)
 {

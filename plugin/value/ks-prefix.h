@@ -46,7 +46,7 @@ gboolean ks_prefix_equal_func (gconstpointer a, gconstpointer b);
 /* A total order: family, length, bytes. */
 int ks_prefix_compare (const KsPrefix *a, const KsPrefix *b);
 
-/* Adds @prefix to an array of KsPrefix unless it is there already. */
+/* Adds @prefix to an array of KsPrefix unless it is already there. */
 void ks_prefix_array_add (GArray *prefixes, const KsPrefix *prefix);
 gboolean ks_prefix_array_contains (const GArray *prefixes, const KsPrefix *prefix);
 /* Whether any of @prefixes is of @family. */

@@ -88,7 +88,7 @@ ks_profile_format_reason (const KsProfile *self)
                                            : g_strdup (format_reason (self->reason));
 }
 
-/* One for each family: where no server is told, any address is one. */
+/* One for each family: without a server, any address is an endpoint. */
 static void
 add_any_server (const KsSection *section, GPtrArray *endpoints)
 {
@@ -113,7 +113,7 @@ ks_profile_new_of_section (const KsSection *section, const char *path)
   self->vpn_type = KS_VPN_SECTION;
   self->mode = section->is_session ? KS_MODE_SESSION : KS_MODE_STRICT;
   self->reason = section->is_malformed ? KS_REASON_INVALID : KS_REASON_SECTION;
-  /* the kernel validates the source of what comes in by asking for the way back as root's */
+  /* the kernel validates the source of incoming packets by looking up the route back as root */
   g_array_append_val (self->uids, root);
   if (section->exempts_nothing)
     return self;

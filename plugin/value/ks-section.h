@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A [vpn NAME] section of the configuration: a VPN that NetworkManager does
- * not start, by its device and by what its transport looks like.
+ * not start, described by its device and its transport.
  */
 #pragma once
 
@@ -9,7 +9,7 @@
 
 typedef struct {
   char *name;
-  char *interface; /* device name or glob; NULL when malformed: then no device is the tunnel */
+  char *interface; /* device name or glob; NULL if malformed: then no device is the tunnel */
   gboolean is_session; /* armed from the device's appearance, not from boot */
   guint8 ip_protocol; /* 0 for any */
   guint16 port; /* source port; 0 for any */
@@ -19,8 +19,8 @@ typedef struct {
   guint32 uid; /* who sends the transport besides root */
   gboolean kernel; /* no process owns the transport's packets */
   KsPlacement placement;
-  gboolean is_malformed; /* something is wrong in it: armed strict */
-  gboolean exempts_nothing; /* what is wrong may have been meant to narrow the transport: there is none */
+  gboolean is_malformed; /* it has an error: armed strict */
+  gboolean exempts_nothing; /* the error may have been meant to narrow the transport, so there is none */
 } KsSection;
 
 KsSection *ks_section_new (const char *name);

@@ -9,7 +9,7 @@ has_zone (char **zones, const char *zone)
   return zone && *zone && g_strv_contains ((const char *const *) zones, zone);
 }
 
-/* Whether @zone is one of the two that come with the program, which mean nothing to anybody else. */
+/* Whether @zone is one of the two that come with the program, which mean nothing to other programs. */
 static gboolean
 is_own_zone (const char *zone)
 {

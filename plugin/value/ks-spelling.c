@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* A name with fewer letters and digits is compared for the same ones only. */
+/* Names with fewer letters and digits than this have to have the same ones. */
 #define MIN_LENGTH 5
 
 /* The letters and digits of @text, in lower case (transfer full; of gunichar). */
@@ -27,12 +27,12 @@ letter_at (const GArray *letters, guint index)
   return g_array_index (letters, gunichar, index);
 }
 
-/* Whether one is the other with at most one letter left out, added or wrong, or two neighbours swapped. */
+/* Whether the two are equal but for one letter left out, added or wrong, or two adjacent letters swapped. */
 static gboolean
 is_one_step (const GArray *a, const GArray *b)
 {
   guint shorter = MIN (a->len, b->len);
-  guint first = 0, last = 0; /* how many are the same at the beginning, and at the end of the rest */
+  guint first = 0, last = 0; /* how many are equal at the beginning, and at the end of the rest */
   guint left_a, left_b;
 
   while (first < shorter && letter_at (a, first) == letter_at (b, first))

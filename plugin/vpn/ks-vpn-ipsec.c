@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * IPsec. The IKE daemon speaks to UDP port 500, and to 4500 behind NAT, as
- * root. Packets then travel in ESP, or in ESP inside UDP to port 4500: the
- * kernel makes them, and looks their route up as root, with protocol 50, or
- * with UDP and that port (run, Linux 6.1 and 6.12).
+ * IPsec. The IKE daemon uses UDP port 500, and 4500 behind NAT, as root. After
+ * that, packets travel in ESP, or in ESP inside UDP to port 4500: the kernel
+ * makes them, and looks up their route as root, with protocol 50, or with UDP
+ * and that port (run, Linux 6.1 and 6.12).
  */
 #include <netinet/in.h>
 #include <string.h>
@@ -23,11 +23,12 @@ add_ipsec (KsVpnParser *p, const char *host)
 }
 
 /*
- * strongSwan's charon-nm, src/charon-nm/nm/nm_service.c, connect_(): "address",
- * and "server-port" instead of 500. With a port of its own IKE does not move to
- * 4500, and ESP in UDP goes there as well. It looks the name up itself, once
- * for each attempt. "address" can be a list with commas, of which it takes the
- * first name that it finds (libcharon's config/ike_cfg.c, resolve()).
+ * strongSwan's charon-nm, connect_() in src/charon-nm/nm/nm_service.c: "address",
+ * and "server-port" instead of 500. With a custom port, IKE does not move to
+ * 4500, and ESP in UDP uses the custom port as well. charon-nm resolves the name
+ * itself, once for each attempt. "address" may be a comma-separated list, of
+ * which it uses the first name that resolves (resolve() in libcharon's
+ * config/ike_cfg.c).
  */
 void
 ks_vpn_parse_strongswan (KsVpnParser *p)
@@ -64,13 +65,14 @@ ks_vpn_parse_libreswan (KsVpnParser *p)
 
 /*
  * NetworkManager-l2tp, src/nm-l2tp-service.c: "gateway", a name or an address,
- * IPv6 in brackets or not (real_connect()); xl2tpd or kl2tpd speaks to its UDP
- * port 1701 as root, and the kernel sends the data with the tunnel's socket:
- * routed as root's, owned by who sent what is inside (run, Linux 6.1). With
- * "ipsec-enabled" strongSwan or libreswan, whichever /usr/sbin/ipsec is,
- * encrypts that in transport mode ("type=transport", "rightprotoport=udp/l2tp",
- * nm_l2tp_config_write()). Such packets are routed as what they are before they
- * are encrypted; without IPsec they must not leave, they would carry the log-in.
+ * IPv6 with or without brackets (real_connect()). xl2tpd or kl2tpd connects to
+ * its UDP port 1701 as root, and the kernel sends the data with the tunnel's
+ * socket: routed as root's, owned by the sender of the inner packet (run, Linux
+ * 6.1). With "ipsec-enabled", strongSwan or libreswan, whichever /usr/sbin/ipsec
+ * is, encrypts that in transport mode ("type=transport",
+ * "rightprotoport=udp/l2tp", nm_l2tp_config_write()). Such packets are routed as
+ * they are before encryption; without IPsec they must not leave, since they would
+ * carry the login.
  */
 void
 ks_vpn_parse_l2tp (KsVpnParser *p)
@@ -88,11 +90,12 @@ ks_vpn_parse_l2tp (KsVpnParser *p)
 }
 
 /*
- * NetworkManager-vpnc, src/nm-vpnc-service.c, nm_vpnc_config_write(): vpnc does
+ * NetworkManager-vpnc, nm_vpnc_config_write() in src/nm-vpnc-service.c: vpnc does
  * IKE and ESP itself, as root, with UDP and raw sockets. "NAT Traversal Mode"
- * is "cisco-udp" unless set. "Local Port" and "Cisco UDP Encapsulation Port"
- * are ports of this end; the server names the port it wants Cisco's UDP
- * encapsulation at (vpnc(8), --udp-port), so any of it is exempted then.
+ * is "cisco-udp" unless set. "Local Port" and "Cisco UDP Encapsulation Port" are
+ * ports on this side; the server announces its port for Cisco's UDP
+ * encapsulation (vpnc(8), --udp-port), so in that mode all its UDP ports are
+ * exempted.
  */
 void
 ks_vpn_parse_vpnc (KsVpnParser *p)

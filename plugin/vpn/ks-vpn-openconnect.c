@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * NetworkManager-openconnect. "gateway" in vpn.data is what a person typed,
+ * NetworkManager-openconnect. "gateway" in vpn.data is what the user typed,
  * HOST[:PORT][/GROUP] or a URL. The connection goes to the "gateway" among the
- * secrets: the URL of the server to which the log-in was redirected, and
- * "resolve", its HOST:ADDRESS (auth-dialog/main.c, oc_server_url() and
- * oc_server_resolve(); src/nm-openconnect-service.c,
- * nm_openconnect_start_openconnect_binary()). The dialog's secrets are not
- * saved unless somebody writes them into the profile: a redirection is known
- * only then.
+ * secrets, the URL of the server that the login was redirected to, and to
+ * "resolve", its HOST:ADDRESS (oc_server_url() and oc_server_resolve() in
+ * auth-dialog/main.c; nm_openconnect_start_openconnect_binary() in
+ * src/nm-openconnect-service.c). The dialog's secrets are not saved unless
+ * someone writes them into the profile; only then is a redirection known.
  *
  * The tunnel runs over TCP, and over UDP where that works. Every protocol lets
- * the server choose the UDP port; what it is by default is exempted, and with
- * another one the tunnel stays on TCP.
+ * the server choose the UDP port. Its default is exempted; with any other port,
+ * the tunnel stays on TCP.
  */
 #include <netinet/in.h>
 #include <string.h>
@@ -20,14 +19,14 @@
 
 #define HTTPS_PORT 443
 
-/* The UDP port that servers of each protocol use unless configured otherwise; not here: that of the TCP port. */
+/* The UDP port that servers of each protocol use by default; for protocols not listed, the same as the TCP port. */
 static const struct {
   const char *protocol;
   guint16 port;
 } udp_ports[] = {
   { "gp", 4501 }, /* GlobalProtect */
   { "nc", 4500 }, /* Juniper Network Connect */
-  { "juniper", 4500 }, /* likewise, as openconnect 7.06 spelt it */
+  { "juniper", 4500 }, /* the same, as openconnect 7.06 called it */
   { "pulse", 4500 },   { "f5", 4433 },
 };
 
@@ -50,7 +49,7 @@ add_gateway (KsVpnParser *p, const char *host, guint16 port)
     ks_vpn_parser_add (p, host, udp_port (p, port), IPPROTO_UDP);
 }
 
-/* The address behind the name in "resolve": "HOST:ADDRESS[,ADDRESS...]", IPv6 without brackets. */
+/* The address after the name in "resolve": "HOST:ADDRESS[,ADDRESS...]", IPv6 without brackets. */
 static void
 parse_resolve (KsVpnParser *p, const char *text, const char *host, guint16 port)
 {

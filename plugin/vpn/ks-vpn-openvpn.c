@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * NetworkManager-openvpn, src/nm-openvpn-service.c,
- * nm_openvpn_start_openvpn_binary(): `--remote` for each word of "remote", with
- * the port of "port" and the protocol of "proto-tcp" unless the word has its
- * own; `--http-proxy` or `--socks-proxy` for all of them. "remote-random" only
- * changes their order, and TLS runs over the same socket. Always `--nobind`:
- * there is no source port to know.
+ * NetworkManager-openvpn, nm_openvpn_start_openvpn_binary() in
+ * src/nm-openvpn-service.c: `--remote` for each word of "remote", with the port
+ * in "port" and the protocol from "proto-tcp" unless the word has its own;
+ * `--http-proxy` or `--socks-proxy` for all of them. "remote-random" only
+ * changes their order, and TLS runs over the same socket. `--nobind` is always
+ * set, so there is no fixed source port.
  *
- * With "remote-random-hostname" OpenVPN asks for a name below the one given,
- * with twelve random digits in front, and never for the one given (openvpn's
- * socket.c, hostname_randomize()). The provider answers for all of these names
- * alike (a wildcard record), so one of them tells what the others do.
+ * With "remote-random-hostname", OpenVPN never queries the given name, but names
+ * below it that begin with twelve random digits (hostname_randomize() in
+ * openvpn's socket.c). The provider gives the same answer for all of these names
+ * (a wildcard record), so one of them stands for the others.
  */
 #include <netinet/in.h>
 #include <string.h>
@@ -22,7 +22,7 @@
 #define HTTP_PROXY_PORT 8080
 #define RANDOM_LABEL "000000000000."
 
-/* The protocol that one of OpenVPN's words means: udp, udp4, tcp-client, tcp6, ...; 0 for another word. */
+/* The protocol that an OpenVPN word stands for: udp, udp4, tcp-client, tcp6, ...; 0 for any other word. */
 static guint8
 protocol_of (const char *word)
 {
@@ -33,7 +33,7 @@ protocol_of (const char *word)
   return 0;
 }
 
-/* Cuts the field after the last colon off @text; NULL when there is none, or @text is an IPv6 address as it is. */
+/* Cuts off and returns the field after @text's last colon; NULL if there is none, or @text is a bare IPv6 address. */
 static char *
 cut_field (char *text)
 {
@@ -47,9 +47,9 @@ cut_field (char *text)
 }
 
 /*
- * HOST[:PORT[:PROTOCOL]], with an IPv6 host in brackets or bare, and PORT or
- * PROTOCOL left empty or not: taken apart from the right, as nm-openvpn does
- * (shared/utils.c, nmovpn_remote_parse()). NULL when malformed.
+ * HOST[:PORT[:PROTOCOL]], with an IPv6 host in brackets or bare; PORT and
+ * PROTOCOL may be empty. Parsed from the right, as nm-openvpn does
+ * (nmovpn_remote_parse(), shared/utils.c). NULL if malformed.
  */
 static KsEndpoint *
 parse_remote (const char *text, guint16 port, guint8 ip_protocol)
@@ -81,7 +81,7 @@ randomize_name (KsEndpoint *endpoint)
   endpoint->host = name;
 }
 
-/* The remotes, whether they are reached directly or through a proxy (transfer full; of KsEndpoint). */
+/* The remotes, whether reached directly or through a proxy (transfer full; of KsEndpoint). */
 static GPtrArray *
 parse_remotes (KsVpnParser *p)
 {
@@ -114,7 +114,7 @@ has_udp (const GPtrArray *remotes)
   return FALSE;
 }
 
-/* Through a proxy the transport goes to the proxy, over TCP; a SOCKS proxy relays UDP on a port that it chooses. */
+/* With a proxy, the transport goes to the proxy, over TCP; a SOCKS proxy relays UDP on a port that it chooses. */
 static gboolean
 parse_proxy (KsVpnParser *p, const GPtrArray *remotes)
 {

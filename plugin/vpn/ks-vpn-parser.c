@@ -114,7 +114,7 @@ ks_vpn_parser_split_server (KsVpnParser *self, const char *key, const char *text
   guint16 found = *port;
   gboolean is_valid = TRUE;
 
-  /* no port, but the inside of an address in brackets */
+  /* not a port, but the inside of a bracketed address */
   if (colon && server[strlen (server) - 1] == ']')
     colon = NULL;
   if (colon) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The VPN types with one server and little to choose, and the type of a plugin
- * that is not in the table.
+ * The VPN types with a single server and few options, and the fallback for a
+ * plugin that is not in the table.
  */
 #include <netinet/in.h>
 #include <string.h>
@@ -42,10 +42,10 @@ parse_tls_gateway (KsVpnParser *p)
 }
 
 /*
- * network-manager-sstp, src/nm-sstp-service.c, construct_pppd_args(): `sstpc
+ * network-manager-sstp, construct_pppd_args() in src/nm-sstp-service.c: `sstpc
  * GATEWAY`, started by pppd as root, with `--proxy http://SERVER:PORT` if both
- * "proxy-server" and "proxy-port" are set. It gives up root once it is
- * connected (sstp-client.c, SSTP_CALL_ESTABLISHED).
+ * "proxy-server" and "proxy-port" are set. It drops root once it is connected
+ * (SSTP_CALL_ESTABLISHED, sstp-client.c).
  */
 void
 ks_vpn_parse_sstp (KsVpnParser *p)
@@ -74,11 +74,11 @@ ks_vpn_parse_fortisslvpn (KsVpnParser *p)
 }
 
 /*
- * NetworkManager-iodine, src/nm-iodine-service.c,
- * nm_iodine_start_iodine_binary(): `iodine [NAMESERVER] TOPDOMAIN`. A tunnel
- * inside DNS queries to a resolver: the one given, else the first one in
- * /etc/resolv.conf, which is one of the uplink's. It opens its socket before it
- * gives up root (iodine's src/iodine.c, main()).
+ * NetworkManager-iodine, nm_iodine_start_iodine_binary() in
+ * src/nm-iodine-service.c: `iodine [NAMESERVER] TOPDOMAIN`. A tunnel inside DNS
+ * queries to a resolver: the given one, or else the first one in
+ * /etc/resolv.conf, which is an uplink's. It opens its socket before it drops
+ * root (main(), iodine's src/iodine.c).
  */
 void
 ks_vpn_parse_iodine (KsVpnParser *p)
@@ -94,8 +94,8 @@ ks_vpn_parse_iodine (KsVpnParser *p)
 }
 
 /*
- * NetworkManager-ssh, src/nm-ssh-service.c, nm_ssh_start_ssh_binary(): `ssh -o
- * Port=PORT ... REMOTE`, by the plugin's own user, root.
+ * NetworkManager-ssh, nm_ssh_start_ssh_binary() in src/nm-ssh-service.c: `ssh -o
+ * Port=PORT ... REMOTE`, as the plugin's own user, root.
  */
 void
 ks_vpn_parse_ssh (KsVpnParser *p)
@@ -107,7 +107,7 @@ ks_vpn_parse_ssh (KsVpnParser *p)
     ks_vpn_parser_add (p, host, port, IPPROTO_TCP);
 }
 
-/* The hosts in these @keys, by any protocol and port. */
+/* Adds the hosts in these @keys, with any protocol and port. */
 static void
 add_any (KsVpnParser *p, const char *const *keys)
 {
@@ -122,9 +122,9 @@ add_any (KsVpnParser *p, const char *const *keys)
 }
 
 /*
- * By the keys that most plugins use, or else by those that some were seen to
- * (f5vpn, softethervpn, snx, gpclient). What it speaks is not known: any
- * protocol and port.
+ * The server from the keys that most plugins use, or else from those that some
+ * plugins were seen to use (f5vpn, softethervpn, snx, gpclient). The plugin's
+ * protocol is not known, so any protocol and port.
  */
 void
 ks_vpn_parse_unknown (KsVpnParser *p)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The parsers that the table in ks-vpn.c consists of, one for each plugin.
+ * The parsers in the table of ks-vpn.c, one for each plugin.
  */
 #pragma once
 

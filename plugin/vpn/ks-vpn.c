@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* clang-format off */
 /*
- * The table of VPN types. Each entry was read in the source of its plugin; the
- * parsers say where.
+ * The table of VPN types. Each entry was taken from the source of its plugin;
+ * the parsers say where.
  *
  *   TYPE         SERVER IN        TRANSPORT                             SENT BY                TUNNEL
  *   wireguard    peer's endpoint  udp, the port given                   kernel (root)          the profile's device
@@ -19,8 +19,8 @@
  *   iodine       nameserver       udp 53                                root, then nm-iodine   dns (tun)
  *   ssh          remote           tcp 22                                root                   tun, tap
  *
- * NetworkManager shows the device of each as that of the active connection,
- * but for IPsec without a device.
+ * NetworkManager shows the device of each as the active connection's device,
+ * except for IPsec without a device.
  */
 /* clang-format on */
 #include "vpn/ks-vpn.h"
@@ -35,20 +35,20 @@
 typedef struct {
   const char *service; /* what follows SERVICE_PREFIX */
   void (*parse) (KsVpnParser *p);
-  const char *user; /* who sends it besides root */
-  guint32 mark; /* what it marks its lookups with, or 0 */
+  const char *user; /* the user that sends it besides root */
+  guint32 mark; /* the mark on its route lookups, or 0 */
 } KsVpnType;
 
 static const KsVpnType types[] = {
   /* opens its first socket as root and later ones as its service user (run) */
   { "openvpn", ks_vpn_parse_openvpn, "nm-openvpn" },
-  /* drops root before it opens any socket, if it could make a tun device for that user
+  /* drops root before it opens any socket, if a tun device could be created for that user
      (nm-openconnect-service.c, openconnect_drop_child_privs()) */
   { "openconnect", ks_vpn_parse_openconnect, "nm-openconnect" },
   /* since 5.9.10 (charon-nm.c, "plugins.kernel-netlink.fwmark"; kernel_netlink_net.c, get_route()) */
   { "strongswan", ks_vpn_parse_strongswan, .mark = 210 },
   { "libreswan", ks_vpn_parse_libreswan },
-  /* its former name, which it still answers to (nm-libreswan-service.name, "aliases=") */
+  /* its former name, which it still accepts (nm-libreswan-service.name, "aliases=") */
   { "openswan", ks_vpn_parse_libreswan },
   { "l2tp", ks_vpn_parse_l2tp },
   { "vpnc", ks_vpn_parse_vpnc },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The VPN types: where the transport of each goes and who sends it, as its
- * profile spells it. A plugin's server address is exported nowhere else.
+ * The VPN types: where the transport of each goes and who sends it, according to
+ * its profile. A plugin's server address is available nowhere else.
  */
 #pragma once
 
@@ -10,25 +10,25 @@
 /* Looks up a key; NULL if it is not set. */
 typedef const char *(*KsVpnLookup) (gconstpointer profile, const char *key);
 
-/* What a plugin's profile says. */
+/* The settings in a plugin's profile. */
 typedef struct {
   KsVpnLookup data; /* vpn.data */
-  KsVpnLookup secret; /* vpn.secrets, as far as the profile has them */
+  KsVpnLookup secret; /* vpn.secrets, as far as the profile contains them */
   gconstpointer profile; /* passed to both */
 } KsVpnSettings;
 
 /*
  * The endpoints of a plugin's profile (transfer full; of KsEndpoint). @service
- * is vpn.service-type. A plugin that is not in the table yields its server
- * with any protocol and port. A malformed value is left out and appends a
- * GError* (KS_ERROR_INVALID, "KEY: 'VALUE' is not ...") to @errors.
+ * is vpn.service-type. A plugin that is not in the table yields its server with
+ * any protocol and port. A malformed value is left out, and a GError*
+ * (KS_ERROR_INVALID, "KEY: 'VALUE' is not ...") is appended to @errors.
  */
 GPtrArray *ks_vpn_endpoints (const char *service, const KsVpnSettings *settings, GPtrArray *errors);
 
-/* The user who sends a plugin's transport besides root; NULL if only root does. */
+/* The user that sends a plugin's transport besides root; NULL if only root does. */
 const char *ks_vpn_user (const char *service);
 
-/* The firewall mark with which a plugin asks the kernel for the way to its server; 0 if it does not, or without. */
+/* The firewall mark of a plugin's route lookups to its server; 0 if it does none, or without a mark. */
 guint32 ks_vpn_mark (const char *service);
 
 /*
