@@ -2,8 +2,8 @@
 /*
  * The dispatcher program: NetworkManager's dispatcher runs it for every event,
  * with an interface, an action and an environment. Whatever the event, it
- * reconciles; one that cannot be parsed is an error, and reconciled all the
- * same.
+ * reconciles. An event that cannot be parsed is an error, but it reconciles all
+ * the same.
  */
 #include <unistd.h>
 
@@ -12,7 +12,7 @@
 #include "report/ks-log.h"
 #include "run/ks-reconcile.h"
 
-/* Whether NetworkManager holds an activation or deactivation back until this program ends. */
+/* Whether NetworkManager delays an activation or deactivation until this program ends. */
 static gboolean
 is_awaited (KsAction action)
 {
@@ -61,7 +61,7 @@ main (int argc, char **argv)
   if (event && ks_event_is_hint (event))
     flags |= KS_RECONCILE_GLANCE;
   report = ks_reconcile (&ks_paths_default, event, flags);
-  /* only now: a journal that hangs must not keep anything from being blocked */
+  /* not earlier: a journal that hangs must not delay blocking */
   if (error)
     ks_log_error (error);
   what = describe (event);

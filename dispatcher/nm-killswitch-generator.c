@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The systemd.generator(7): has nm-killswitch-sync.path watch the directory
- * that NetworkManager's configuration names for profiles. systemd runs it at
- * boot and at each daemon-reload, with three directories for what it makes, and
- * logs what it says.
+ * The systemd.generator(7): makes nm-killswitch-sync.path watch the directory of
+ * profiles that NetworkManager's configuration names. systemd runs it at boot
+ * and at each daemon-reload, passes three directories for its output, and logs
+ * its messages.
  */
 #include <stdio.h>
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Notifications for the desktop. A path unit of the person's own systemd starts
- * this program when the status file changes. It waits until the state has
- * settled, shows a notification if that state is not the one shown last, and
- * ends; one with actions keeps it running while it is on the screen, for ten
+ * Desktop notifications. A path unit of the user's own systemd starts this
+ * program when the status file changes. It waits until the state has settled,
+ * shows a notification if that state is not the one shown last, and ends. A
+ * notification with actions keeps it running while it is on the screen, for ten
  * minutes at most.
  *
- * It runs as the person, without any privilege, reads the file that everybody
- * may read, and nothing that blocks depends on it. Without a session or a
- * notification service it ends without a word.
+ * It runs as the user, without privileges, and reads a world-readable file;
+ * nothing that blocks depends on it. Without a session or a notification service
+ * it ends silently.
  */
 #include <gio/gio.h>
 #include <stdlib.h>
@@ -21,27 +21,27 @@
 #include "desktop/ks-told.h"
 #include "state/ks-summary-file.h"
 
-/* A run that changes much leaves "incomplete" for some 100 ms, and a VPN that roams is back within seconds. */
+/* A run that changes a lot leaves "incomplete" for some 100 ms, and a VPN that roams is back within seconds. */
 #define SETTLE_MS 3000
-/* A state that never settles is told as it is after this many times as long. */
+/* A state that never settles is shown as it is after this many times SETTLE_MS. */
 #define SETTLE_PATIENCE 5
 /* How long the actions of a notification work. */
 #define STAY_SECONDS 600
 /* After an action was accepted, the state should change within this time. */
 #define PATIENCE_SECONDS 60
 
-/* For the person's own use, below $XDG_CONFIG_HOME; there, nothing is shown. */
+/* For the user's own choice, below $XDG_CONFIG_HOME: if it exists, nothing is shown. */
 #define OFF_NAME "nm-killswitch/no-notifications"
 
 typedef struct {
   GMainLoop *loop;
-  KsPaths own; /* runtime: the person's own directory */
+  KsPaths own; /* runtime: the user's own directory */
   gint settle_ms, stay_s, patience_s;
 
   KsNotifications *notifications; /* nullable: not needed yet */
   GFileMonitor *monitor;
   KsTold told;
-  char *before; /* nullable: the state before that, of which the notice on the screen says what has changed */
+  char *before; /* nullable: the state before that, which the notice on the screen compares with */
   KsNotice *notice; /* nullable: on the screen, with actions */
   char *seen; /* nullable: the state that has to settle */
   guint settle, stay, patience; /* timers */
@@ -84,7 +84,7 @@ remember (Life *self, const char *state, guint32 id)
   ks_told_write (&self->told, &self->own);
 }
 
-/* The actions end to work, so they go; what is said stays. */
+/* The actions no longer work, so they are removed; the text stays. */
 static gboolean
 on_stayed (gpointer user_data)
 {
@@ -99,7 +99,7 @@ on_stayed (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
-/* Shows @notice, which is taken over. FALSE: there is nobody to show it. */
+/* Shows @notice, which is taken over. FALSE if there is no service to show it. */
 static gboolean
 show (Life *self, KsNotice *notice, const char *state)
 {
@@ -122,9 +122,9 @@ show (Life *self, KsNotice *notice, const char *state)
   return TRUE;
 }
 
-/* --- what the person does --- */
+/* --- the user's actions --- */
 
-/* Nothing has come of it: the notification is shown once more, beginning with @reason, which is plain text. */
+/* The action failed: shows the notification again, beginning with @reason, which is plain text. */
 static void
 show_again (Life *self, const char *reason)
 {
@@ -161,7 +161,7 @@ on_answer (const GError *error, gpointer user_data)
   self->is_asking = FALSE;
   if (error) {
     g_autofree char *message = ks_error_printable (error->message);
-    /* some services' messages end with a full stop, others' do not */
+    /* some services end their messages with a full stop, others do not */
     gboolean is_sentence = g_str_has_suffix (message, ".");
     g_autofree char *reason = g_strdup_printf ("That did not work: %s%s", message, is_sentence ? "" : ".");
 
@@ -204,11 +204,11 @@ begin_to_show (Life *self, GError **error)
     return FALSE;
   owner = ks_notifications_read_owner (self->notifications);
   if (g_strcmp0 (owner, self->told.owner) != 0)
-    self->told.id = 0; /* another process of the service, which may have given that number to something else */
+    self->told.id = 0; /* another process of the service, where that number may mean another notification */
   return TRUE;
 }
 
-/* FALSE: nobody can be told. */
+/* FALSE if the notification cannot be shown. */
 static gboolean
 tell (Life *self, const KsSummary *now)
 {
@@ -254,7 +254,7 @@ on_settled (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
-/* What is new has to stay the same for a while before it is told. */
+/* A new state has to stay the same for a while before it is shown. */
 static void
 look (Life *self)
 {
@@ -294,7 +294,7 @@ on_begin (gpointer user_data)
 
 /* --- the process --- */
 
-/* Whether the person wants none. */
+/* Whether the user has turned notifications off. */
 static gboolean
 is_off (void)
 {
@@ -305,7 +305,7 @@ is_off (void)
   return g_file_test (path, G_FILE_TEST_EXISTS);
 }
 
-/* Whether the state is another one than what was told. */
+/* Whether the state differs from the one shown last. */
 static gboolean
 is_new (const KsTold *told)
 {
@@ -314,7 +314,7 @@ is_new (const KsTold *told)
   return now && g_strcmp0 (now->state, told->state) != 0;
 }
 
-/* From the first look to the end. TRUE: the state has changed meanwhile, so begin again. */
+/* From the first look to the end. TRUE if the state has changed meanwhile: begin again. */
 static gboolean
 live (Life *self)
 {
@@ -324,7 +324,7 @@ live (Life *self)
   gboolean was_told;
 
   if (lock < 0)
-    return FALSE; /* the process that holds it watches the file, and looks once more after it has released it */
+    return FALSE; /* the process that holds the lock watches the file, and looks once more after releasing it */
   ks_told_read (&self->told, &self->own);
   self->loop = g_main_loop_new (NULL, FALSE);
   self->monitor = g_file_monitor_file (file, G_FILE_MONITOR_NONE, NULL, NULL);
@@ -362,7 +362,7 @@ main (int argc, char **argv)
   g_autofree char *directory = NULL;
   const char *runtime;
 
-  g_setenv ("GIO_USE_VFS", "local", TRUE); /* before GIO is used: else it loads modules that ask the session bus */
+  g_setenv ("GIO_USE_VFS", "local", TRUE); /* before GIO is used: otherwise it loads modules that use the session bus */
   g_option_context_add_main_entries (context, options, NULL);
   if (!g_option_context_parse (context, &argc, &argv, &error)) {
     g_printerr ("nm-killswitch-notify: %s\n", error->message);

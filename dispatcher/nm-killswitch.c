@@ -21,7 +21,7 @@
 #include "run/ks-switch.h"
 
 #define SELFTEST_NAME "nm-killswitch-selftest"
-/* A run waits for another one for 15 seconds. */
+/* A run waits up to 15 seconds for another one. */
 #define SWITCH_TIMEOUT_MS 20000
 
 enum { EXIT_OK = 0, EXIT_ERROR = 1, EXIT_USAGE = 2 };
@@ -71,7 +71,7 @@ static int G_GNUC_PRINTF (1, 2) usage_error (const char *format, ...)
   return EXIT_USAGE;
 }
 
-/* Whether the only argument is one of @options (NULL at the end); its index in *@found, -1 for none. */
+/* Parses one of @options (ended by NULL) as the only argument, if any; its index in *@found, -1 for none. */
 static gboolean
 parse_option (int argc, char **argv, const char *const *options, int *found)
 {
@@ -95,7 +95,7 @@ print_errors (const KsReport *report)
     fprintf (stderr, "nm-killswitch: %s\n", ((const GError *) report->errors->pdata[i])->message);
 }
 
-/* What `status` is asked for. */
+/* The options of `status`. */
 typedef struct {
   gboolean json, watch, quiet;
 } StatusOptions;
@@ -131,7 +131,7 @@ exit_status_of (const char *word)
   return 5; /* held, incomplete, unknown */
 }
 
-/* The status now, in @text unless quiet (transfer full); returns the exit status. */
+/* The present status, in @text unless quiet (transfer full); returns the exit status. */
 static int
 take_status (const StatusOptions *options, char **text)
 {
@@ -165,7 +165,7 @@ take_status (const StatusOptions *options, char **text)
   return has_failed ? EXIT_ERROR : EXIT_OK;
 }
 
-/* Until somebody ends it. On a terminal the screen is drawn anew; otherwise what is new is added. */
+/* Runs until it is interrupted. On a terminal the screen is redrawn; otherwise new output is appended. */
 static void
 watch_status (const StatusOptions *options)
 {
@@ -234,7 +234,7 @@ run_check (int argc, char **argv)
   return ks_status_is_tight (&status) && report->errors->len == 0 ? EXIT_OK : EXIT_ERROR;
 }
 
-/* To people on standard output; nothing to say is said too. */
+/* Reports to a user on standard output, also if nothing was changed. */
 static int
 finish (const KsReport *report, const char *what)
 {
@@ -358,7 +358,7 @@ parse_switch_options (int argc, char **argv, SwitchOptions *options)
   return options->name != NULL;
 }
 
-/* What a person named and is not there, or is there several times, or cannot be armed; NULL and said if so. */
+/* The profile that the user named; NULL, with a message, if it does not exist, is ambiguous, or cannot be armed. */
 static const KsProfile *
 choose (const KsChoice *choice, const SwitchOptions *options)
 {
@@ -409,7 +409,7 @@ say_done (const KsSummary *summary, const KsProfile *profile, KsSwitch action)
   return EXIT_OK;
 }
 
-/* What a run of root's came to; @event may be NULL. */
+/* Puts the setting in force by a run as root, and shows the result; @event may be NULL. */
 static int
 finish_switch (const SwitchOptions *options, const KsProfile *profile, gboolean is_up, const KsEvent *event)
 {
@@ -523,7 +523,7 @@ run_resume (int argc, char **argv)
   return finish (report, "resume");
 }
 
-/* The self-test is a program of its own: what runs for the units and for NetworkManager contains nothing of it. */
+/* The self-test is a program of its own, so that the program that units and NetworkManager run contains none of it. */
 static int
 run_selftest (int argc G_GNUC_UNUSED, char **argv)
 {
@@ -554,7 +554,7 @@ run_help (int argc G_GNUC_UNUSED, char **argv G_GNUC_UNUSED)
 int
 main (int argc, char **argv)
 {
-  umask (022); /* what everybody may read stays readable, whatever sudo passes on */
+  umask (022); /* world-readable files stay readable, whatever umask sudo passes on */
   ks_user_use_files ();
   ks_log_init ("nm-killswitch");
   if (argc < 2)

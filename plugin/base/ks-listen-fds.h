@@ -2,9 +2,9 @@
 /*
  * The sockets that systemd passes to a service that it starts for them. This is
  * sd_listen_fds(3) without libsystemd, which loads six libraries to compress and
- * encrypt its journal: that took a third of the time of a start. $LISTEN_PID and
- * $LISTEN_FDS are stable, and made to be read without libsystemd ("File
- * Descriptor Passing" in systemd's Portability and Stability chart).
+ * encrypt its journal: that took a third of the start-up time. $LISTEN_PID and
+ * $LISTEN_FDS are stable, and may be read without libsystemd ("File Descriptor
+ * Passing" in systemd's Portability and Stability chart).
  */
 #pragma once
 
