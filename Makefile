@@ -6,7 +6,7 @@ LOCALSTATEDIR ?= /var
 RUNSTATEDIR ?= /run
 BINDIR      ?= $(PREFIX)/bin
 LIBEXECDIR  ?= $(PREFIX)/libexec
-# NetworkManager, systemd, firewalld and ip(8) look nowhere else, whatever PREFIX and SYSCONFDIR say
+# NetworkManager, systemd, firewalld and ip(8) look only here, whatever PREFIX and SYSCONFDIR are
 NMLIBDIR    ?= /usr/lib/NetworkManager
 UNITDIR     ?= /usr/lib/systemd/system
 USERUNITDIR ?= /usr/lib/systemd/user
@@ -22,7 +22,7 @@ FISHCOMPDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 DESTDIR     ?=
 
 VERSION     := $(shell sed -n '1s/.* //p' NEWS.md)
-# An earlier time than this is a wrong clock. The same sources give the same program.
+# A clock that is behind this is wrong. Not the time of the build: the same sources give the same program.
 BUILD_TIME  := $(or $(SOURCE_DATE_EPOCH),$(shell stat -c %Y NEWS.md))
 
 CC          ?= cc
@@ -43,7 +43,7 @@ COVERAGE    ?= 0
 BUILD       ?= build$(if $(SANITIZE),/sanitize)$(if $(filter 1,$(FAULTS)),/faults)$(if $(filter 1,$(COVERAGE)),/coverage)
 
 PACKAGES     = libnm glib-2.0 gio-2.0 gio-unix-2.0 libnl-3.0 libnl-route-3.0 libnftables
-# -O2 takes the sanitizers nearly twice as long to compile
+# with sanitizers, -O2 takes nearly twice as long to compile
 CFLAGS      ?= $(if $(SANITIZE),-O1,-O2) -g
 WARNINGS     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
                -Wpointer-arith -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wimplicit-fallthrough -Wno-missing-field-initializers
@@ -72,7 +72,7 @@ SELFTEST        = $(BUILD)/libselftest.a
 PROGRAMS        = $(BUILD)/10-killswitch $(BUILD)/nm-killswitch $(BUILD)/nm-killswitch-selftest \
                   $(BUILD)/nm-killswitch-generator $(BUILD)/nm-killswitch-notify
 
-# The units are made from nm-conf/NAME.in, those of each user's systemd from nm-conf/user/NAME.in, the manual pages from man/NAME, which shows the default paths.
+# System units are generated from nm-conf/NAME.in, user units from nm-conf/user/NAME.in, manual pages from man/NAME, which has the default paths.
 UNITS           = $(patsubst %.in,$(BUILD)/%,$(wildcard nm-conf/*.in))
 USER_UNITS      = $(patsubst %.in,$(BUILD)/%,$(wildcard nm-conf/user/*.in))
 MANUALS         = $(addprefix $(BUILD)/,$(wildcard man/*))
@@ -87,7 +87,7 @@ $(BUILD)/%.o: %.c
 %/plugin/value/ks-clock.o: ALL_CPPFLAGS += -DKS_BUILD_TIME=$(BUILD_TIME)
 $(BUILD)/plugin/value/ks-clock.o: NEWS.md
 
-# What was read from a keyfile is not for a program that would read it otherwise.
+# Identifies the sources that read keyfiles: a program with other sources must not use what this one remembers of them.
 READER_SOURCES = $(sort $(wildcard $(addprefix plugin/,base/*.[ch] input/*.[ch] value/*.[ch] vpn/*.[ch])))
 %/plugin/input/ks-profile-memory.o: ALL_CPPFLAGS += -DKS_READER='"$(shell cat $(READER_SOURCES) | sha256sum | cut -c1-32)"'
 $(BUILD)/plugin/input/ks-profile-memory.o: $(READER_SOURCES)
@@ -102,7 +102,7 @@ $(BUILD)/nm-killswitch-selftest: $(SELFTEST)
 $(PROGRAMS): $(BUILD)/%: $(BUILD)/dispatcher/%.o $(PLUGIN)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %selftest.a,$^) $(PLUGIN) $(PACKAGE_LIBS)
 
-# What has a path in it is made again when a path changes, and only then.
+# Files that contain a path are rebuilt when a path changes, and only then.
 PATHS        = $(foreach name,BINDIR DOCDIR SYSCONFDIR LOCALSTATEDIR RUNSTATEDIR LIBEXECDIR,$(name)=$($(name)))
 $(BUILD)/paths: FORCE
 	@mkdir -p $(@D)
@@ -110,7 +110,7 @@ $(BUILD)/paths: FORCE
 .PHONY: FORCE
 $(patsubst %.c,$(BUILD)/%.o,$(shell grep -lE 'KS_[A-Z]+DIR' plugin/*/*.c dispatcher/*.c tests/*/*.c)): $(BUILD)/paths
 
-# Where systemd's StateDirectory= and RuntimeDirectory= are not; the units have to make these and may write there.
+# Directories that differ from systemd's StateDirectory= and RuntimeDirectory=: the units have to create them and be allowed to write there.
 OTHER_PLACES = $(filter-out /var/lib/nm-killswitch /run/nm-killswitch,\
                  $(LOCALSTATEDIR)/lib/nm-killswitch $(RUNSTATEDIR)/nm-killswitch)
 UNIT_EDITS   = $(foreach name,BINDIR LIBEXECDIR SYSCONFDIR RUNSTATEDIR,-e 's,@$(name)@,$($(name)),g') \
@@ -130,7 +130,7 @@ $(MANUALS): $(BUILD)/%: % $(BUILD)/paths
 	@mkdir -p $(@D)
 	$(call say,EDIT,$@)sed $(MANUAL_EDITS) $< >$@
 
-# kept: a test's object is no intermediate file to be made again each time
+# keep the tests' object files, which make would delete as intermediate files
 .SECONDARY:
 
 # --- installation: starts and enables nothing ---
@@ -224,27 +224,27 @@ tests: $(UNIT_TESTS) $(KERNEL_TESTS)
 dependencies:
 	packaging/install-dependencies check
 
-# The package for other architectures and on other releases of Debian, in change roots: half an hour, so not in check-full.
+# The package for other architectures and Debian releases, in chroots: takes half an hour, so it is not in check-full.
 .PHONY: check-arch
 check-arch:
 	packaging/install-dependencies check
 	$(PYTHON) tests/run-suite tests/arch
 
 .PHONY: check check-full check-unit check-make check-sanitizers sanitized-tests check-valgrind check-kernel check-nm check-attacks check-vm
-# Each suite runs in a make of its own: what `dependencies` has just installed is seen by pkg-config only then.
+# Each suite runs in a make of its own, so that pkg-config sees what `dependencies` has just installed.
 check check-full: dependencies
 	tests/run-all $@
 
 check-unit: $(UNIT_TESTS)
 	tests/run-cmocka $(UNIT_TESTS)
-# The same and what talks to the kernel under the sanitizers, and with what fuzzing has found.
+# Unit and kernel tests with sanitizers, and the inputs found by fuzzing.
 SANITIZED_TESTS = $(UNIT_TESTS) $(filter-out %/test-boot %/test-faults %/test-ks-selftest,$(KERNEL_TESTS)) $(CORPORA_TEST)
 check-sanitizers:
 	$(MAKE) --no-print-directory SANITIZE=address,undefined sanitized-tests
 sanitized-tests: $(SANITIZED_TESTS)
 	tests/run-cmocka $(SANITIZED_TESTS)
 VALGRIND ?= valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
-# The codecs as well; libnftables, of Debian 12, sends bytes it has not written, which is not ours to find.
+# Also the codecs' kernel tests, but no others: Debian 12's libnftables sends uninitialised bytes.
 VALGRIND_TESTS = $(UNIT_TESTS) $(filter %-message,$(KERNEL_TESTS))
 check-valgrind: $(VALGRIND_TESTS)
 	KS_ORDER_PAIRS=30 TEST_WRAPPER='$(VALGRIND)' tests/run-cmocka $(VALGRIND_TESTS)
@@ -256,7 +256,7 @@ check-nm: all
 	$(PYTHON) tests/run-suite tests/nm
 check-attacks: all
 	$(PYTHON) tests/run-suite tests/attacks
-# The whole table, the columns that are only measured included: some 15 minutes.
+# The whole table, including the columns that are only measured for comparison: takes some 15 minutes.
 ATTACKS      = $(CURDIR)/$(BUILD)/attacks
 .PHONY: attacks attacks-here attacks-vm
 attacks: all deb
@@ -270,17 +270,17 @@ attacks-vm:
 	KS_ATTACKS=$(ATTACKS) $(PYTHON) tests/run-suite tests/vm/test_attacks.py
 check-vm:
 	tests/run-all vm
-# To look around in what those tests run in.
+# A shell in the virtual machine of those tests.
 .PHONY: vm
 vm: deb
 	$(PYTHON) tests/vm/shell.py
 
-# MUTATE='lock numbers' chooses faults by words of their names.
+# MUTATE='lock numbers' selects faults by words in their names.
 .PHONY: mutate
 mutate:
 	$(PYTHON) tests/run-mutate $(MUTATE)
 
-# Figures, no tests. PARTS=... chooses, QUICK=1 only proves that they run.
+# Measurements, not tests. PARTS=... selects; QUICK=1 only shows that they run.
 .PHONY: bench bench-repair
 bench: all
 	packaging/install-dependencies bench
@@ -294,13 +294,13 @@ demo:
 	packaging/install-dependencies demo
 	$(MAKE) --no-print-directory all
 	$(PYTHON) tests/nm/demo.py
-# The same as a picture, docs/demo.svg.
+# The same as a plot, docs/demo.svg.
 .PHONY: demo-plot
 demo-plot:
 	packaging/install-dependencies plot
 	$(MAKE) --no-print-directory all
 	$(PYTHON) tests/nm/demo_plot.py
-# What a real notification service shows, docs/notification.png.
+# A screenshot of a real notification service, docs/notification.png.
 .PHONY: notification-picture
 notification-picture:
 	packaging/install-dependencies picture
@@ -309,7 +309,7 @@ notification-picture:
 
 # --- packages ---
 
-# All are built from the tar ball of `make dist`, and get their version from NEWS.md.
+# All are built from the tarball of `make dist`, and take their version from NEWS.md.
 .PHONY: dist deb rpm arch
 dist:
 	@packaging/dist $(VERSION)
@@ -342,11 +342,11 @@ help:
 	@echo 'all            build the programs into $(BUILD)/'
 	@echo 'install        install under DESTDIR; starts and enables nothing'
 	@echo 'uninstall      remove what install put there'
-	@echo 'check          install what the tests need, then run what finds most: a quarter of an hour (root)'
+	@echo 'check          install what the tests need, then run those that find the most: a quarter of an hour (root)'
 	@echo 'check-full     the same with every suite, valgrind and both Debian releases: an hour (root)'
 	@echo 'check-unit     values, parsing, policy, difference: no privileges'
-	@echo 'check-sanitizers, check-valgrind  with what finds misuse of memory; and the corpora of the fuzzing (root)'
-	@echo 'check-arch     packages and unit tests for i386, arm64 and s390x, and Debian 12 and 13, in change roots (root)'
+	@echo 'check-sanitizers, check-valgrind  find misuse of memory, also with the inputs found by fuzzing (root)'
+	@echo 'check-arch     packages and unit tests for i386, arm64 and s390x, and Debian 12 and 13, in chroots (root)'
 	@echo 'check-make     what make installs, and how the tests are run'
 	@echo 'check-kernel   against the real kernel, in network namespaces (root)'
 	@echo 'check-nm       a real NetworkManager and OpenVPN in namespaces (root)'
@@ -356,15 +356,15 @@ help:
 	@echo 'vm             a shell in that machine, with the package installed and the uplink watched (root)'
 	@echo 'mutate         plant faults in the code, one at a time, and check that the tests notice (root); MUTATE=... chooses'
 	@echo 'bench          what an event, a packet, a lost tunnel and other programs cost; writes docs/performance.md (root)'
-	@echo 'bench-repair   how fast what others destroy is back (root, systemd-nspawn)'
-	@echo 'fuzz           look for new findings, FUZZ_SECONDS for each parser'
+	@echo 'bench-repair   how fast changes by other programs are repaired (root, systemd-nspawn)'
+	@echo 'fuzz           fuzz each parser for FUZZ_SECONDS'
 	@echo 'demo           show the main job on this machine, without touching its network'
 	@echo 'demo-plot      draw docs/demo.svg: packets on the wire while the VPN is killed, measured now (root)'
 	@echo 'notification-picture  draw docs/notification.png, with a notification service on an X server of its own (root)'
-	@echo 'dist           the source as a tar ball, into build/dist/; the same bytes from the same files'
+	@echo 'dist           the source tarball, into build/dist/; reproducible'
 	@echo 'deb, rpm, arch the package, into build/deb/, build/rpm/, build/arch/'
 	@echo 'format, lint   clang-format; both compilers with warnings as errors, and the other linters'
-	@echo 'clean          remove build/ but the cached machine images and change roots'
+	@echo 'clean          remove build/ except for the cached machine images and chroots'
 	@echo 'Variables: PREFIX DESTDIR SYSCONFDIR CC CFLAGS V=1 WERROR=1 SANITIZE=address,undefined FAULTS=1'
 
 -include $(wildcard $(BUILD)/plugin/*/*.d $(BUILD)/dispatcher/*.d $(BUILD)/tests/*/*.d)
