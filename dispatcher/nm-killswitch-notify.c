@@ -42,6 +42,7 @@ typedef struct {
   GFileMonitor *monitor;
   KsTold told;
   char *before; /* nullable: the state before that, which the notice on the screen compares with */
+  gboolean was_up_before; /* likewise */
   KsNotice *notice; /* nullable: on the screen, with actions */
   char *seen; /* nullable: the state that has to settle */
   guint settle, stay, patience; /* timers */
@@ -132,7 +133,7 @@ show_again (Life *self, const char *reason)
   KsNotice *notice = NULL;
 
   if (summary && g_strcmp0 (summary->state, self->told.state) == 0)
-    notice = ks_notice_new (self->before, summary);
+    notice = ks_notice_new (self->before, self->was_up_before, summary);
   if (notice) {
     g_autofree char *body = notice->body;
 
@@ -213,10 +214,11 @@ static gboolean
 tell (Life *self, const KsSummary *now)
 {
   g_autoptr (GError) error = NULL;
-  KsNotice *notice = ks_notice_new (self->told.state, now);
+  KsNotice *notice = ks_notice_new (self->told.state, self->told.was_up, now);
 
   g_free (self->before);
   self->before = g_strdup (self->told.state);
+  self->was_up_before = self->told.was_up;
   clear_timer (&self->patience);
   if (!notice && self->told.id == 0) {
     forget_notice (self);

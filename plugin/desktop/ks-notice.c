@@ -127,14 +127,13 @@ add_connect (KsNotice *self, const KsSummary *now)
 }
 
 static KsNotice *
-say_blocking (const char *told, const KsSummary *now)
+say_blocking (const char *told G_GNUC_UNUSED, gboolean was_up, const KsSummary *now)
 {
   g_autofree char *names = format_names (now, is_any, " or ");
-  gboolean is_lost = g_strcmp0 (told, "protected") == 0;
   gboolean has_lan = g_strcmp0 (now->lan, "off") != 0;
   KsNotice *self = notice_new (
-    is_lost ? KS_URGENCY_CRITICAL : KS_URGENCY_NORMAL, "network-error", "network.disconnected",
-    is_lost ? "VPN lost: traffic is blocked" : "VPN down: traffic is blocked",
+    was_up ? KS_URGENCY_CRITICAL : KS_URGENCY_NORMAL, "network-error", "network.disconnected",
+    was_up ? "VPN lost: traffic is blocked" : "VPN down: traffic is blocked",
     g_strdup_printf ("%s can be reached until %s is up.", has_lan ? "Only the local network" : "Nothing", names));
 
   add_connect (self, now);
@@ -143,20 +142,22 @@ say_blocking (const char *told, const KsSummary *now)
 }
 
 static KsNotice *
-say_protected (const char *told, const KsSummary *now)
+say_protected (const char *told, gboolean was_up, const KsSummary *now)
 {
   g_autofree char *names = format_names (now, is_up, " and ");
-  gboolean was_lost = g_strcmp0 (told, "blocking") == 0;
+  gboolean was_blocking = g_strcmp0 (told, "blocking") == 0, is_back = was_blocking && was_up;
 
   if (!told || strcmp (told, "off") == 0)
     return NULL;
   return notice_new (KS_URGENCY_NORMAL, "network-vpn", "network.connected",
-                     was_lost ? "VPN is back" : "Kill switch is back on",
-                     g_strdup_printf ("Traffic goes through %s again.", names));
+                     is_back        ? "VPN is back"
+                     : was_blocking ? "VPN is up"
+                                    : "Kill switch is back on",
+                     g_strdup_printf ("Traffic goes through %s%s.", names, is_back ? " again" : ""));
 }
 
 static KsNotice *
-say_incomplete (const char *told G_GNUC_UNUSED, const KsSummary *now G_GNUC_UNUSED)
+say_incomplete (const char *told G_GNUC_UNUSED, gboolean was_up G_GNUC_UNUSED, const KsSummary *now G_GNUC_UNUSED)
 {
   return notice_new (KS_URGENCY_CRITICAL, "dialog-error", "network.error", "Kill switch is incomplete",
                      g_strdup ("The kernel does not hold all of its rules, so traffic may leave outside the VPN. "
@@ -164,7 +165,7 @@ say_incomplete (const char *told G_GNUC_UNUSED, const KsSummary *now G_GNUC_UNUS
 }
 
 static KsNotice *
-say_held (const char *told G_GNUC_UNUSED, const KsSummary *now G_GNUC_UNUSED)
+say_held (const char *told G_GNUC_UNUSED, gboolean was_up G_GNUC_UNUSED, const KsSummary *now G_GNUC_UNUSED)
 {
   KsNotice *self = notice_new (KS_URGENCY_CRITICAL, "dialog-warning", "network.error", "A profile cannot be read",
                                g_strdup ("It may ask for the kill switch, so what is blocked stays blocked. To see "
@@ -175,14 +176,14 @@ say_held (const char *told G_GNUC_UNUSED, const KsSummary *now G_GNUC_UNUSED)
 }
 
 static KsNotice *
-say_released (const char *told G_GNUC_UNUSED, const KsSummary *now G_GNUC_UNUSED)
+say_released (const char *told G_GNUC_UNUSED, gboolean was_up G_GNUC_UNUSED, const KsSummary *now G_GNUC_UNUSED)
 {
   return notice_new (KS_URGENCY_NORMAL, "dialog-warning", "network", "Kill switch released: nothing is blocked",
                      g_strdup ("To turn it on again, run: sudo nm-killswitch resume"));
 }
 
 static KsNotice *
-say_off (const char *told, const KsSummary *now G_GNUC_UNUSED)
+say_off (const char *told, gboolean was_up G_GNUC_UNUSED, const KsSummary *now G_GNUC_UNUSED)
 {
   if (!told || strcmp (told, "released") == 0)
     return NULL;
@@ -191,11 +192,11 @@ say_off (const char *told, const KsSummary *now G_GNUC_UNUSED)
 }
 
 KsNotice *
-ks_notice_new (const char *told, const KsSummary *now)
+ks_notice_new (const char *told, gboolean was_up, const KsSummary *now)
 {
   static const struct {
     const char *state;
-    KsNotice *(*say) (const char *told, const KsSummary *now);
+    KsNotice *(*say) (const char *told, gboolean was_up, const KsSummary *now);
   } states[] = {
     { "blocking", say_blocking }, { "protected", say_protected }, { "incomplete", say_incomplete },
     { "held", say_held },         { "released", say_released },   { "off", say_off },
@@ -205,6 +206,6 @@ ks_notice_new (const char *told, const KsSummary *now)
     return NULL;
   for (guint i = 0; i < G_N_ELEMENTS (states); i++)
     if (strcmp (now->state, states[i].state) == 0)
-      return states[i].say (told, now);
+      return states[i].say (told, was_up, now);
   return NULL;
 }

@@ -5,9 +5,10 @@
  *
  * | now        | told before                           | what is said               |
  * | ---------- | ------------------------------------- | -------------------------- |
- * | blocking   | protected                             | VPN lost                   |
+ * | blocking   | anything, and the VPN was up          | VPN lost                   |
  * |            | anything else, or nothing             | VPN down                   |
- * | protected  | blocking                              | VPN is back                |
+ * | protected  | blocking, and the VPN was up          | VPN is back                |
+ * |            | blocking, and it never was            | VPN is up                  |
  * |            | held, incomplete, released            | kill switch is back on     |
  * |            | off, or nothing                       | nothing: as it should be   |
  * | incomplete | anything else, or nothing             | incomplete                 |
@@ -47,9 +48,11 @@ typedef struct {
 
 /*
  * What to tell a user who was last told the state @told (nullable: nothing yet)
- * when the state is @now's. NULL: nothing (transfer full).
+ * when the state is @now's. @was_up: a VPN has been up since the kill switch was
+ * turned on, as far as the user knows; otherwise nothing can be lost or come
+ * back. NULL: nothing (transfer full).
  */
-KsNotice *ks_notice_new (const char *told, const KsSummary *now);
+KsNotice *ks_notice_new (const char *told, gboolean was_up, const KsSummary *now);
 void ks_notice_free (KsNotice *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsNotice, ks_notice_free)
 

@@ -11,6 +11,7 @@
 
 typedef struct {
   char *state; /* nullable: nothing yet */
+  gboolean was_up; /* a VPN has been up since the kill switch was turned on */
   guint32 id; /* of the notification that was shown; 0 for none */
   char *owner; /* nullable: the unique bus name of the service that assigned that number */
 } KsTold;
@@ -22,7 +23,10 @@ char *ks_told_directory (const char *runtime);
 void ks_told_read (KsTold *self, const KsPaths *own);
 /* Remembers it. If that fails, the user may be told the same again. */
 void ks_told_write (const KsTold *self, const KsPaths *own);
-/* Sets all three fields, of which @owner may be NULL; nothing is written. */
+/*
+ * Sets all fields; @owner may be NULL. Whether a VPN has been up follows from
+ * @state and from what was told before. Nothing is written.
+ */
 void ks_told_set (KsTold *self, const char *state, guint32 id, const char *owner);
 void ks_told_clear (KsTold *self);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KsTold, ks_told_clear)

@@ -140,7 +140,8 @@ def each_change_is_said_once():
             ("protected", "tun0", []), ("blocking", None, [LOST]), ("blocking", None, []), ("protected", "tun0", ["VPN is back"]),
             ("incomplete", None, ["Kill switch is incomplete"]), ("protected", "tun0", ["Kill switch is back on"]),
             ("released", None, ["Kill switch released: nothing is blocked"]), ("blocking", None, [DOWN]),
-            ("off", None, ["Kill switch off: nothing is blocked"]), ("protected", "tun0", [])):
+            ("off", None, ["Kill switch off: nothing is blocked"]), ("blocking", None, [DOWN]), ("protected", "tun0", ["VPN is up"]),
+            ("blocking", None, [LOST])):
         d.tell(state, tunnel)
         equal(d.titles(), expected, f"shown when the state became {state}")
 

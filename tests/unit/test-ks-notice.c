@@ -24,10 +24,10 @@ summary (const char *state, const char *tunnels)
 
 /* The title of what is said, "" for nothing (transfer full). */
 static char *
-title (const char *told, const char *state)
+title (const char *told, gboolean was_up, const char *state)
 {
   g_autoptr (KsSummary) now = summary (state, strcmp (state, "protected") == 0 ? "tun0" : "-");
-  g_autoptr (KsNotice) notice = ks_notice_new (told, now);
+  g_autoptr (KsNotice) notice = ks_notice_new (told, was_up, now);
 
   return g_strdup (notice ? notice->title : "");
 }
@@ -38,6 +38,7 @@ notice_says_each_change_and_no_state_twice (void **state G_GNUC_UNUSED)
 #define LOST "VPN lost: traffic is blocked"
 #define DOWN "VPN down: traffic is blocked"
 #define BACK "VPN is back"
+#define UP "VPN is up"
 #define ON "Kill switch is back on"
 #define INCOMPLETE "Kill switch is incomplete"
 #define HELD "A profile cannot be read"
@@ -47,31 +48,36 @@ notice_says_each_change_and_no_state_twice (void **state G_GNUC_UNUSED)
   /* a row for each state that was told, a column for each that is now, in that order */
   static const struct {
     const char *told;
+    gboolean was_up;
     const char *titles[G_N_ELEMENTS (states)];
   } rows[] = {
-    { NULL, { "", DOWN, INCOMPLETE, HELD, RELEASED, "" } },
-    { "protected", { "", LOST, INCOMPLETE, HELD, RELEASED, OFF } },
-    { "blocking", { BACK, "", INCOMPLETE, HELD, RELEASED, OFF } },
-    { "incomplete", { ON, DOWN, "", HELD, RELEASED, OFF } },
-    { "held", { ON, DOWN, INCOMPLETE, "", RELEASED, OFF } },
-    { "released", { ON, DOWN, INCOMPLETE, HELD, "", "" } },
-    { "off", { "", DOWN, INCOMPLETE, HELD, RELEASED, "" } },
+    { NULL, FALSE, { "", DOWN, INCOMPLETE, HELD, RELEASED, "" } },
+    { "protected", TRUE, { "", LOST, INCOMPLETE, HELD, RELEASED, OFF } },
+    { "blocking", TRUE, { BACK, "", INCOMPLETE, HELD, RELEASED, OFF } },
+    { "blocking", FALSE, { UP, "", INCOMPLETE, HELD, RELEASED, OFF } },
+    { "incomplete", TRUE, { ON, LOST, "", HELD, RELEASED, OFF } },
+    { "incomplete", FALSE, { ON, DOWN, "", HELD, RELEASED, OFF } },
+    { "held", TRUE, { ON, LOST, INCOMPLETE, "", RELEASED, OFF } },
+    { "held", FALSE, { ON, DOWN, INCOMPLETE, "", RELEASED, OFF } },
+    { "released", FALSE, { ON, DOWN, INCOMPLETE, HELD, "", "" } },
+    { "off", FALSE, { "", DOWN, INCOMPLETE, HELD, RELEASED, "" } },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
     for (guint k = 0; k < G_N_ELEMENTS (states); k++) {
-      g_autofree char *said = title (rows[i].told, states[k]);
+      g_autofree char *said = title (rows[i].told, rows[i].was_up, states[k]);
 
       if (strcmp (said, rows[i].titles[k]) != 0)
-        fail_msg ("told %s, now %s: '%s'", rows[i].told ? rows[i].told : "nothing", states[k], said);
+        fail_msg ("told %s, %s, now %s: '%s'", rows[i].told ? rows[i].told : "nothing",
+                  rows[i].was_up ? "was up" : "was not up", states[k], said);
     }
 }
 
 static void
 notice_says_nothing_of_a_state_it_does_not_know (void **state G_GNUC_UNUSED)
 {
-  g_autofree char *unknown = title ("protected", "unknown");
-  g_autofree char *other = title ("protected", "a later version's");
+  g_autofree char *unknown = title ("protected", TRUE, "unknown");
+  g_autofree char *other = title ("protected", TRUE, "a later version's");
 
   assert_string_equal (unknown, "");
   assert_string_equal (other, "");
@@ -81,7 +87,7 @@ notice_says_nothing_of_a_state_it_does_not_know (void **state G_GNUC_UNUSED)
 static char *
 actions (KsSummary *now)
 {
-  g_autoptr (KsNotice) notice = ks_notice_new ("protected", now);
+  g_autoptr (KsNotice) notice = ks_notice_new ("protected", TRUE, now);
   GString *text = g_string_new (NULL);
 
   for (guint i = 0; i < notice->actions->len; i++) {
@@ -129,7 +135,7 @@ notice_action_tells_its_profile (void **state G_GNUC_UNUSED)
 static char *
 body (const char *told, KsSummary *now)
 {
-  g_autoptr (KsNotice) notice = ks_notice_new (told, now);
+  g_autoptr (KsNotice) notice = ks_notice_new (told, TRUE, now);
   char *text = g_strdup (notice->body);
 
   ks_summary_free (now);
@@ -140,6 +146,8 @@ static void
 notice_names_the_vpns (void **state G_GNUC_UNUSED)
 {
   KsSummary *closed = summary ("blocking", "-"), *odd = summary ("blocking", "-");
+  g_autoptr (KsSummary) first = summary ("protected", "- tun0");
+  g_autoptr (KsNotice) connected = ks_notice_new ("blocking", FALSE, first);
   g_autofree char *one = body ("protected", summary ("blocking", "-"));
   g_autofree char *three = body ("protected", summary ("blocking", "- - -"));
   g_autofree char *four = body ("protected", summary ("blocking", "- - - -"));
@@ -156,6 +164,7 @@ notice_names_the_vpns (void **state G_GNUC_UNUSED)
   assert_string_equal (three, "Only the local network can be reached until a, b or c is up.");
   assert_string_equal (four, "Only the local network can be reached until one of 4 VPNs is up.");
   assert_string_equal (back, "Traffic goes through b and c again.");
+  assert_string_equal (connected->body, "Traffic goes through b.");
   assert_string_equal (no_lan, "Nothing can be reached until a is up.");
   assert_null (strpbrk (printable, "\n\033"));
   assert_true (g_utf8_validate (printable, -1, NULL));
@@ -167,9 +176,13 @@ told_comes_back_as_it_was (void **state G_GNUC_UNUSED)
   g_autoptr (KsTestDirectory) directory = ks_test_directory_new ();
   KsPaths own = { .runtime = directory->path };
   g_auto (KsTold) told = { 0 }, read = { 0 };
-  static const char *const malformed[] = {
-    "", "blocking", "blocking 7", "blocking x :1.2", "blocking 99999999999 :1.2", "blocking -1 :1.2"
-  };
+  static const char *const malformed[] = { "",
+                                           "blocking",
+                                           "blocking 7",
+                                           "blocking 7 :1.2",
+                                           "blocking x :1.2 -",
+                                           "blocking 99999999999 :1.2 -",
+                                           "blocking -1 :1.2 -" };
 
   ks_told_read (&read, &own);
   assert_null (read.state);
@@ -192,6 +205,32 @@ told_comes_back_as_it_was (void **state G_GNUC_UNUSED)
   }
 }
 
+/* The states that were told one after the other, kept in the file between them; and whether a VPN is known to have been
+ * up. */
+static void
+told_knows_whether_the_vpn_has_been_up_since_it_was_armed (void **state G_GNUC_UNUSED)
+{
+  static const struct {
+    const char *state;
+    gboolean was_up;
+  } life[] = { { "off", FALSE },       { "blocking", FALSE }, { "incomplete", FALSE }, { "protected", TRUE },
+               { "incomplete", TRUE }, { "blocking", TRUE },  { "held", TRUE },        { "released", FALSE },
+               { "blocking", FALSE },  { "protected", TRUE }, { "off", FALSE },        { "blocking", FALSE } };
+  g_autoptr (KsTestDirectory) directory = ks_test_directory_new ();
+  KsPaths own = { .runtime = directory->path };
+
+  for (guint i = 0; i < G_N_ELEMENTS (life); i++) {
+    g_auto (KsTold) told = { 0 }, read = { 0 };
+
+    ks_told_read (&told, &own);
+    ks_told_set (&told, life[i].state, 7, ":1.2");
+    ks_told_write (&told, &own);
+    ks_told_read (&read, &own);
+    if (told.was_up != life[i].was_up || read.was_up != life[i].was_up)
+      fail_msg ("%u, %s: %d, read back %d", i, life[i].state, told.was_up, read.was_up);
+  }
+}
+
 int
 main (void)
 {
@@ -202,6 +241,7 @@ main (void)
     cmocka_unit_test (notice_action_tells_its_profile),
     cmocka_unit_test (notice_names_the_vpns),
     cmocka_unit_test (told_comes_back_as_it_was),
+    cmocka_unit_test (told_knows_whether_the_vpn_has_been_up_since_it_was_armed),
   };
 
   return cmocka_run_group_tests_name ("ks-notice", tests, NULL, NULL);

@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 
 # pylint: disable=wrong-import-position
 from kstest import documents
-from kstest.person import BACK, DOWN, LOST, NAME, Person
+from kstest.person import BACK, DOWN, LOST, NAME, UP, Person
 from kstest.runner import check, equal, main, test
 from kstest.vm_life import all_probes, assert_no_complaint, assert_prober_leaks, messages, now, prober, wait_same
 from kstest.vm_stages import Stages
@@ -98,7 +98,7 @@ def _while_armed(machine, person, clock):
     """Up, killed, told, and up again as `status` says."""
     clock.time("connect", lambda: person.type("nmcli connection up my-first-vpn"))
     check("protected" in person.type("nm-killswitch status").stdout, "status says protected")
-    equal(clock.time("told", lambda: person.wait_shown("connected"))[0], BACK, "shown when connected")
+    equal(clock.time("told", lambda: person.wait_shown("connected"))[0], UP, "shown when connected")
     assert_tunnel(machine, "connected")
     machine.run("pkill -KILL -x -u nm-openvpn openvpn")
     clock.time("told that it was killed", lambda: _told_lost(person, "my-first-vpn"))
@@ -130,7 +130,7 @@ def _armed_and_up():
         person.type(f"nm-killswitch enable {at.vpns.vpn.name}")
         equal(person.wait_shown("enabled")[0], DOWN, "shown when enabled")
         up(machine, at.vpns.vpn)
-        equal(person.wait_shown("up")[0], BACK, "shown when up")
+        equal(person.wait_shown("up")[0], UP, "shown when up")
         wait_idle(machine)
         person.wait_told()
 

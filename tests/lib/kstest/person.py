@@ -17,7 +17,8 @@ NAME, UID = "person", 1000
 RUNTIME, HOME = f"/run/user/{UID}", f"/home/{NAME}"
 _SERVICE, _SHOWN = "/usr/local/lib/ks-test/notifications.py", f"{RUNTIME}/shown"
 _ENVIRONMENT = {"HOME": HOME, "USER": NAME, "XDG_RUNTIME_DIR": RUNTIME, "DBUS_SESSION_BUS_ADDRESS": f"unix:path={RUNTIME}/bus"}
-LOST, DOWN, BACK = "VPN lost: traffic is blocked", "VPN down: traffic is blocked", "VPN is back"
+LOST, DOWN = "VPN lost: traffic is blocked", "VPN down: traffic is blocked"
+BACK, UP = "VPN is back", "VPN is up"
 
 
 class Person:
