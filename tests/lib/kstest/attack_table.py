@@ -26,25 +26,25 @@ _WHERE = {
 _HEAD = """\
 # Attacks, measured
 
-What left the host in each case of the list that the kill switch is built against, seen from the other end of its
-cable: with no kill switch, with the commands of the article that the idea comes from, with wg-quick and the kill
-switch of its manual, and with nm-killswitch. This file is made by `make attacks`; `make check-attacks` and
-`make check-vm` run the same cases, and fail if one packet leaks with nm-killswitch, or if none does without it.
+What left the host in each known attack, seen from the other end of its cable: with no kill switch, with the `ip rule`
+commands of the article that the idea comes from, with wg-quick and the kill switch in its manual, and with
+nm-killswitch. `make attacks` writes this file; `make check-attacks` and `make check-vm` run the same cases, and fail
+if one packet leaks with nm-killswitch, or if none leaks without it.
 
 Measured on {date} with {facts}.
 
-A cell is *leaked / sent*: of so many probes, as the unprivileged user nobody and as root, with the VPN up and with the
-VPN lost, so many were seen on the wire. Where a case runs under a flood, or a transfer, it is packets. `+N ARP`
-are requests to the neighbours (ARP, or of IPv6) for addresses outside the LAN, which tell where somebody wants to go. A
-probe that a tunnel which is up carries is no leak, so without a kill switch about half of them are, where a case is not
-about passing by the tunnel.
+A cell is *leaked / sent*: how many probes were seen on the wire, and how many were sent, as the unprivileged user
+nobody and as root, with the VPN up and with the VPN lost. For a flood or a transfer, packets are counted. `+N ARP` are
+ARP or neighbour discovery requests for addresses outside the LAN, which reveal the destination. A probe inside a
+tunnel that is up is no leak, so without a kill switch about half of the probes leak, except in cases about evading the
+tunnel.
 
-The article's commands are run as it has them: for IPv4, for one source port (with NetworkManager, OpenVPN has none
-that is fixed; the server's is taken), while the VPN is up, and again each time it came up. wg-quick's kill switch
-is the PostUp line of wg-quick(8), with its ip6tables twin. It blocks the LAN as well, as the manual says.
+The article's commands are run unchanged: for IPv4, for one source port (with NetworkManager, OpenVPN has no fixed one,
+so the server's is used), while the VPN is up, and again each time it comes up. wg-quick's kill switch is the PostUp
+line in wg-quick(8), and the same with ip6tables. It blocks the LAN as well, as the manual says.
 
-Boot and shutdown need a whole machine from its first moment and are tested in `tests/vm`; hostile values in
-`tests/fuzz`; each step of ours failing or killed in `tests/kernel`.
+Boot and shutdown need a whole machine from its first moment and are tested in `tests/vm`, hostile values in
+`tests/fuzz`, and failed or killed steps in `tests/kernel`.
 """
 
 

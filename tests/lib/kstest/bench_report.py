@@ -79,31 +79,31 @@ _TITLES = [f"{what}, {family}" for what in ("connected UDP", "TCP stream", "unco
 _HEAD = """# Performance
 
 Measured by `sudo make bench` (some 15 minutes), which writes this page, the plots and [the figures](performance.json).
-Nothing but network namespaces of its own is touched.
+It uses only network namespaces of its own.
 
-- Every figure is compared with something else that was measured in the same run, in turn with it: `x 1.10` takes 10 % more.
-  Figures are medians. Packets are sent with a real-time priority, since the machine does other things meanwhile; differences
-  of one or two per cent are noise, and of TCP streams, which have two ends, ten.
-- Where it says processor, it is the time of a processor, not of a clock: what else runs does not count.
+- Every figure is compared with another one measured alternately in the same run: `x 1.10` takes 10 % more. Figures are
+  medians. Packets are sent with a real-time priority, since the machine does other things meanwhile. Differences of one or
+  two per cent are noise; for TCP streams, which have two ends, up to ten per cent.
+- "Processor" means processor time rather than elapsed time: other programs that run meanwhile do not count.
 - Machine: {machine}
 
 """
 
 _PACKETS = """## Each packet
 
-A 64-byte packet to a veth pair whose other end drops it at once: next to nothing else is measured, so the ratios are as bad
-as they can be. *Unconnected* sockets (DNS, QUIC servers) and forwarded packets are routed anew each time, through all rules
-until one has an answer; *connected* ones (all of TCP) keep their route and meet the guard alone.
+A 64-byte packet to a veth pair whose other end drops it at once. This measures next to nothing else, so the ratios are the
+worst case. Packets of *unconnected* sockets (DNS, QUIC servers) and forwarded packets are routed anew each time, through all
+rules until one decides; *connected* sockets (all of TCP) keep their route, and only the guard costs them anything.
 
 ![Nanoseconds that each kill switch adds to a packet](performance-packets.svg)
 
 {table}
 
-- With the number of profiles grows what is looked up in a tree or a hash, not what is walked: servers are routes of one table
-  and elements of one set.
-- A connected socket pays for the guard alone.
-- An unconnected send pays for having any rules (the kernel then asks them before the table: what the article's two cost), for
-  the guard (what it costs a connected socket), and for each rule that it passes. {shares}
+- More profiles mean larger trees and hash tables to look up, but not more rules to walk: servers are routes in one table and
+  elements of one set.
+- A connected socket pays only for the guard.
+- An unconnected send pays for the existence of any rules (what the article's two cost), for the guard (what it costs a
+  connected socket), and for each rule that it passes. {shares}
 
 ![One armed profile to a thousand](performance-profiles.svg)
 
@@ -143,18 +143,18 @@ def _gap_section(figures):
     both = [figures[family] for family in ("IPv4", "IPv6")]
     return ("## When a tunnel is lost\n\n"
             f"Two tunnels are up; the preferred one is lost and comes back, {figures['switches'] // 2} times, under a flood of"
-            " both families that takes all the processor it gets.\n\n"
+            " both families that uses all available processor time.\n\n"
             + _table(["", "IPv4", "IPv6"], [
                 ["packets sent"] + [f"{each['packets']:,}" for each in both],
                 ["**leaked**"] + [f"**{figures['leaked']}** (both; without a kill switch, one loss:"
                                   f" {figures['control_leaked']:,})", ""],
-                ["refused by the kernel, for want of a route"] + [f"{each['refused']:,}" for each in both],
+                ["refused by the kernel, for lack of a route"] + [f"{each['refused']:,}" for each in both],
                 ["longest time without a packet at a loss, median (and worst)"]
                 + [f"{each['interruption_us']:.0f} us ({each['worst_us']:.0f})" for each in both],
                 ["the same in 5 ms without a loss"] + [f"{each['otherwise_us']:.0f} us" for each in both]])
-            + "\nThe kernel removes the route of a lost device and finds the next one in the same table: no packet in between"
-            " is without an answer. The times are those of one sender with a real-time priority, over"
-            f" {figures['losses']} losses for each family: without that they would show the scheduler.\n\n")
+            + "\nThe kernel removes the route of a lost device and finds the next one in the same table: every packet in"
+            " between has a route. The times are those of one sender with a real-time priority, over"
+            f" {figures['losses']} losses for each family; without the priority, they would show the scheduler.\n\n")
 
 
 def _idle_section(figures):
@@ -164,12 +164,12 @@ def _idle_section(figures):
             for what in figures["idle"]]
     storm = next(each for each in figures["armed"].values() if "share" in each)
     return ("## A host that does not use it, and a storm\n\n"
-            "What other programs change starts `nm-killswitch heal` only if it can matter: a filter in the kernel, on the"
-            " sockets that systemd holds, drops the rest.\n\n"
+            "Changes by other programs start `nm-killswitch heal` only if they can matter: a filter in the kernel, on the"
+            " sockets that systemd holds, drops all other notifications.\n\n"
             + _table(["", "nothing armed: processes", "processor", "armed: processes", "processor", "took"], rows)
-            + f"\nWhile armed, changes of table main have to be followed. A storm of them costs {100 * storm['share']:.0f} %"
-            f" of one processor. A rule that somebody deletes is back after {figures['repair_ms']:.0f} ms (without systemd's"
-            " share; median). No process stays: resident memory is none.\n\n")
+            + f"\nWhile armed, changes to table main have to be followed. A storm of them costs {100 * storm['share']:.0f} %"
+            f" of one processor. A deleted rule is back after {figures['repair_ms']:.0f} ms (median, without systemd's"
+            " share). No process keeps running, so no memory stays in use.\n\n")
 
 
 def _event_section(figures):
@@ -180,11 +180,11 @@ def _event_section(figures):
                      f"{each['netlink']}, {each['bus']}" if "netlink" in each else ""])
     tunnels = figures["tunnels"]
     return ("## One event\n\n"
-            f"From exec to exit of what NetworkManager's dispatcher runs, and of other programs; ratios are to {figures['base']}."
-            " *Nothing to do* is what nearly every event is.\n\n![Events](performance-events.svg)\n\n"
+            f"From exec to exit of the program that NetworkManager's dispatcher runs, and of other programs; ratios are to {figures['base']}."
+            " Nearly every event has *nothing to do*.\n\n![Events](performance-events.svg)\n\n"
             + _table(["", "processor", "ratio", "most memory", "instructions", "netlink and bus messages sent"], rows)
-            + f"\nAll that is installed takes {figures['installed_kb']} KiB.\n\n"
-            "## A tunnel\n\nThe same VPN, without the package and armed, in turn.\n\n"
+            + f"\nThe installed files take {figures['installed_kb']} KiB.\n\n"
+            "## A tunnel\n\nThe same VPN, alternately without the package and armed.\n\n"
             + _table(["", "without", "with", "ratio"], [_tunnel_row(*each, tunnels) for each in _TUNNEL_ROWS]) + "\n")
 
 
@@ -204,10 +204,10 @@ def _tunnel_row(title, what, scale, form, tunnels):
 def _system_section(figures):
     toggle, boot = figures["toggle"], figures["boot"]
     rows = [[text] + [f"{toggle[name][what]:.0f} ms" for name in toggle] for what, text in _STEPS.items()]
-    return ("## A toggle, and the boot\n\nA whole Debian 12 with systemd, in a container; medians by the clock, so a busy machine"
-            f" shows here. `nmcli connection modify` arms and disarms, {figures['rounds']} times each; from its start until:\n\n"
+    return ("## A toggle, and the boot\n\nA whole Debian 12 with systemd, in a container; medians of elapsed time, so a busy"
+            f" machine affects them. `nmcli connection modify` arms and disarms, {figures['rounds']} times each; from its start until:\n\n"
             + _table(["", *toggle], rows)
-            + f"\nnm-killswitch-boot.service holds the network back for {boot['unit_ms']:.0f} ms (its program:"
+            + f"\nnm-killswitch-boot.service delays the network by {boot['unit_ms']:.0f} ms (its program:"
             f" {boot['program_ms']:.0f} ms; NetworkManager's own service then takes {boot['networkmanager_ms']:.0f} ms; medians of"
             f" {figures['boots']} boots).\n\n")
 
