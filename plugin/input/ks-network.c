@@ -411,20 +411,52 @@ add_tunnel (Reader *r, const KsProfile *profile, GVariant *active, gboolean is_l
   return TRUE;
 }
 
+/* The device of a connection that is no plugin VPN; NULL, without an error, when it has none (transfer full). */
+static Device *
+read_own_device (Reader *r, GVariant *active, GError **error)
+{
+  g_autofree const char **devices = NULL;
+
+  if (!g_variant_lookup (active, "Devices", "^a&o", &devices) || !devices[0])
+    return NULL;
+  return read_device (r, devices[0], error);
+}
+
+/*
+ * Until it is activated, a connection does not show the configuration that its
+ * device has already. An uplink whose profile brings up a VPN
+ * (connection.secondaries) is activated only when that VPN is, so the name of
+ * the VPN's server has to be asked for before.
+ */
 static gboolean
 add_resolvers (Reader *r, GVariant *active, GError **error)
 {
+  const char *configs[] = { ks_bus_path (active, "Ip4Config"), ks_bus_path (active, "Ip6Config") };
   static const char *const interfaces[] = { IP4_INTERFACE, IP6_INTERFACE };
-  static const char *const keys[] = { "Ip4Config", "Ip6Config" };
+  g_autoptr (GError) local = NULL;
+  Device *device = NULL;
+  gboolean is_read = TRUE;
 
-  for (guint i = 0; i < G_N_ELEMENTS (keys); i++) {
-    g_autoptr (GVariant) config = ask (r, ks_bus_path (active, keys[i]), interfaces[i], error);
-
-    if (!config)
+  if (ks_bus_u32 (active, "State") == KS_ACTIVE_ACTIVATING) {
+    device = read_own_device (r, active, &local);
+    if (local) {
+      g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;
-    read_nameservers (config, r->network->resolvers);
+    }
   }
-  return TRUE;
+  if (device) {
+    configs[0] = device->ip4_config;
+    configs[1] = device->ip6_config;
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (configs) && is_read; i++) {
+    g_autoptr (GVariant) config = ask (r, configs[i], interfaces[i], error);
+
+    is_read = config != NULL;
+    if (config)
+      read_nameservers (config, r->network->resolvers);
+  }
+  g_clear_pointer (&device, device_free);
+  return is_read;
 }
 
 /* The file of an active connection's profile (transfer full); "" if it has none, NULL on error. */

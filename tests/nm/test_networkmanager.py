@@ -205,6 +205,21 @@ def a_server_with_a_name_is_found_while_blocked_and_nobody_else_is():
            if record.kind == "dns-lan" and label not in record.packet.payload], [], "a user's DNS on the wire")
 
 
+@test
+def an_uplink_that_brings_up_the_vpn_can_find_its_server_by_name():
+    """connection.secondaries: the uplink is activated only once the VPN is."""
+    m = machine(True, remote=VPN_HOST, hosts=((VPN_HOST, netns.SERVER),))
+    m.nm.nmcli("connection", "modify", "lan1", "connection.secondaries",
+               m.nm.nmcli("-g", "connection.uuid", "connection", "show", VPN).stdout.strip())
+    mark = m.mark()
+    m.nm.down("lan1")
+    m.host.run("rm", "-f", "/var/lib/nm-killswitch/state")  # what is remembered must not be what helps
+    m.nm.up("lan1", wait=40)
+    m.check_tunnel_carries()
+    m.assert_no_leak(mark)
+    m.nm.nmcli("connection", "modify", "lan1", "connection.secondaries", "")
+
+
 _BY_DNSMASQ = {"remote": VPN_HOST, "hosts": ((VPN_HOST, netns.SERVER),), "dns": "dnsmasq"}
 _SECRET = "a-users-secret"
 

@@ -467,6 +467,27 @@ network_lists_the_uplinks_resolvers_for_servers_with_names (void **state G_GNUC_
   assert_string_equal (resolvers, "192.168.50.1 fd50::53");
 }
 
+/* One that brings up a VPN (connection.secondaries) is not activated before that VPN is, and shows no configuration. */
+static void
+network_lists_the_resolvers_of_an_uplink_that_is_not_activated_yet (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestNm) nm = ks_test_nm_new ();
+  g_autoptr (GPtrArray) profiles = profiles_new ();
+  g_autoptr (KsNetwork) network = NULL, without_device = NULL;
+  g_autofree char *resolvers = NULL;
+
+  set_lan (nm);
+  ks_test_nm_active (nm, 2, LAN_UUID, FALSE, ACTIVATING, "2", 0, 0);
+  ks_test_nm_main (nm, CONNECTED, "2", "2");
+  add_profile (profiles, KS_TEST_UUID_1, KS_VPN_PLUGIN, "vpn.example.org");
+  network = read_network (profiles);
+  resolvers = ks_test_format_prefixes (network->resolvers);
+  assert_string_equal (resolvers, "192.168.50.1 fd50::53");
+  ks_test_nm_active (nm, 2, LAN_UUID, FALSE, ACTIVATING, "", 0, 0);
+  without_device = read_network (profiles);
+  assert_int_equal (without_device->resolvers->len, 0);
+}
+
 static void
 network_knows_when_networkmanager_itself_is_leaving (void **state G_GNUC_UNUSED)
 {
@@ -573,6 +594,7 @@ main (void)
     cmocka_unit_test (network_refuses_interface_names_that_are_none),
     cmocka_unit_test (network_lists_the_uplinks_resolvers_for_servers_with_names),
     cmocka_unit_test (network_lists_the_uplinks_resolvers_for_a_dns_tunnel),
+    cmocka_unit_test (network_lists_the_resolvers_of_an_uplink_that_is_not_activated_yet),
     cmocka_unit_test (network_knows_when_networkmanager_itself_is_leaving),
     cmocka_unit_test (network_puts_tunnels_without_a_default_route_last),
     cmocka_unit_test (network_puts_a_tunnel_that_is_being_taken_down_last),
