@@ -126,7 +126,7 @@ def a_package_for_a_big_endian_machine_is_built():
 
 
 @test
-def numbers_of_32_bit_machines_are_coded_rightly():
+def numbers_of_32_bit_machines_are_coded_correctly():
     _tests("i386")
 
 
@@ -136,7 +136,7 @@ def unit_and_codec_tests_pass_on_arm():
 
 
 @test
-def numbers_of_big_endian_machines_are_coded_rightly():
+def numbers_of_big_endian_machines_are_coded_correctly():
     _tests("s390x")
 
 

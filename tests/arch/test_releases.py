@@ -60,14 +60,14 @@ def _with_package(release, script):
 
 
 @test
-def lintian_has_nothing_to_say_on_any_release():
+def lintian_reports_nothing_on_any_release():
     for release in RELEASES:
         changes = _built(release)[".changes"]
         equal(_chroot(release).lintian(changes), "", f"tags on {release}")
 
 
 @test
-def units_are_where_the_release_wants_them():
+def units_are_where_the_release_expects_them():
     for release, directory in (("bookworm", "./lib/systemd/system/"), ("trixie", "./usr/lib/systemd/system/")):
         contents = _chroot(release).run(f"dpkg-deb -c {_built(release)['.deb']}")
         check(f" {directory}nm-killswitch-boot.service\n" in contents, f"{release}: {contents}")
@@ -78,7 +78,7 @@ def units_are_where_the_release_wants_them():
 
 
 @test
-def ip_knows_the_names_on_any_release():
+def ip_knows_the_names_on_every_release():
     for release in RELEASES:
         script = "ip link add eth0 type veth peer name other; ip link set eth0 up; ip rule add lookup {} protocol {}; ip rule"
         said = _with_package(release, script.format("killswitch-servers", "killswitch"))

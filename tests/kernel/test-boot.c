@@ -320,7 +320,7 @@ boot_blocks_nothing_while_nothing_is_armed (void **state G_GNUC_UNUSED)
 
 /* The kernel may hold more than the profiles ask for: a session, for example, is known from the state alone. */
 static void
-boot_takes_nothing_away_before_it_reads_what_is_remembered (void **state G_GNUC_UNUSED)
+boot_removes_nothing_before_it_reads_what_is_remembered (void **state G_GNUC_UNUSED)
 {
   for (int with_rules = 0; with_rules < 2; with_rules++) {
     g_autofree char *before = NULL;
@@ -348,7 +348,7 @@ boot_takes_nothing_away_before_it_reads_what_is_remembered (void **state G_GNUC_
 
 /* /var may be what hangs, and being off-line what keeps it so. */
 static void
-release_takes_everything_away_before_it_reads_what_is_remembered (void **state G_GNUC_UNUSED)
+release_removes_everything_before_it_reads_what_is_remembered (void **state G_GNUC_UNUSED)
 {
   g_autofree char *before = NULL;
   g_autofree char *after = NULL;
@@ -450,8 +450,8 @@ main (void)
     cmocka_unit_test (boot_exempts_the_service_user_of_usr_lib_passwd),
     cmocka_unit_test (boot_blocks_before_it_reads_what_is_remembered),
     cmocka_unit_test (boot_blocks_nothing_while_nothing_is_armed),
-    cmocka_unit_test (boot_takes_nothing_away_before_it_reads_what_is_remembered),
-    cmocka_unit_test (release_takes_everything_away_before_it_reads_what_is_remembered),
+    cmocka_unit_test (boot_removes_nothing_before_it_reads_what_is_remembered),
+    cmocka_unit_test (release_removes_everything_before_it_reads_what_is_remembered),
     cmocka_unit_test (boot_blocks_although_the_journal_hangs),
     cmocka_unit_test (boot_blocks_without_a_library),
   };

@@ -1478,7 +1478,7 @@ try_broken_files (void)
 }
 
 static void
-broken_files_are_named_and_open_nothing (void **state G_GNUC_UNUSED)
+broken_files_are_reported_and_open_nothing (void **state G_GNUC_UNUSED)
 {
   START_OR_SKIP (TRUE);
   arm_first ();
@@ -1487,7 +1487,7 @@ broken_files_are_named_and_open_nothing (void **state G_GNUC_UNUSED)
 }
 
 static void
-broken_files_are_named_and_open_nothing_without_the_guard (void **state G_GNUC_UNUSED)
+broken_files_are_reported_and_open_nothing_without_the_guard (void **state G_GNUC_UNUSED)
 {
   START_OR_SKIP (FALSE);
   arm_first ();
@@ -1510,7 +1510,7 @@ assert_no_rule_lets_out (const char *what)
 
 /* What cannot be written is said; the kernel is brought to what it should be all the same. */
 static void
-read_only_disks_are_named_and_do_not_keep_from_arming (void **state G_GNUC_UNUSED)
+read_only_disks_are_reported_and_do_not_prevent_arming (void **state G_GNUC_UNUSED)
 {
   static const char *const places[] = { "/run", "/var/lib" };
 
@@ -1527,7 +1527,7 @@ read_only_disks_are_named_and_do_not_keep_from_arming (void **state G_GNUC_UNUSE
 }
 
 static void
-full_disks_do_not_keep_from_arming (void **state G_GNUC_UNUSED)
+full_disks_do_not_prevent_arming (void **state G_GNUC_UNUSED)
 {
   static const char *const places[] = { "/run", "/var/lib" };
 
@@ -1559,10 +1559,10 @@ main (void)
     cmocka_unit_test_teardown (names_without_a_guard_that_counts_them_are_an_error_and_not_asked_for, teardown),
     cmocka_unit_test_teardown (tunnel_that_is_replaced_during_a_run_is_taken_as_it_is_now, teardown),
     cmocka_unit_test_teardown (guard_blocks_alone_when_rules_cannot_be_read, teardown),
-    cmocka_unit_test_teardown (broken_files_are_named_and_open_nothing, teardown),
-    cmocka_unit_test_teardown (broken_files_are_named_and_open_nothing_without_the_guard, teardown),
-    cmocka_unit_test_teardown (read_only_disks_are_named_and_do_not_keep_from_arming, teardown),
-    cmocka_unit_test_teardown (full_disks_do_not_keep_from_arming, teardown),
+    cmocka_unit_test_teardown (broken_files_are_reported_and_open_nothing, teardown),
+    cmocka_unit_test_teardown (broken_files_are_reported_and_open_nothing_without_the_guard, teardown),
+    cmocka_unit_test_teardown (read_only_disks_are_reported_and_do_not_prevent_arming, teardown),
+    cmocka_unit_test_teardown (full_disks_do_not_prevent_arming, teardown),
   };
 
   if (g_getenv ("TEST_FILTER"))

@@ -274,7 +274,7 @@ what_defeats_a_promise_is_named (void **state G_GNUC_UNUSED)
 
 /* The journal tells it too: the error of the run that found that packets get out. */
 static void
-a_run_that_is_refuted_names_the_program (void **state G_GNUC_UNUSED)
+refuted_run_names_the_program (void **state G_GNUC_UNUSED)
 {
   HOST_OR_SKIP ();
   g_autofree char *errors = NULL;
@@ -357,7 +357,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (what_defeats_a_promise_is_named),
-    cmocka_unit_test (a_run_that_is_refuted_names_the_program),
+    cmocka_unit_test (refuted_run_names_the_program),
     cmocka_unit_test (what_does_no_harm_is_not_named),
     cmocka_unit_test (nothing_is_named_while_nothing_is_armed),
   };

@@ -574,7 +574,7 @@ heal_does_not_run_after_every_change_of_a_storm (void **state G_GNUC_UNUSED)
 }
 
 static void
-heal_calls_a_new_tunnel_no_repair (void **state G_GNUC_UNUSED)
+heal_does_not_call_a_new_tunnel_a_repair (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
   g_autoptr (KsTestNm) nm = NULL;
@@ -661,7 +661,7 @@ heal_reports_every_round (void **state G_GNUC_UNUSED)
 }
 
 static void
-heal_reports_an_error_of_a_round_that_a_later_one_mends (void **state G_GNUC_UNUSED)
+heal_reports_an_error_even_if_a_later_round_recovers (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
 
@@ -703,7 +703,7 @@ time_limit (void)
 }
 
 static void
-heal_waits_longer_for_a_program_that_insists_and_ends_in_time (void **state G_GNUC_UNUSED)
+heal_waits_longer_when_a_program_keeps_undoing_repairs_and_ends_in_time (void **state G_GNUC_UNUSED)
 {
   enum { LONGEST_RUN = 20 };
   g_autoptr (Fixture) f = fixture_new ();
@@ -933,7 +933,7 @@ go_first_always (guint number)
 }
 
 static void
-run_withdraws_a_verdict_that_a_second_look_does_not_come_to (void **state G_GNUC_UNUSED)
+run_withdraws_a_verdict_that_a_second_look_does_not_confirm (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
   g_autoptr (KsReport) report = NULL;
@@ -951,7 +951,7 @@ run_withdraws_a_verdict_that_a_second_look_does_not_come_to (void **state G_GNUC
 }
 
 static void
-run_says_what_escapes_when_a_second_look_comes_to_the_same (void **state G_GNUC_UNUSED)
+run_says_what_escapes_when_a_second_look_confirms_it (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
   g_autoptr (KsReport) report = NULL;
@@ -967,7 +967,7 @@ run_says_what_escapes_when_a_second_look_comes_to_the_same (void **state G_GNUC_
 }
 
 static void
-run_says_what_escapes_when_there_is_nothing_left_that_it_could_do (void **state G_GNUC_UNUSED)
+run_says_what_escapes_when_there_is_nothing_left_to_change (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
   g_autoptr (KsReport) report = NULL;
@@ -994,13 +994,13 @@ main (void)
     cmocka_unit_test (kernel_drops_everything_while_nothing_is_armed),
     cmocka_unit_test (new_section_of_an_idle_host_has_devices_noticed),
     cmocka_unit_test (heal_does_not_run_after_every_change_of_a_storm),
-    cmocka_unit_test (heal_calls_a_new_tunnel_no_repair),
+    cmocka_unit_test (heal_does_not_call_a_new_tunnel_a_repair),
     cmocka_unit_test (heal_takes_up_ipv6_that_comes_to_a_plugin_vpns_tunnel_late),
     cmocka_unit_test (heal_reconciles_once_without_sockets),
     cmocka_unit_test (heal_reports_every_round),
-    cmocka_unit_test (heal_reports_an_error_of_a_round_that_a_later_one_mends),
+    cmocka_unit_test (heal_reports_an_error_even_if_a_later_round_recovers),
     cmocka_unit_test (heal_fails_when_its_last_round_has_an_error),
-    cmocka_unit_test (heal_waits_longer_for_a_program_that_insists_and_ends_in_time),
+    cmocka_unit_test (heal_waits_longer_when_a_program_keeps_undoing_repairs_and_ends_in_time),
     cmocka_unit_test (heal_goes_on_waiting_when_it_is_started_again),
     cmocka_unit_test (heal_forgets_repairs_of_long_ago_and_of_before_a_reboot),
     cmocka_unit_test (heal_keeps_a_short_history),
@@ -1009,9 +1009,9 @@ main (void)
     cmocka_unit_test (run_with_a_full_run_directory_sees_that_the_guard_it_installed_is_there),
     cmocka_unit_test (run_with_a_full_run_directory_keeps_what_needs_the_guard),
     cmocka_unit_test (heal_with_a_full_run_directory_does_not_chase_itself),
-    cmocka_unit_test (run_withdraws_a_verdict_that_a_second_look_does_not_come_to),
-    cmocka_unit_test (run_says_what_escapes_when_a_second_look_comes_to_the_same),
-    cmocka_unit_test (run_says_what_escapes_when_there_is_nothing_left_that_it_could_do),
+    cmocka_unit_test (run_withdraws_a_verdict_that_a_second_look_does_not_confirm),
+    cmocka_unit_test (run_says_what_escapes_when_a_second_look_confirms_it),
+    cmocka_unit_test (run_says_what_escapes_when_there_is_nothing_left_to_change),
   };
 
   return cmocka_run_group_tests_name ("ks-heal", tests, NULL, NULL);

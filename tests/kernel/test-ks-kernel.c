@@ -700,7 +700,7 @@ disarming_restores_the_host_exactly (void **state G_GNUC_UNUSED)
 }
 
 static void
-rule_put_in_front_of_ours_is_jumped_over (void **state G_GNUC_UNUSED)
+rule_placed_before_ours_is_jumped_over (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
 
@@ -724,7 +724,7 @@ rule_put_in_front_of_ours_is_jumped_over (void **state G_GNUC_UNUSED)
 }
 
 static void
-what_somebody_took_away_is_put_back (void **state G_GNUC_UNUSED)
+what_was_removed_is_put_back (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
   static const char *const changes[] = {
@@ -747,7 +747,7 @@ what_somebody_took_away_is_put_back (void **state G_GNUC_UNUSED)
 
 /* The kernel deletes the first rule that has what the key sets. */
 static void
-broad_rule_goes_and_the_narrow_ones_before_it_stay (void **state G_GNUC_UNUSED)
+broad_rule_is_removed_and_the_narrow_ones_before_it_stay (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
   g_autoptr (KsNlSocket) socket = NULL;
@@ -867,7 +867,7 @@ what_vanishes_between_dump_and_apply_need_not_be_deleted (void **state G_GNUC_UN
 }
 
 static void
-thousands_of_routes_of_others_and_a_hundred_tunnels_are_handled (void **state G_GNUC_UNUSED)
+thousands_of_foreign_routes_and_a_hundred_tunnels_are_handled (void **state G_GNUC_UNUSED)
 {
   enum { ROUTES = 2000, TUNNELS = 120 };
   g_autoptr (Scene) scene = scene_new ();
@@ -1071,13 +1071,13 @@ main (void)
     cmocka_unit_test (networks_of_a_section_are_routed_as_main_routes_them),
     cmocka_unit_test (siblings_of_ipv6_routes_come_and_go_one_by_one),
     cmocka_unit_test (disarming_restores_the_host_exactly),
-    cmocka_unit_test (rule_put_in_front_of_ours_is_jumped_over),
-    cmocka_unit_test (what_somebody_took_away_is_put_back),
-    cmocka_unit_test (broad_rule_goes_and_the_narrow_ones_before_it_stay),
+    cmocka_unit_test (rule_placed_before_ours_is_jumped_over),
+    cmocka_unit_test (what_was_removed_is_put_back),
+    cmocka_unit_test (broad_rule_is_removed_and_the_narrow_ones_before_it_stay),
     cmocka_unit_test (plan_applied_twice_ends_with_one_of_each),
     cmocka_unit_test (device_that_vanishes_between_dump_and_apply_is_an_error_and_blocked),
     cmocka_unit_test (what_vanishes_between_dump_and_apply_need_not_be_deleted),
-    cmocka_unit_test (thousands_of_routes_of_others_and_a_hundred_tunnels_are_handled),
+    cmocka_unit_test (thousands_of_foreign_routes_and_a_hundred_tunnels_are_handled),
     cmocka_unit_test (without_privilege_it_says_so_and_changes_nothing),
     cmocka_unit_test (links_are_found_by_name_and_only_when_up),
     cmocka_unit_test (links_are_listed_with_what_they_are),

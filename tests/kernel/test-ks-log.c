@@ -151,7 +151,7 @@ log_shows_errors_without_a_terminal_with_a_journal_too (void **state G_GNUC_UNUS
 }
 
 static void
-log_shows_errors_when_nobody_listens_on_the_journals_socket (void **state G_GNUC_UNUSED)
+log_shows_errors_when_nothing_listens_on_the_journals_socket (void **state G_GNUC_UNUSED)
 {
   g_autofree char *shown = NULL;
 
@@ -205,7 +205,7 @@ log_needs_no_standard_error (void **state G_GNUC_UNUSED)
 
 /* In the journal's own format a field is KEY=VALUE in a line of its own. */
 static void
-log_tells_a_change_of_state_once_with_profile_interface_and_state (void **state G_GNUC_UNUSED)
+log_reports_a_change_of_state_once_with_profile_interface_and_state (void **state G_GNUC_UNUSED)
 {
   static const char *const fields[] = { "MESSAGE=test: protected by 'home' on wg7, 1 change\n",
                                         "PRIORITY=6\n",
@@ -281,11 +281,11 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_teardown (log_shows_errors_without_a_terminal_and_without_a_journal, tear_down),
     cmocka_unit_test_teardown (log_shows_errors_without_a_terminal_with_a_journal_too, tear_down),
-    cmocka_unit_test_teardown (log_shows_errors_when_nobody_listens_on_the_journals_socket, tear_down),
+    cmocka_unit_test_teardown (log_shows_errors_when_nothing_listens_on_the_journals_socket, tear_down),
     cmocka_unit_test_teardown (log_writes_once_when_standard_error_is_the_journal, tear_down),
     cmocka_unit_test_teardown (log_falls_back_to_the_journals_stream, tear_down),
     cmocka_unit_test_teardown (log_needs_no_standard_error, tear_down),
-    cmocka_unit_test_teardown (log_tells_a_change_of_state_once_with_profile_interface_and_state, tear_down),
+    cmocka_unit_test_teardown (log_reports_a_change_of_state_once_with_profile_interface_and_state, tear_down),
     cmocka_unit_test_teardown (commands_show_why_they_fail_on_a_pipe_with_a_journal, tear_down),
   };
 

@@ -169,7 +169,7 @@ assert_refused (Spoiler *with, const char *what)
 /* --- tests --- */
 
 static void
-dump_that_is_interrupted_is_taken_again (void **state G_GNUC_UNUSED)
+interrupted_dump_is_repeated (void **state G_GNUC_UNUSED)
 {
   static const guint interrupted[] = { 0, 1, 3 };
 
@@ -265,7 +265,7 @@ read_guard (Spoiler *with, KsGuardReadback *out, GError **error)
 
 /* A dump that is interrupted says so; between two dumps only the generation tells. */
 static void
-guard_that_changes_while_it_is_read_is_read_again (void **state G_GNUC_UNUSED)
+guard_that_changes_during_a_read_is_read_again (void **state G_GNUC_UNUSED)
 {
   Spoiler disturbed[] = { { .type = NEW_CHAIN, .interrupted = 3 }, { .type = NEW_CHAIN, .renumbered = 5 } };
   Spoiler always[] = { { .type = NEW_CHAIN, .interrupted = G_MAXUINT },
@@ -301,13 +301,13 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (dump_that_is_interrupted_is_taken_again),
+    cmocka_unit_test (interrupted_dump_is_repeated),
     cmocka_unit_test (dump_that_is_always_interrupted_is_an_error),
     cmocka_unit_test (interrupted_dump_of_routes_ends_with_each_route_once),
     cmocka_unit_test (dump_that_fails_half_way_is_an_error),
     cmocka_unit_test (rules_are_dumped_until_two_dumps_agree),
     cmocka_unit_test (dumps_of_rules_that_never_agree_are_an_error),
-    cmocka_unit_test (guard_that_changes_while_it_is_read_is_read_again),
+    cmocka_unit_test (guard_that_changes_during_a_read_is_read_again),
   };
 
   return cmocka_run_group_tests_name ("ks-netlink", tests, NULL, NULL);

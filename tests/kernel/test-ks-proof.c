@@ -387,7 +387,7 @@ with_the_guard_turned_off_bound_sockets_are_not_unwanted (void **state G_GNUC_UN
 }
 
 static void
-what_the_tunnel_carries_is_no_escape (void **state G_GNUC_UNUSED)
+what_the_tunnel_carries_is_not_an_escape (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Host) host = NULL;
   g_autoptr (KsProof) proof = NULL;
@@ -541,7 +541,7 @@ query_for_a_servers_name_is_an_escape_without_the_guard_that_narrows_it (void **
 
 /* The route is the LAN's, and a socket bound to the device skips the blackhole that the DNS rules lead to. */
 static void
-dns_of_bound_ipv6_sockets_is_the_guards_on_the_lan_and_nowhere_else (void **state G_GNUC_UNUSED)
+dns_of_bound_ipv6_sockets_is_stopped_by_the_guard_on_the_lan_only (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Host) host = NULL;
   g_autoptr (KsProof) guarded = NULL, alone = NULL, spoilt = NULL;
@@ -630,13 +630,13 @@ main (void)
     cmocka_unit_test (with_rules_and_guard_nothing_escapes),
     cmocka_unit_test (only_a_guard_that_is_in_place_counts),
     cmocka_unit_test (with_the_guard_turned_off_bound_sockets_are_not_unwanted),
-    cmocka_unit_test (what_the_tunnel_carries_is_no_escape),
+    cmocka_unit_test (what_the_tunnel_carries_is_not_an_escape),
     cmocka_unit_test (each_way_out_is_seen),
     cmocka_unit_test (bound_ipv6_sockets_escape_although_the_guard_is_in_place),
     cmocka_unit_test (transport_is_probed_for_other_users_only),
     cmocka_unit_test (exemption_that_anybody_can_use_is_seen),
     cmocka_unit_test (query_for_a_servers_name_is_an_escape_without_the_guard_that_narrows_it),
-    cmocka_unit_test (dns_of_bound_ipv6_sockets_is_the_guards_on_the_lan_and_nowhere_else),
+    cmocka_unit_test (dns_of_bound_ipv6_sockets_is_stopped_by_the_guard_on_the_lan_only),
     cmocka_unit_test (ipv6_is_not_probed_where_there_is_none),
     cmocka_unit_test (no_proof_without_an_answer_about_the_host_itself),
     cmocka_unit_test (table_shows_the_worst_verdict_of_each_kind),

@@ -483,7 +483,7 @@ add_with (KsRule *rule, int attribute, int length, const void *data)
 }
 
 static void
-attribute_nobody_told_us_of_is_noticed (void **state G_GNUC_UNUSED)
+unknown_attribute_is_noticed (void **state G_GNUC_UNUSED)
 {
   KsRule rule = ks_rule_lookup (AF_INET, 100, PROTOCOL, 77);
   guint8 dscp = 8;
@@ -593,7 +593,7 @@ count_message (struct nlmsghdr *header G_GNUC_UNUSED, gpointer user_data)
 }
 
 static void
-interrupted_dump_is_said_to_be (void **state G_GNUC_UNUSED)
+interrupted_dump_is_reported (void **state G_GNUC_UNUSED)
 {
   enum { ADDRESSES = 1500, SECONDS = 5 };
   g_autoptr (KsNlSocket) socket = NULL;
@@ -817,9 +817,9 @@ main (void)
     cmocka_unit_test (deletion_removes_exactly_that_rule),
     cmocka_unit_test (key_matches_what_the_kernel_deletes),
     cmocka_unit_test (foreign_rules_that_look_like_ours_survive),
-    cmocka_unit_test (attribute_nobody_told_us_of_is_noticed),
+    cmocka_unit_test (unknown_attribute_is_noticed),
     cmocka_unit_test (port_mask_of_all_ones_is_a_plain_port_and_another_is_not),
-    cmocka_unit_test (interrupted_dump_is_said_to_be),
+    cmocka_unit_test (interrupted_dump_is_reported),
     cmocka_unit_test (snapshot_under_changes_is_whole_or_an_error),
     cmocka_unit_test (message_of_a_rule_comes_back_as_that_rule),
     cmocka_unit_test (message_of_a_rule_has_numbers_of_the_kernels_sizes),

@@ -259,7 +259,7 @@ let_nobody_ask (KsPolicy *policy, gpointer user_data G_GNUC_UNUSED)
 }
 
 static void
-selftest_notices_what_may_be_asked_for (void **state G_GNUC_UNUSED)
+selftest_notices_names_that_may_be_looked_up (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsSelftestReport) anything = NULL, nothing = NULL;
 
@@ -384,7 +384,7 @@ run_as_nobody (void)
 }
 
 static void
-selftest_runs_as_an_ordinary_user_but_for_other_users (void **state G_GNUC_UNUSED)
+selftest_runs_as_an_ordinary_user_except_for_other_users_cases (void **state G_GNUC_UNUSED)
 {
   int status = -1;
   pid_t child;
@@ -405,7 +405,7 @@ selftest_runs_as_an_ordinary_user_but_for_other_users (void **state G_GNUC_UNUSE
 
 /* The end of a process that is nobody's child any more comes to us. */
 static void
-selftest_goes_when_its_parent_is_killed (void **state G_GNUC_UNUSED)
+selftest_ends_when_its_parent_is_killed (void **state G_GNUC_UNUSED)
 {
   const KsSelftestOptions options = { 0 };
   int status = 0;
@@ -477,14 +477,14 @@ main (void)
     cmocka_unit_test (selftest_needs_no_tun_device),
     cmocka_unit_test (every_case_can_fail),
     cmocka_unit_test (without_any_policy_every_attack_is_seen_to_succeed),
-    cmocka_unit_test (selftest_notices_what_may_be_asked_for),
+    cmocka_unit_test (selftest_notices_names_that_may_be_looked_up),
     cmocka_unit_test (selftest_notices_that_there_is_no_guard),
     cmocka_unit_test (selftest_notices_that_there_are_no_rules),
     cmocka_unit_test (selftest_notices_each_kind_of_rule_that_is_missing),
     cmocka_unit_test (selftest_notices_a_transport_that_anybody_can_use),
     cmocka_unit_test (selftest_notices_what_is_left_behind),
-    cmocka_unit_test (selftest_runs_as_an_ordinary_user_but_for_other_users),
-    cmocka_unit_test (selftest_goes_when_its_parent_is_killed),
+    cmocka_unit_test (selftest_runs_as_an_ordinary_user_except_for_other_users_cases),
+    cmocka_unit_test (selftest_ends_when_its_parent_is_killed),
     cmocka_unit_test (selftest_leaves_the_host_alone),
   };
 

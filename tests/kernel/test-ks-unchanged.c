@@ -228,7 +228,7 @@ unchanged_ends_a_run_at_once_and_leaves_everything_as_it_was (void **state G_GNU
 }
 
 static void
-unchanged_is_asked_of_hints_alone (void **state G_GNUC_UNUSED)
+unchanged_applies_to_hints_only (void **state G_GNUC_UNUSED)
 {
   MACHINE_OR_SKIP ();
 
@@ -703,7 +703,7 @@ unchanged_is_nothing_while_another_programs_rule_may_do_harm (void **state G_GNU
 
 /* Whatever a hint says, a run with NetworkManager's answers comes to the same as one without an event. */
 static void
-unchanged_goes_by_no_hint (void **state G_GNUC_UNUSED)
+unchanged_result_does_not_depend_on_the_hint (void **state G_GNUC_UNUSED)
 {
   static const char *const actions[] = { "up",           "down",         "vpn-down",
                                          "dhcp4-change", "dhcp6-change", "connectivity-change",
@@ -742,7 +742,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (unchanged_ends_a_run_at_once_and_leaves_everything_as_it_was),
-    cmocka_unit_test (unchanged_is_asked_of_hints_alone),
+    cmocka_unit_test (unchanged_applies_to_hints_only),
     cmocka_unit_test (unchanged_misses_no_change_of_rules_and_routes),
     cmocka_unit_test (unchanged_misses_no_change_of_the_tunnel_s_device),
     cmocka_unit_test (unchanged_misses_no_change_of_a_device_without_addresses),
@@ -758,7 +758,7 @@ main (void)
     cmocka_unit_test (unchanged_is_nothing_that_has_just_changed),
     cmocka_unit_test (unchanged_is_nothing_that_is_in_doubt),
     cmocka_unit_test (unchanged_is_nothing_while_another_programs_rule_may_do_harm),
-    cmocka_unit_test (unchanged_goes_by_no_hint),
+    cmocka_unit_test (unchanged_result_does_not_depend_on_the_hint),
   };
 
   return cmocka_run_group_tests_name ("ks-unchanged", tests, use_own_files, NULL);

@@ -62,7 +62,7 @@ def each_entry_has_its_headers_and_only_fields_that_messages_have():
 
 
 @test
-def journalctl_takes_it():
+def journalctl_accepts_the_catalogue():
     if not shutil.which("journalctl"):
         raise runner.Skip("no journalctl here")
     root = tempfile.mkdtemp(prefix="ks-catalogue-")

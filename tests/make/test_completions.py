@@ -93,7 +93,7 @@ def bash_completes_commands_options_and_names():
 
 
 @test
-def zsh_takes_its_file():
+def zsh_accepts_its_file():
     _need("zsh")
     path = os.path.join(DIRECTORY, FILES["zsh"])
     equal(_run("zsh", "-n", path).stderr, "", "syntax")

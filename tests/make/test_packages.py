@@ -142,7 +142,7 @@ def _installed(kind):
 # The tar ball
 
 @test
-def the_tar_ball_is_the_same_from_git_and_from_a_tar_ball():
+def the_tarball_is_the_same_from_git_and_from_a_tarball():
     first, second = _directory(), _directory()
     _run("packaging/dist", _version(), DIST_DIR=first)
     _run("packaging/dist", _version(), cwd=_elsewhere(), umask=0o077, DIST_DIR=second, **ELSEWHERE)
@@ -151,7 +151,7 @@ def the_tar_ball_is_the_same_from_git_and_from_a_tar_ball():
 
 
 @test
-def the_tar_ball_has_what_is_in_git_and_nothing_that_was_built():
+def the_tarball_has_everything_in_git_and_nothing_built():
     out = _directory()
     _run("packaging/dist", _version(), DIST_DIR=out)
     names = {name.partition("/")[2] for name in _run("tar", "-tJf", _only(out, "*.tar.xz")).splitlines()}
@@ -175,7 +175,7 @@ def the_debian_package_is_the_same_when_built_elsewhere():
 
 
 @test
-def lintian_has_nothing_to_say_of_the_debian_package():
+def lintian_reports_nothing_about_the_debian_package():
     _needs("lintian")
     changes = _only(_deb(), "*.changes")
     # Debian 12's does not know the policy of Debian 13 yet
@@ -186,7 +186,7 @@ def lintian_has_nothing_to_say_of_the_debian_package():
 
 
 @test
-def the_debian_package_names_what_it_loads_itself():
+def the_debian_package_depends_on_the_libraries_it_loads():
     depends = _run("dpkg-deb", "-f", _only(_deb(), "*.deb"), "Depends")
     for name in ("libnm0 (>= ", "libnftables1", "libnl-3-200", "libnl-route-3-200", "libglib2.0-0", "network-manager",
                  "iproute2", "nftables", "systemd-sysv"):
@@ -203,7 +203,7 @@ def the_debian_package_keeps_the_settings():
 
 
 @test
-def the_watch_file_finds_the_tar_ball():
+def the_watch_file_finds_the_tarball():
     lines = [line for line in _read(PACKAGING, "deb/debian/watch").splitlines() if line and not line.startswith("#")]
     equal(lines[0], "version=4", "the format")
     url, pattern = lines[1].split()
@@ -219,7 +219,7 @@ def the_watch_file_finds_the_tar_ball():
 # Fedora and openSUSE
 
 @test
-def rpmlint_has_nothing_to_say_of_the_rpm():
+def rpmlint_reports_nothing_about_the_rpm():
     _needs("rpmlint")
     files = [_only(_rpm(), "*.src.rpm"), _only(_rpm(), "nm-killswitch-[0-9]*[!c].rpm"), _only(_rpm(), "*.spec")]
     said = _run("rpmlint", "-c", "packaging/rpm/rpmlint.toml", *files)
@@ -229,7 +229,7 @@ def rpmlint_has_nothing_to_say_of_the_rpm():
 
 
 @test
-def the_rpm_names_what_it_loads_itself():
+def the_rpm_requires_the_libraries_it_loads():
     requires = _run("rpm", "-qp", "--requires", _only(_rpm(), "nm-killswitch-[0-9]*[!c].rpm")).split("\n")
     for name in ("libnm.so.0()(64bit)", "libnftables.so.1()(64bit)", "libnl-route-3.so.200()(64bit)", "iproute", "nftables",
                  "NetworkManager >= 1:1.30", "systemd"):
@@ -338,7 +338,7 @@ def nobody_is_stuck_when_the_rpm_goes_and_its_program_is_broken():
 # Arch Linux
 
 @test
-def archs_package_names_what_it_needs():
+def archs_package_lists_what_it_needs():
     info = _run("tar", "-xOf", _only(_arch(), "*.pkg.tar.zst"), ".PKGINFO")
     depends = set(re.findall(r"^depend = (\S+)$", info, re.MULTILINE))
     equal(depends, {"glib2", "glibc", "iproute2", "libnl", "libnm", "networkmanager", "nftables", "systemd"}, "depends")

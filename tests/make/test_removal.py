@@ -96,7 +96,7 @@ def each_host_route_goes_by_itself_with_its_own_device():
 
 
 @test
-def what_a_unit_runs_removes_its_route_only():
+def what_a_unit_runs_removes_only_its_own_route():
     host = _host("-4 route add default dev tun0 metric 50", *OURS, f"-4 route add {SERVER} via 192.168.50.1 dev eth0 metric 7")
     before = host.run("ip", "-4", "route").stdout.splitlines()
     (_, command), = _units(host)

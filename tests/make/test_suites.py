@@ -84,7 +84,7 @@ def _fails_with(statement):
 # What is tried again
 
 @test
-def what_is_late_once_is_flaky_and_counted_as_passed():
+def a_test_that_is_late_once_is_flaky_and_counts_as_passed():
     trial = Trial("@test\ndef late():\n    wait_for(lambda: attempt('late') > 2, 0.05, 'the third attempt', 0.2)\n")
     # two looks in the first attempt
     equal((trial.attempts("late"), trial.attempts("passes")), (3, 1), "attempts")
@@ -116,14 +116,14 @@ def late():
 
 
 @test
-def what_is_late_twice_has_failed():
+def a_test_that_is_late_twice_has_failed():
     trial = Trial("@test\ndef late():\n    attempt('late')\n    raise TookTooLong('for ever')\n")
     equal(trial.attempts("late"), 2, "attempts")
     trial.expect("1 passed, 1 failed, 0 skipped")
 
 
 @test
-def what_leaks_in_the_second_attempt_has_failed():
+def a_test_that_leaks_in_the_second_attempt_has_failed():
     trial = Trial("""
 @test
 def late_then_leaks():
@@ -148,7 +148,7 @@ def late():
 
 
 @test
-def a_late_set_up_is_tried_again_for_all():
+def a_late_setup_is_tried_again_for_all_tests():
     trial = Trial("""
 def set_up():
     if attempt("set_up") == 1:
@@ -220,7 +220,7 @@ def a_leak_is_never_tried_again():
 
 
 @test
-def what_is_unknown_is_never_tried_again():
+def an_unknown_failure_is_never_tried_again():
     for statement in ("raise ValueError('what?')", "raise OSError(110, 'Connection timed out')",
                       "wait_for(lambda: False, 0.01, 'the rules are gone', error=AssertionError)"):
         _fails_with(statement)
@@ -347,7 +347,7 @@ def a_run_that_had_to_wait_for_the_lock_is_late_and_no_other_failed_unit():
 
 
 @test
-def a_crash_is_known_from_a_log_and_a_killed_program_is_none():
+def a_crash_is_recognised_in_a_log_and_a_killed_program_is_not_one():
     for line in ("kernel: nm-killswitch[312]: segfault at 0 ip 0000 sp 0000 error 4 in nm-killswitch[5581]",
                  "systemd[1]: nm-killswitch-heal.service: Main process exited, code=dumped, status=6/ABRT",
                  "nm-dispatcher[9]: req:4 'up' [wg0], \"/usr/lib/NetworkManager/dispatcher.d/10-killswitch\": died with signal 11",

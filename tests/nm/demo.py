@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The kill switch, shown: what leaves a laptop while its VPN comes, is killed, and comes back.
+"""Demonstrates the kill switch: what leaves a laptop while its VPN connects, is killed, and comes back.
 
 For people, run by `make demo`. It plays the same story twice, without and with
 the kill switch, and counts packets on the wire between laptop and router. All
@@ -63,7 +63,7 @@ def watch(machine):
 
 
 def story(killswitch):
-    """Play it once; returns what was counted in each phase."""
+    """Play it once. Returns the counts of each phase."""
     title = "With the kill switch" if killswitch else "Without the kill switch"
     print(f"\n{BOLD}{title}{PLAIN}\n{'-' * len(title)}")
     machine = Machine(killswitch)

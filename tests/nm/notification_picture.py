@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Draws docs/notification.png: what a real notification service shows, and presses a button of it.
+"""Draws docs/notification.png: what a real notification service shows, with one of its buttons pressed.
 
-Run by `make notification-picture`. GNOME's old notification daemon runs on an X server without a screen; NetworkManager
-and systemd are stood in for, as in test_desktop.py, and everything is in namespaces of its own.
+Run by `make notification-picture`. GNOME's old notification daemon runs on an X server without a screen. There are stand-ins
+for NetworkManager and systemd, as in test_desktop.py, and everything is in namespaces of its own.
 """
 
 import atexit
@@ -53,7 +53,7 @@ def take(desktop, state, tunnel, name):
     """What is shown when the state is STATE, in a file."""
     desktop.state(state, tunnel)
     desktop.run()
-    time.sleep(3)   # it is faded in, and may replace another one of another size
+    time.sleep(3)   # it fades in, and may replace one of another size
     x, y, width, height = wait_for(lambda: window(desktop), 10, "a notification is on the screen")
     run(desktop, "import", "-window", "root", "-crop", f"{width}x{height}+{x}+{y}", "+repage", f"{X}/{name}.png")
     path = os.path.join(desktop.host.directory, f"{name}.png")
@@ -70,7 +70,7 @@ def main():
     start(desktop)
     desktop.tell("protected", "tun0")
     lost, (x, y, width, height) = take(desktop, "blocking", None, "lost")
-    # the second button, which is at the lower right corner
+    # the second button, in the lower right corner
     run(desktop, "xdotool", "mousemove", str(x + width - 88), str(y + height - 39), "click", "1")
     call = wait_for(lambda: desktop.calls(desktop.asked, "StartUnit"), 10, "the button is pressed, and systemd is asked")[0]
     print(f"systemd is asked to start {call['arguments'][0]}")

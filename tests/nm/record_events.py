@@ -2,7 +2,7 @@
 """Records real dispatcher events as fixtures for the unit tests: tests/unit/events/*.env.
 
 Not a test: run it by hand when a newer NetworkManager sends something else.
-It takes a bit more than a minute, most of it waiting for events that do not come.
+It takes a little more than a minute, most of it waiting for events that do not come.
 
 A fixture is one event. Its first line is `argv: IFACE ACTION`, as NetworkManager
 called the program (the interface may be empty, so ACTION is what follows the
@@ -26,7 +26,7 @@ FIXTURES = os.path.join(netns.ROOT, "tests", "unit", "events")
 
 
 class Session:
-    """The events since the last look."""
+    """The events since the last call."""
 
     def __init__(self, manager):
         self._manager = manager
@@ -47,7 +47,7 @@ class Session:
         events = self._settled()
         for number, event in enumerate(events[self._seen:], 1):
             lines = [f"argv: {event['iface']} {event['action']}"]
-            # The keys' directory is another one each time, and of this machine.
+            # The keys' directory differs each time, and is this machine's.
             lines += sorted(f"{name}={value}" for name, value in event["env"].items())
             text = re.sub(r"/tmp/ks-[^/]*/", "/etc/openvpn/", "\n".join(lines)) + "\n"
             path = os.path.join(FIXTURES, f"{title}-{number:02}-{event['action']}.env")

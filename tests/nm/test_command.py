@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the command tells, and does for a person, with a real NetworkManager: as root and as an ordinary user."""
+"""What the command shows and does, with a real NetworkManager, as root and as an ordinary user."""
 
 import concurrent.futures
 import glob
@@ -19,7 +19,7 @@ _machine = None
 
 
 def machine():
-    """The machine: armed, the VPN down."""
+    """The machine, armed, with the VPN down."""
     global _machine
     if _machine is None:
         _machine = Machine(True)
@@ -105,25 +105,25 @@ def everybody_is_told_that_the_guard_cannot_be_installed():
 
 
 @test
-def since_when_is_told_and_lasts():
+def status_says_since_when_and_later_runs_keep_it():
     m = machine()
     before = state(m, probes.NOBODY)["since"]
     check(before, "there is a time")
     command(m, "sync")
     for uid in (0, probes.NOBODY):
-        # the two clocks are read one after the other: a second may pass in between
+        # the two clocks are read one after the other, so a second may pass in between
         since = state(m, uid)["since"]
         check(abs(_seconds(since) - _seconds(before)) <= 1, f"another run of the same state: {before}, then {since}")
 
 
 def _seconds(timestamp):
-    """Of the day."""
+    """Seconds since midnight."""
     hours, minutes, seconds = timestamp.split("T")[1].rstrip("Z").split(":")
     return int(hours) * 3600 + int(minutes) * 60 + int(seconds)
 
 
 @test
-def watching_shows_what_changes():
+def watch_shows_each_change():
     m = machine()
     watch = m.host.start("watch", "nm-killswitch", "status", "--watch", "--json")
     wait_for(lambda: '"blocking"' in watch.text(), 5, "the first state")
@@ -142,7 +142,7 @@ DIRECTORY = "/etc/NetworkManager/system-connections"
 OTHER = "Work & \u00dcbung"
 UUID = {name: f"{number}0000000-0000-4000-8000-000000000000" for number, name in enumerate(("typo", "twin-1", "twin-2", OTHER), 1)}
 
-# Whatever a profile can say that another one's change of a setting could lose.
+# Every property that could get lost when a setting is changed.
 _WIREGUARD = """[connection]
 id={id}
 uuid={uuid}
@@ -186,7 +186,7 @@ org.example.note=a; b = c
 
 
 def add(m, name, zone="", permissions="", uuid=None, file=None):
-    """A WireGuard profile, as NetworkManager itself would write it; returns what is in its file."""
+    """Add a WireGuard profile, as NetworkManager itself would write it. Returns the lines of its file."""
     path = f"{DIRECTORY}/{file or name}.nmconnection"
     m.host.write(path, _WIREGUARD.format(id=name, uuid=uuid or UUID[name], zone=f"zone={zone}" if zone else "",
                                          permissions=permissions).replace("permissions=\n", ""), 0o600)
@@ -196,7 +196,7 @@ def add(m, name, zone="", permissions="", uuid=None, file=None):
 
 
 def lines(m, name):
-    """Of a profile's file, those that say something; in the order of their sections."""
+    """The lines of a profile's file that set something, each with its section, sorted."""
     result, section = [], ""
     for line in m.host.read(f"{DIRECTORY}/{name}.nmconnection").splitlines():
         if line.startswith("["):
@@ -213,7 +213,7 @@ def delete(m, *uuids):
 
 
 @test
-def list_shows_every_vpn_and_what_looks_like_a_mistake():
+def list_shows_every_vpn_and_likely_mistakes():
     m = machine()
     m.host.write("/etc/nm-killswitch.conf", "[vpn staex]\nInterface=none0\nPort=1234\nMode=session\n")
     add(m, "typo", "kilswitch")
@@ -302,7 +302,7 @@ def a_misspelt_zone_is_corrected():
 
 
 @test
-def what_is_ambiguous_unknown_or_not_a_vpn_is_refused_and_said():
+def enable_refuses_a_name_that_is_ambiguous_unknown_or_not_a_vpn():
     m = machine()
     m.disarm()
     for file in ("twin-1", "twin-2"):
@@ -367,7 +367,7 @@ def enable_does_not_cut_off_the_ssh_connection_it_is_typed_in():
         environment = dict(netns.ENVIRONMENT, SSH_CONNECTION=f"{client} 50000 {server} 22")
         return m.host.run(*through, "nm-killswitch", "enable", VPN, *arguments, check=False, env=environment)
 
-    # As sudo does: the variable is gone, the shell above still has it.
+    # As with sudo: the variable is gone, but the parent shell still has it.
     through_sudo = ("sh", "-c", 'env -u SSH_CONNECTION "$@"; exit $?', "sh")
     for client, server in ((netns.TARGET, lan.address), (netns.TARGET6, lan.address6)):
         for through in ((), through_sudo):

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What is shown on a person's desktop, and what its buttons do, with stand-ins for the services on the two buses.
+"""Desktop notifications and their buttons, with stand-ins for the services on the two buses.
 
-A test is a list of states that the status file tells one after the other, and what the notification service was asked
-to show.
+A test is a list of states that the status file has one after the other, and what the notification service was asked to
+show.
 """
 
 import json
@@ -27,7 +27,7 @@ LOST = "VPN lost: traffic is blocked"
 DOWN = "VPN down: traffic is blocked"
 SERVICES = os.path.join(netns.LIB, "kstest", "desktop_services.py")
 SETTLE = 0.2
-# It starts no service: a real notification service may be installed here.
+# This bus starts no services, since a real notification service may be installed here.
 _BUS = """<busconfig><type>session</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth><policy context="default">
 <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy></busconfig>"""
 
@@ -35,7 +35,7 @@ _machines = []
 
 
 class Desktop:
-    """A person's session: two buses, the status file, and the program as systemd would start it."""
+    """A person's session: two buses, the status file, and the program as systemd starts it."""
 
     def __init__(self, *capabilities, session=True, service=True, system="system"):
         while _machines:
@@ -75,7 +75,7 @@ class Desktop:
                              uid=probes.NOBODY, env=ENVIRONMENT).stdout
 
     def person(self, method, *arguments):
-        """The person does something with the notification."""
+        """Do something with the notification, as the person would."""
         self.send("session", "org.freedesktop.Notifications", "/org/freedesktop/Notifications", f"org.example.Person.{method}",
                   *arguments)
 
@@ -83,7 +83,7 @@ class Desktop:
         self.person("Choose", f"uint32:{number}", f"string:{key}")
 
     def state(self, state, tunnel=None, name="my-vpn"):
-        """What the status file says from now on; as a run writes it."""
+        """Write the status file, as a run does."""
         armed = [] if state in ("off", "released") else [
             {"id": name, "uuid": UUID, "type": "vpn", "mode": "strict", "reason": "connection.zone", "tunnel": tunnel,
              "server_known": True}]
@@ -92,7 +92,7 @@ class Desktop:
         os.rename(self.host.path(f"{STATUS}.new"), self.host.path(STATUS))
 
     def run(self, *options):
-        """As the path unit does: start the program unless it still runs."""
+        """Start the program unless it is still running, as the path unit does."""
         if self.program is None or not self.program.alive():
             self.program = self.start("program", PROGRAM, f"--settle={SETTLE * 1000:.0f}", *options)
 
@@ -101,7 +101,7 @@ class Desktop:
         equal((self.program.popen.returncode, self.program.text()), (0, ""), "exit status and what it says")
 
     def tell(self, state, tunnel=None, options=()):
-        """A new state, and the program until it has ended."""
+        """Change the state, start the program, and wait until it has ended."""
         self.state(state, tunnel)
         self.run(*options)
         self.ended()
@@ -111,12 +111,12 @@ class Desktop:
         return [call for call in calls if call["method"] in methods]
 
     def wait_shown(self, count=1):
-        """The next COUNT notifications: (number that it replaces, title, body, {key: label}, urgency)."""
+        """The next COUNT notifications: (number of the one it replaces, title, body, {key: label}, urgency)."""
         wait_for(lambda: len(self.calls(self.service, "Notify")) >= self.shown + count, 5, "a notification is shown", 0.02)
         return self.new()
 
     def new(self):
-        """All notifications since the last look."""
+        """All notifications since the last call."""
         calls = self.calls(self.service, "Notify")[self.shown:]
         self.shown += len(calls)
         return [(replaces, title, body, dict(zip(actions[::2], actions[1::2])), hints["urgency"])
@@ -126,7 +126,7 @@ class Desktop:
         return [title for _, title, *_ in self.new()]
 
     def lose(self):
-        """The VPN was up and is lost; the notification is on the screen."""
+        """Lose a VPN that was up, and wait for the notification."""
         self.tell("protected", "tun0")
         self.state("blocking")
         self.run("--patience=1", "--stay=3")
@@ -134,7 +134,7 @@ class Desktop:
 
 
 @test
-def each_change_is_said_once():
+def each_change_is_shown_once():
     d = Desktop("body")
     for state, tunnel, expected in (
             ("protected", "tun0", []), ("blocking", None, [LOST]), ("blocking", None, []), ("protected", "tun0", ["VPN is back"]),
@@ -147,7 +147,7 @@ def each_change_is_said_once():
 
 
 @test
-def one_notification_takes_the_place_of_the_other_and_goes_when_it_is_no_longer_true():
+def a_notification_replaces_the_last_one_and_goes_when_it_is_no_longer_true():
     d = Desktop("body")
     d.tell("blocking")
     d.tell("incomplete")
@@ -171,7 +171,7 @@ def a_state_that_does_not_last_is_not_shown():
 
 
 @test
-def a_state_that_never_settles_is_shown_all_the_same():
+def a_state_that_never_settles_is_shown_anyway():
     d = Desktop("body")
     d.tell("protected", "tun0")
     d.state("incomplete")
@@ -238,7 +238,7 @@ def a_refusal_is_shown_with_its_reason():
 
 
 @test
-def a_request_that_changes_nothing_is_said_and_the_buttons_go_when_the_program_does():
+def a_request_without_effect_is_reported_and_the_buttons_go_with_the_program():
     d = Desktop()
     d.lose()
     d.choose(1, f"connect:{UUID}")
@@ -256,7 +256,7 @@ def another_program_cannot_press_a_button():
     d.lose()
     d.host.run("dbus-send", "--session", "--type=signal", "/org/freedesktop/Notifications",
                "org.freedesktop.Notifications.ActionInvoked", "uint32:1", "string:release", uid=probes.NOBODY, env=ENVIRONMENT)
-    d.choose(2, "release")      # of another program's notification
+    d.choose(2, "release")      # another program's notification
     time.sleep(0.5)
     equal(d.calls(d.asked, "StartUnit"), [], "what systemd is asked")
     d.choose(1, "release")
@@ -292,7 +292,7 @@ def a_service_without_buttons_or_markup_gets_none():
 
 
 @test
-def it_ends_with_the_notification_or_its_service():
+def the_program_ends_with_the_notification_or_its_service():
     d = Desktop()
     d.lose()
     d.person("Close", "uint32:1")
@@ -304,10 +304,10 @@ def it_ends_with_the_notification_or_its_service():
 
 
 @test
-def nothing_of_another_program_is_replaced():
+def another_programs_notification_is_not_replaced():
     d = Desktop("body")
     d.tell("blocking")
-    # the next service begins to count anew: its number 1 is another program's
+    # the next service counts from 1 again: its number 1 belongs to another program
     d.service.stop()
     d.service, d.shown = d.services("notifications-again", "notifications", "body"), 0
     d.tell("released")
@@ -316,12 +316,12 @@ def nothing_of_another_program_is_replaced():
 
 
 @test
-def without_a_session_or_a_service_it_is_silent():
+def the_program_is_silent_without_a_session_or_a_service():
     d = Desktop(session=False, service=False)
     d.tell("blocking")
     d = Desktop(service=False)
     d.tell("blocking")
-    # and what nobody could show is shown later
+    # what could not be shown is shown later
     d.service = d.services("notifications", "notifications", "body")
     d.tell("blocking")
     equal(d.titles(), [DOWN], "shown when there is a service")
@@ -331,7 +331,7 @@ def without_a_session_or_a_service_it_is_silent():
 
 
 @test
-def a_malformed_file_is_no_state():
+def a_malformed_file_shows_nothing():
     d = Desktop("body")
     d.tell("protected", "tun0")
     d.host.write(STATUS, "{")
@@ -341,7 +341,7 @@ def a_malformed_file_is_no_state():
 
 
 @test
-def a_person_who_wants_none_gets_none():
+def notifications_can_be_turned_off():
     d = Desktop("body")
     d.host.write(f"{HOME}/home/.config/nm-killswitch/no-notifications", "")
     d.tell("blocking")

@@ -2,10 +2,10 @@
 """Managed from a public address: the answers get back, on their own device, and nothing else gets out.
 
 A client in the internet (TARGET, which is public) opens connections to the
-host, as over SSH. Armed without ManagementFrom= it is cut off, and told so;
-with it, it is answered, with and without a tunnel, whatever uplink it came in
-by, also with strict reverse-path filtering. What the host itself starts goes
-into the tunnel, or nowhere, whatever it binds.
+host, as over SSH. Without ManagementFrom=, arming cuts it off and says so.
+With it, the client is answered, with and without a tunnel, on whatever uplink
+it came in, even with strict reverse-path filtering. Connections that the host
+itself opens go into the tunnel or nowhere, whatever they are bound to.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ CONFIG = "/etc/nm-killswitch.conf"
 
 _machine = None
 
-# Sends a line whenever it reads one, and writes what is answered.
+# Sends a line whenever it reads one, and writes the answer.
 _SESSION = """
 import socket, sys
 address, source, port = sys.argv[1:4]
@@ -43,7 +43,7 @@ for line in sys.stdin:
         print("failed", error, flush=True)
 """
 
-# A server that speaks first: whenever it reads a line it sends something to whoever is connected.
+# A server that speaks first: whenever it reads a line, it sends something to every client.
 _SPEAKER = """
 import socket, sys
 server = socket.create_server((sys.argv[1], int(sys.argv[2])))
@@ -70,14 +70,14 @@ def machine():
     m.host.write(CONFIG, "[main]\n")
     m.nm.modify(VPN, "connection.zone", "")
     m.wait_released()
-    # the last test's client may have ended while nothing could reach it: the kernel goes on telling it so
+    # the last test's client may have ended while nothing could reach it; the kernel keeps retrying
     wait_for(lambda: not m.host.run("ss", "-Htn", "state", "established", f"sport = :{PORT}").stdout, 20,
              "no client of another test is connected")
     return m
 
 
 def arm(m, settings=""):
-    """With SETTINGS in [main]; returns what `sync` wrote to a person."""
+    """Put SETTINGS into [main]. Returns what `sync` wrote to standard error."""
     m.host.write(CONFIG, f"[main]\n{settings}\n")
     m.nm.nmcli("connection", "modify", VPN, "connection.zone", "killswitch")
     result = m.host.run("nm-killswitch", "sync", check=False)
@@ -87,7 +87,7 @@ def arm(m, settings=""):
 
 @contextlib.contextmanager
 def program(namespace, text, *arguments):
-    """A Python program with pipes; yields a function that sends it a line and returns the next one of its answers."""
+    """Run a Python program with pipes; yields a function that sends it a line and returns its next answer."""
     with subprocess.Popen(namespace.enter() + ["python3", "-c", text, *arguments],
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
 
@@ -100,7 +100,7 @@ def program(namespace, text, *arguments):
         try:
             yield ask_it
         finally:
-            process.stdin.close()  # it ends by that; nsenter alone would be killed otherwise
+            process.stdin.close()  # this ends the program; killing would only end nsenter
 
 
 def clients(lan, source=TARGET, source6=TARGET6, kinds=("tcp", "udp", "icmp")):
@@ -119,7 +119,7 @@ def expect(results, answered, why):
 
 
 def is_reply(leak):
-    """From the port, or an address, that a client asked."""
+    """Probes from the port, or an address, that a client has connected to."""
     packet = leak.packet
     return packet.sport == PORT or packet.icmp_type in (0, 129)
 
@@ -129,14 +129,14 @@ def leaks(m, mark):
 
 
 def own_probes(**how):
-    """What the host starts by itself, to the prefix that may manage it."""
+    """Connections that the host itself opens to the prefix that may manage it."""
     return [Probe(kind, address, port, **{key: value[":" in address] if isinstance(value, tuple) else value
                                           for key, value in how.items()})
             for address in (TARGET, TARGET6) for kind, port in (("udp", 7), ("tcp", 80), ("icmp", 0))]
 
 
 def bound(lan):
-    """Sockets that have an address of the uplink, or its device, or the port of the service."""
+    """Sockets bound to an address of the uplink, to its device, or to the service's port."""
     how = ({"source": (lan.address, lan.address6)}, {"bind_device": lan.device},
            {"source": (lan.address, lan.address6), "bind_device": lan.device})
     probes_of = [probe for each in how for probe in own_probes(**each)]
@@ -177,7 +177,7 @@ def armed_without_the_setting_the_client_is_cut_off_and_named():
 
 
 @test
-def a_lan_client_is_not_told_to_be_cut_off():
+def there_is_no_warning_about_a_client_on_the_lan():
     m = machine()
     with program(m.lab.router, _SESSION, m.lab.lan.address, m.lab.lan.router, str(PORT)) as session:
         check(session("hello").startswith("answered"), "the LAN's session is open")
@@ -222,7 +222,7 @@ def with_the_setting_and_a_tunnel_the_client_is_answered_and_the_host_uses_the_t
     m = machine()
     arm(m, f"ManagementFrom={TARGET};{TARGET6}")
     m.up()
-    m.check_tunnel_carries()  # also to the prefix: TARGET is where its probes go
+    m.check_tunnel_carries()  # also to the prefix, since its probes go to TARGET
     mark = m.mark()
     for lan in m.lab.lans:
         expect(ask(m, lan), True, f"the client must get an answer from {lan.name}")
@@ -250,7 +250,7 @@ def a_session_from_before_arming_goes_on():
 
 @test
 def a_session_from_before_arming_goes_on_after_the_host_spoke_first():
-    """Nobody has tracked the connection yet: what the host sends first must not make it the host's own."""
+    """The connection is not tracked yet: a packet that the host sends first must not make it the host's own."""
     m = machine()
     with program(m.host, _SPEAKER, m.lab.lan.address, "2299") as speaker:
         wait_for(lambda: m.host.run("ss", "-Hltn", "sport = :2299").stdout, 5, "the speaker listens")

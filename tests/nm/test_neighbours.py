@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Other VPN programs' rule sets and a routing daemon's routes beside an armed VPN: put in and taken out as they do it.
+"""Other VPN programs' rule sets and a routing daemon's routes beside an armed VPN, added and removed as they do it.
 
 The programs themselves are not run: what they leave in the kernel is written down here from their source. Tailscale:
 ipRules() in wgengine/router/osrouter/router_linux.go and util/linuxfw/nftables_runner.go. Mullvad: all_rules() in
-talpid-routing/src/unix/linux.rs and talpid-core/src/firewall/linux.rs. Their devices are plain tun devices that nobody
-reads: what they would carry ends there.
+talpid-routing/src/unix/linux.rs and talpid-core/src/firewall/linux.rs. Their devices are plain tun devices that no program
+reads, so packets that they would carry end there.
 """
 
 import json
@@ -42,7 +42,7 @@ table ip filter {
 }
 """
 
-# Connected, with its setting "local network sharing"; the transport of no other VPN is let out.
+# Connected, with its setting "local network sharing". It lets out no other VPN's transport.
 _MULLVAD_NFT = """
 table inet mullvad {
     chain output {
@@ -84,7 +84,7 @@ def _tailscale_rules(verb):
 
 
 class Tailscale:
-    """With an exit node, and the local network not through it."""
+    """With an exit node that does not carry the local network."""
 
     device, table = "tailscale0", "ip filter"
     start = (f"ip tuntap add tailscale0 mode tun\n{_tailscale_rules('add')}ip link set tailscale0 up\n"
@@ -94,7 +94,7 @@ class Tailscale:
              "ip route add 100.64.0.0/10 dev tailscale0 table 52\n")
     stop = f"ip link set tailscale0 down\n{_tailscale_rules('del')}nft delete table ip filter\nip route flush table 52\n" \
            "ip link delete tailscale0\n"
-    # no exit node: only its own network goes through it
+    # without an exit node, it carries only its own network
     control = f"ip tuntap add tailscale0 mode tun\n{_tailscale_rules('add')}ip link set tailscale0 up\n" \
               f"ip route add 100.64.0.0/10 dev tailscale0 table 52\nnft -f - <<'END'\n{_TAILSCALE_NFT}END\n"
     mark, lets_others_through = TAILSCALE_MARK, True
@@ -102,7 +102,7 @@ class Tailscale:
     in_the_way = []
 
 
-# clear_routing_rules() takes the first rule that looks up main with suppress_prefixlength 0 for its own
+# clear_routing_rules() believes that the first rule looking up main with suppress_prefixlength 0 is its own
 _MULLVAD_CLEARS = """
 for family in -4 -6; do
     number=$(ip $family rule | sed -n 's/:.*lookup main suppress_prefixlength 0.*//p' | head -n 1)
@@ -112,7 +112,7 @@ done
 
 
 class Mullvad:
-    """Connected by WireGuard; the firewall of a program that trusts nobody but itself."""
+    """Connected by WireGuard, with the firewall of a program that trusts only itself."""
 
     device, table = "wg0-mullvad", "inet mullvad"
     start = (f"{_MULLVAD_CLEARS}ip tuntap add wg0-mullvad mode tun\nip link set wg0-mullvad up\n"
@@ -122,7 +122,7 @@ class Mullvad:
                                                             "rule add table main suppress_prefixlength 0"]))
     stop = f"{_MULLVAD_CLEARS}" + _both([f"rule del not fwmark {MULLVAD:#x} table {MULLVAD}"]) + \
         "nft delete table inet mullvad\nip link delete wg0-mullvad\n"
-    # disconnected, when its firewall is gone and its rules are still there
+    # while it disconnects, its firewall is gone and its rules are still there
     control = _both(["rule add table main suppress_prefixlength 0"])
     mark, lets_others_through = MULLVAD, False
     deletes_one_of_ours = True
@@ -130,7 +130,7 @@ class Mullvad:
 
 
 def _theirs(m, neighbour):
-    """What is theirs in the kernel, without counters."""
+    """Everything of theirs in the kernel, without counters."""
     return {**{family: [rule for rule in m.host.ip_json(family, "rule")
                         if rule.get("protocol") != "killswitch" and rule["priority"] not in (0, 32766, 32767)]
                for family in ("-4", "-6")},
@@ -138,13 +138,13 @@ def _theirs(m, neighbour):
 
 
 def _conflicts(m):
-    """What status names as being in the way."""
+    """What status lists as being in the way."""
     told = json.loads(m.host.run("nm-killswitch", "status", "--json").stdout)["conflicts"]
     return [(each["effect"], each["object"], each["program"]) for each in told]
 
 
 def _marked(m, neighbour):
-    """Root with the program's own mark: what the program itself sends."""
+    """Send as root with the program's own mark, as the program itself does."""
     sent = [Probe(kind, target, port, mark=neighbour.mark) for target in (TARGET, TARGET6) for kind, port in (("udp", 7), ("tcp", 7))]
     return probes.send(m.host, sent, 0, m.patience)
 
@@ -164,7 +164,7 @@ def _beside(neighbour):
         check(all(theirs.values()), f"all of theirs is there: {theirs}")
         if neighbour.lets_others_through:
             m.check_tunnel_carries()
-            # as README says: the neighbour's own network is not reached meanwhile
+            # as README says, the neighbour's own network cannot be reached while armed
             check(" dev tun0 " in m.host.run("ip", "route", "get", neighbour.own_address).stdout, "where its own network is looked for")
         equal(_conflicts(m), [], "nothing of theirs is in the way of a VPN that is up")
         m.kill()
@@ -186,7 +186,7 @@ def _beside(neighbour):
         m.check_lan_works()
     check(flood.sent["udp"] > 100, f"the flood was one: {flood.sent}")
     m.assert_no_leak(mark)
-    # disarmed beside them, they are as they were
+    # after disarming, their rules are as they were
     m.host.run("sh", "-ec", neighbour.start)
     theirs = _theirs(m, neighbour)
     m.nm.modify(VPN, "connection.zone", "")
@@ -211,7 +211,7 @@ def without_killswitch_losing_the_vpn_beside_tailscale_leaks():
 
 
 @test
-def nothing_leaks_beside_tailscale_and_nothing_of_it_is_changed():
+def nothing_leaks_beside_tailscale_and_its_rules_stay():
     _beside(Tailscale)
 
 
@@ -221,11 +221,11 @@ def without_killswitch_losing_the_vpn_beside_mullvad_leaks():
 
 
 @test
-def nothing_leaks_beside_mullvad_and_nothing_of_it_is_changed():
+def nothing_leaks_beside_mullvad_and_its_rules_stay():
     _beside(Mullvad)
 
 
-# A routing daemon (BIRD, FRR): routes into main that are more specific than any default route
+# A routing daemon (BIRD, FRR) adds routes to main that are more specific than any default route
 
 _DAEMONS = (("-4", "0.0.0.0/1", "bird"), ("-4", "128.0.0.0/1", "bird"), ("-4", "198.0.0.0/8", "zebra"), ("-6", "::/1", "bird"),
             ("-6", "8000::/1", "bird"), ("-6", "2001:db8::/32", "zebra"))
@@ -254,7 +254,7 @@ def without_killswitch_a_routing_daemons_routes_lead_past_the_vpn():
 
 
 @test
-def nothing_leaks_by_a_routing_daemons_routes_and_they_stay():
+def nothing_leaks_through_a_routing_daemons_routes_and_they_stay():
     m = Machine(True)
     m.arm()
     m.nm.stand_in_for_heal_socket()
@@ -267,7 +267,7 @@ def nothing_leaks_by_a_routing_daemons_routes_and_they_stay():
         m.check_tunnel_carries()
         m.kill()
         m.check_blocked()
-        m.up()      # the way to the server is by these routes as well
+        m.up()      # these routes lead to the server, too
         m.check_tunnel_carries()
         m.kill()
         _learn_routes(m, "delete")
@@ -281,7 +281,7 @@ def nothing_leaks_by_a_routing_daemons_routes_and_they_stay():
     equal(_learned(m), learned, "the daemon's routes, disarmed")
 
 
-# As firewalld has it for IPv6, and NixOS for both families: the way back to whoever sent a packet is looked up without ports.
+# As firewalld does for IPv6, and NixOS for both families: the route back to the sender is looked up without ports.
 _REVERSE_PATH_FILTER = """
 table inet filter {
     chain prerouting {
@@ -311,12 +311,12 @@ def _beside_a_reverse_path_filter(m):
 
 
 @test
-def beside_a_filter_of_reverse_paths_a_vpn_comes_up_over_ipv4():
+def a_vpn_comes_up_over_ipv4_beside_a_reverse_path_filter():
     _beside_a_reverse_path_filter(Machine(True))
 
 
 @test
-def beside_a_filter_of_reverse_paths_a_vpn_comes_up_over_ipv6():
+def a_vpn_comes_up_over_ipv6_beside_a_reverse_path_filter():
     _beside_a_reverse_path_filter(Machine(True, proto="tcp", address=SERVER6))
 
 

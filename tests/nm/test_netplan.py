@@ -2,7 +2,7 @@
 """Profiles as netplan writes them on Ubuntu, with a real NetworkManager: in /run, with its comments and its user data.
 
 Ubuntu's NetworkManager hands its profiles over to netplan, which writes them back to /run/NetworkManager/system-connections:
-with a UUID what nmcli and the desktop made, without one what somebody wrote in YAML. tests/unit/netplan has such files.
+profiles made with nmcli or the desktop have a UUID, those written in YAML have none. tests/unit/netplan has such files.
 """
 
 import os
@@ -34,7 +34,7 @@ def _as_netplan_writes(text, settings, keep_uuid):
 
 
 def _machine(killswitch, path, zone=None, user_data=None):
-    """A machine whose VPN is in the file PATH, brought up."""
+    """A machine whose VPN is in the file PATH, and up."""
     m = Machine(killswitch)
     text = openvpn.profile(m.keys, VPN, zone=zone)
     settings = [f"[user.nm-killswitch]\n#Netplan: passthrough setting\nmode={user_data}"] if user_data else []
@@ -48,7 +48,7 @@ def _machine(killswitch, path, zone=None, user_data=None):
 
 
 def _lose(m):
-    """Connect, and lose the VPN under a flood."""
+    """Connect, then lose the VPN under a flood."""
     m.up()
     m.check_tunnel_carries()
     mark = m.mark()
@@ -62,7 +62,7 @@ def _lose(m):
 
 
 def _is_protected(m):
-    """Blocked before it connects, when it is lost, and not when it is disarmed; by its own file it can be brought up."""
+    """Traffic is blocked before the VPN connects and when it is lost, but not when disarmed; its own file brings it up."""
     m.check_blocked()
     m.assert_no_leak(_lose(m))
     m.up()
@@ -78,19 +78,19 @@ def _disarm(m, path, pattern):
 
 
 @test
-def without_killswitch_losing_a_vpn_of_netplans_leaks():
+def without_killswitch_losing_a_netplan_vpn_leaks():
     _lose(_machine(False, WITH_UUID, zone="killswitch"))
 
 
 @test
-def a_profile_of_netplans_is_armed_by_its_zone():
+def a_netplan_profile_is_armed_by_its_zone():
     m = _machine(True, WITH_UUID, zone="killswitch")
     _is_protected(m)
     _disarm(m, WITH_UUID, "zone=killswitch\n")
 
 
 @test
-def a_profile_of_netplans_without_a_uuid_is_armed_by_its_zone():
+def a_netplan_profile_without_a_uuid_is_armed_by_its_zone():
     m = _machine(True, WITHOUT_UUID, zone="killswitch")
     _is_protected(m)
     check("up on tun0" in m.host.run("nm-killswitch", "status").stdout, "status knows it as up")
@@ -98,7 +98,7 @@ def a_profile_of_netplans_without_a_uuid_is_armed_by_its_zone():
 
 
 @test
-def a_profile_of_netplans_is_armed_by_its_user_data():
+def a_netplan_profile_is_armed_by_its_user_data():
     m = _machine(True, WITH_UUID, user_data="strict")
     _is_protected(m)
     _disarm(m, WITH_UUID, "mode=strict\n")

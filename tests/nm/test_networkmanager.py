@@ -20,7 +20,7 @@ from kstest.probes import Probe
 from kstest.runner import check, equal, test, wait_for
 
 VPN_HOST = "vpn.provider.test"
-# one that says nothing
+# an event that changes nothing
 EVENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "NM_DISPATCHER_ACTION=dhcp4-change", "DEVICE_IFACE=lan1",
          "/usr/lib/NetworkManager/dispatcher.d/no-wait.d/10-killswitch", "lan1", "dhcp4-change")
 
@@ -28,7 +28,7 @@ _machines = {}
 
 
 def machine(killswitch, **options):
-    """The machine of that kind, made at first use; armed if it can be, the VPN up."""
+    """The machine of that kind, made at first use: the VPN up, and armed if the kill switch is installed."""
     key = (killswitch, *sorted(options.items()))
     if key not in _machines:
         _machines[key] = Machine(killswitch, **options)
@@ -47,7 +47,7 @@ def machine(killswitch, **options):
 
 
 def without(happen, **options):
-    """The control: HAPPEN without the kill switch; the flood must be seen on a wire."""
+    """The control: HAPPEN without the kill switch. The flood must be seen on a wire."""
     m = machine(False, **options)
     mark = m.mark()
     with m.flood():
@@ -70,7 +70,7 @@ def armed(happen, **options):
 
 
 def wait_for_the_lan_only(m):
-    """NetworkManager has started; the openvpn of the one before may take a second to end."""
+    """NetworkManager has started. The openvpn of the previous one may take a second to end."""
     m.nm.wait_state("lan1", "activated")
     wait_for(lambda: not m.host.has_device("tun0"), 10, "the tunnel's device is gone")
 
@@ -88,7 +88,7 @@ def kill(m):
 
 
 def pull_cable(m):
-    """NetworkManager gives up five seconds after the carrier went."""
+    """NetworkManager gives up five seconds after the carrier is lost."""
     m.lab.lan.plug(False)
     m.nm.wait_state("lan1", "")
     m.lab.lan.plug(True)
@@ -102,13 +102,13 @@ def take_lan_down(m):
 
 
 def roam(m):
-    """The better uplink goes, the other stays; the VPN went over the better one."""
+    """The better uplink, which the VPN uses, goes; the other stays."""
     m.lab.lan.plug(False)
     m.nm.wait_state("lan1", "")
 
 
 def check_ipv4_is_carried(m):
-    """By either of two VPNs, of which one has no IPv6."""
+    """Connect with either of two VPNs, one of which has no IPv6."""
     for result in probes.expect(m.host, [Probe("udp", netns.TARGET), Probe("tcp", netns.TARGET)], probes.NOBODY):
         check(result.answered and result.seen_as.startswith("10.8."), f"a tunnel must carry: {result}")
 
@@ -134,7 +134,7 @@ def killing_networkmanager_does_not_leak():
 
 
 @test
-def stopped_networkmanager_does_not_leak_nor_hold_the_lan():
+def stopping_networkmanager_neither_leaks_nor_blocks_the_lan():
     m = machine(True)
     mark = m.mark()
     with m.flood():
@@ -189,7 +189,7 @@ def openvpn_over_ipv6_connects_while_blocked_and_is_lost_without_a_leak():
 
 
 @test
-def a_server_with_a_name_is_found_while_blocked_and_nobody_else_is():
+def a_server_known_by_name_is_found_while_blocked_and_no_other_name_is():
     hosts = ((VPN_HOST, netns.SERVER),)
     armed(Machine.kill, remote=VPN_HOST, hosts=hosts)
     m = machine(True, remote=VPN_HOST, hosts=hosts)
@@ -199,7 +199,7 @@ def a_server_with_a_name_is_found_while_blocked_and_nobody_else_is():
                                        for address in (m.lab.lan.router, m.lab.lan.router6)
                                        for kind, port in (("udp", 53), ("tcp", 53), ("tcp", 853))], probes.NOBODY):
         check(not result.answered, f"a user's DNS must not leave on the LAN: {result}")
-    # The kill switch itself may ask for the server's address; nothing else may be seen.
+    # The kill switch itself may look up the server's address; nothing else may be seen.
     label = VPN_HOST.split(".", maxsplit=1)[0].encode()
     equal([str(record) for record in m.wires[0].since(mark)
            if record.kind == "dns-lan" and label not in record.packet.payload], [], "a user's DNS on the wire")
@@ -225,7 +225,7 @@ _SECRET = "a-users-secret"
 
 
 def _ask_dnsmasq(m, trailer=b"", name=_SECRET):
-    """An ordinary user asks the system's resolver, with TRAILER behind the message; whatever comes of it."""
+    """An ordinary user asks the system's resolver, with TRAILER after the message; the result does not matter."""
     question = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
     message = b"\x12\x34\x01\x00\0\1\0\0\0\0\0\0" + question + b"\0\0\1\0\1" + trailer
     script = ("import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(1); "
@@ -252,7 +252,7 @@ def without_killswitch_dnsmasq_carries_a_users_names_and_data_out():
     _ask_dnsmasq(m, b"and-more", name="other.test")
     wait_for(lambda: any(_SECRET.encode() in payload for payload in _asked(m, mark)), 5, "the name is seen")
     wait_for(lambda: any(b"other" in payload for payload in _asked(m, mark)), 5, "the other name is seen")
-    # 2.91 cuts off what is behind the end of the message
+    # dnsmasq 2.91 cuts off anything after the end of the message
     if _dnsmasq_version(m) < (2, 91):
         wait_for(lambda: any(payload.endswith(b"and-more") for payload in _asked(m, mark)), 5, "the data is seen")
 
@@ -268,7 +268,7 @@ def dnsmasq_carries_nothing_out_but_the_servers_name():
     _ask_dnsmasq(m, b"and-more", name=VPN_HOST)
     m.host.run("getent", "hosts", f"{_SECRET}.example", check=False, uid=probes.NOBODY)
     check(VPN_HOST in m.host.run("nm-killswitch", "status").stdout, "status says what may be asked for")
-    # The answers that are remembered must not be what helps.
+    # Remembered answers must not be what makes this work.
     m.host.run("rm", "-f", "/var/lib/nm-killswitch/state")
     m.host.run("nm-killswitch", "sync")
     m.up()
@@ -282,7 +282,7 @@ def dnsmasq_carries_nothing_out_but_the_servers_name():
 
 
 @test
-def what_the_servers_name_is_an_alias_of_may_be_asked_for_too():
+def aliases_of_the_servers_name_may_be_looked_up_too():
     m = machine(True, **_BY_DNSMASQ)
     m.disconnect()
     alias, lan = "alias.provider.test", m.lab.lan
@@ -300,7 +300,7 @@ def what_the_servers_name_is_an_alias_of_may_be_asked_for_too():
 
 
 @test
-def of_two_vpns_one_can_be_lost():
+def one_of_two_vpns_can_be_lost():
     m = machine(True)
     other = "other-vpn"
     server = openvpn.Server(m.lab, m.keys, port=1195, tun="tun1", network="10.8.9.0")
@@ -326,7 +326,7 @@ def openvpn_comes_back_by_itself_when_its_server_does():
     m = machine(True)
     mark = m.mark()
     m.server.stop()
-    time.sleep(6)  # it has noticed by then, and tries again and again
+    time.sleep(6)  # OpenVPN has noticed by then, and keeps trying
     m.check_blocked()
     m.server.start()
     wait_for(lambda: probes.send(m.host, [Probe("udp", netns.TARGET)])[0].answered, 30,
@@ -362,7 +362,7 @@ def setting_turned_off_while_networkmanager_is_stopped_gives_the_network_back():
 
 
 def _event(m):
-    """An event that says nothing; returns whether the program ended at once: a run that looks at all reads the profiles."""
+    """Send an event that changes nothing. Returns whether the program ended at once: a full run reads the profiles."""
     read = "/run/nm-killswitch/profiles"
     m.host.run("rm", "-f", read)
     m.host.run(*EVENT)
@@ -370,11 +370,11 @@ def _event(m):
 
 
 @test
-def an_event_ends_at_once_while_all_is_as_it_was_and_sees_what_is_not():
+def an_event_ends_at_once_if_nothing_has_changed_and_notices_what_has():
     m = machine(True)
-    time.sleep(4)   # what was written a moment ago is read anew (ks-stamp.h)
+    time.sleep(4)   # files written a moment ago are read again (ks-stamp.h)
     m.host.run("nm-killswitch", "sync")
-    for _ in range(2):  # a run remembers the profiles, the next one everything
+    for _ in range(2):  # the first run remembers the profiles, the second one everything
         m.host.run(*EVENT)
     check(_event(m), "an event ends at once while NetworkManager and the kernel say what they said before")
     m.host.run("ip", "rule", "delete", "priority", "8380")

@@ -18,14 +18,14 @@ _machines = {}
 
 
 def machine(killswitch):
-    """The machine without or with the kill switch; made at first use."""
+    """The machine, with or without the kill switch, made at first use."""
     if killswitch not in _machines:
         _machines[killswitch] = Machine(killswitch)
     return _machines[killswitch]
 
 
 def without(lose):
-    """The control: LOSE the tunnel without the kill switch; it must be seen to leak."""
+    """The control: LOSE the tunnel without the kill switch. It must be seen to leak."""
     m = machine(False)
     m.up()
     m.check_tunnel_carries()
@@ -37,7 +37,7 @@ def without(lose):
 
 
 def armed():
-    """A machine with the VPN up and the kill switch on, its mode strict."""
+    """A machine with the VPN up and the kill switch on, in mode strict."""
     m = machine(True)
     m.nm.modify(VPN, "connection.zone", "killswitch")
     m.up()
@@ -46,7 +46,7 @@ def armed():
 
 
 def losing(lose):
-    """LOSE the tunnel with the kill switch on, under a flood; then come back, still under it."""
+    """LOSE the tunnel with the kill switch on, under a flood, then reconnect, still under it."""
     m = armed()
     mark = m.mark()
     with m.flood() as flood:
@@ -125,7 +125,7 @@ def without_killswitch_a_private_server_behind_the_router_is_reached():
 
 @test
 def a_private_server_behind_the_router_is_reached_while_blocked_and_after_disarming():
-    # NetworkManager asks the kernel for the gateway to the server, is told "on link", and believes it of a private one
+    # NetworkManager asks the kernel for the gateway to the server, is told "on link", and believes it of a private server
     m = Machine(True, address=netns.PRIVATE_SERVER)
     m.nm.modify(VPN, "connection.zone", "killswitch")
     m.check_blocked()

@@ -2,9 +2,9 @@
 """[vpn NAME] sections: VPNs that NetworkManager does not start.
 
 A plain tunnel program (kstest/tunnel.py: the article's Staex, IP in UDP from
-source port 1234) with no NetworkManager, with one that sees its device as an
-external connection, and with everything that can happen to the device. What
-follows the device is nm-killswitch-heal, started by its sockets.
+source port 1234) without NetworkManager, with one that sees its device as an
+external connection, and with everything that can happen to the device.
+nm-killswitch-heal, started by its sockets, follows the device.
 """
 
 import ipaddress
@@ -56,14 +56,14 @@ class Machine:
             self.nm.wait_state(self.lab.lan.name, "activated")
         else:
             self.lab.lan.configure()
-        # as systemd starts it: before the VPN, and for as long as the host runs
+        # as systemd does: before the VPN, and for as long as the host runs
         self.heal = self.nm.stand_in_for_heal_socket()
         self.untouched = self.host.routing()
 
     # The configuration
 
     def configure(self, text):
-        """Write the file, and do what the path unit does; returns what `sync` said to a person."""
+        """Write the file, and do what the path unit does. Returns what `sync` printed."""
         self.host.write(CONFIG, text)
         return self.host.run("nm-killswitch", "sync", check=False).stderr
 
@@ -73,7 +73,7 @@ class Machine:
     # The program
 
     def connect(self, device="staex0", number=0, sport=PORT, mark=0, wait=True, uid=None):
-        """Start the program; its process."""
+        """Start the program. Returns its process."""
         server = (SERVER, SERVER6)[number]
         command = netns.python_module("tunnel", "client", device, str(sport), server, str(SERVER_PORT), str(mark),
                                       f"10.9.{number}.2/24", f"fd09:{number}::2/64")
@@ -132,13 +132,13 @@ class Machine:
                 if route.get("dev") == device]
 
     def wait_rules(self, present):
-        """Whether rules of ours are there, soon."""
+        """Wait until our rules are there, or gone."""
         wait_for(lambda: any(8300 <= rule["priority"] < 8400 for rule in self.host.ip_json("-4", "rule")) == present,
                  5, f"the rules are {'there' if present else 'gone'}", 0.02)
 
 
 def machine(with_nm=False):
-    """Not armed, no program."""
+    """The machine, disarmed and without the program."""
     m = _machines.get(with_nm)
     if m is None:
         m = _machines[with_nm] = Machine(with_nm)
@@ -149,7 +149,7 @@ def machine(with_nm=False):
 
 
 def abuses():
-    """What an unprivileged program could try with what the section exempts; SERVER has an echo server at 443."""
+    """What an unprivileged program could try with the section's exemptions. SERVER has an echo server on port 443."""
     for server, source in ((SERVER, "0.0.0.0"), (SERVER6, "::"), (TARGET, "0.0.0.0"), (TARGET6, "::")):
         yield Probe("udp", server, 443, source=source, sport=PORT, reuseport=True)  # its source port
         yield Probe("tcp", server, 443, source=source, sport=PORT, reuseport=True)  # and another protocol
@@ -166,7 +166,7 @@ def sent_by_host(m, mark):
 
 @test
 def without_the_kill_switch_everything_here_gets_out():
-    """The control of all the others."""
+    """The control for all the other tests."""
     m = machine()
     mark = m.mark()
     probes.send(m.host, list(abuses()), probes.NOBODY)
@@ -246,7 +246,7 @@ def the_program_killed_leaks_nothing_and_connects_again():
 
 @test
 def without_the_kill_switch_the_killed_program_leaks():
-    """The control of the one before: routes as such a program sets them lead to the uplink when it ends."""
+    """The control for the test before: when such a program ends, the routes that it set lead to the uplink."""
     m = machine()
     process = m.connect()
     m.host.ip("route add 0.0.0.0/1 dev staex0\nroute add 128.0.0.0/1 dev staex0\n"
@@ -261,7 +261,7 @@ def without_the_kill_switch_the_killed_program_leaks():
 
 
 @test
-def a_renamed_device_is_no_tunnel_any_more():
+def a_renamed_device_is_no_longer_a_tunnel():
     m = machine()
     m.configure(STAEX)
     m.connect()
@@ -331,7 +331,7 @@ def a_session_is_armed_from_the_device_to_disable_and_again_by_a_new_device():
     m.wait_rules(False)
     equal(m.host.run("ip", "rule", "show", "priority", "8380").stdout, "", "disarmed")
     m.host.run("nm-killswitch", "sync")
-    m.host.ip("address add 10.77.0.1/32 dev staex0")  # an event of a device that is not new
+    m.host.ip("address add 10.77.0.1/32 dev staex0")  # an event about a device that is not new
     time.sleep(0.3)
     m.wait_rules(False)
     m.host.run("nm-killswitch", "enable", "staex")
@@ -347,7 +347,7 @@ def a_session_is_armed_from_the_device_to_disable_and_again_by_a_new_device():
 
 
 @test
-def disable_says_what_it_is_for():
+def disable_explains_why_it_refuses():
     m = machine()
     m.configure(STAEX)
     result = m.host.run("nm-killswitch", "disable", "staex", check=False)
@@ -359,7 +359,7 @@ def disable_says_what_it_is_for():
 
 
 @test
-def taking_the_section_out_restores_everything():
+def removing_the_section_restores_everything():
     m = machine()
     m.configure(STAEX)
     m.connect()
@@ -389,9 +389,9 @@ def a_malformed_section_stays_blocked():
     m.configure(STAEX)
     m.connect()
     m.check_carries()
-    m.configure("no section before this\n" + STAEX)  # nothing of the rest can be read
+    m.configure("no section before this\n" + STAEX)  # the rest cannot be read
     m.check_carries()
-    m.configure("[main]\n\0")  # nothing at all
+    m.configure("[main]\n\0")  # nothing can be read
     check("by armed when last readable; up on staex0" in m.status(), m.status())
     m.check_carries()
     m.end_programs()
@@ -415,7 +415,7 @@ def servers_by_network_and_by_mark():
 
 
 @test
-def a_user_of_its_own_sends_and_no_other_does():
+def only_the_user_that_the_section_names_may_send():
     m = machine()
     m.configure(STAEX + "User=daemon\n")
     mark = m.mark()
@@ -431,8 +431,8 @@ def a_user_of_its_own_sends_and_no_other_does():
 
 
 @test
-def what_the_kernel_sends_has_no_owner_and_its_gateway_is_found():
-    """VXLAN stands for WireGuard: it is the kernel that sends, from a device that is ethernet and no network card."""
+def packets_from_the_kernel_have_no_owner_and_their_gateway_is_found():
+    """VXLAN stands in for WireGuard: the kernel sends, from a device that is ethernet but not a network card."""
     m = machine()
     for namespace, remote, end in ((m.host, SERVER, 2), (m.lab.internet, m.lab.lan.address, 1)):
         namespace.ip(f"link add vx7 type vxlan id 7 remote {remote} dstport 4789\n"
@@ -458,7 +458,7 @@ def what_the_kernel_sends_has_no_owner_and_its_gateway_is_found():
 
 
 @test
-def a_servers_name_is_asked_for_by_resolv_conf():
+def a_servers_name_is_looked_up_through_resolv_conf():
     m = machine()
     m.lab.lan.serve(dhcp=False, hosts=[("vpn.example", SERVER)])
     section = "[vpn staex]\nInterface=staex0\nProtocol=udp\nTo=vpn.example\n"

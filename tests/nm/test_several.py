@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Several VPNs at once, through a real NetworkManager: which carries what, and does anything leave beside them?
+"""Several VPNs at once, through a real NetworkManager: which one carries what, and does anything leave beside them?
 
     home     10.8.0.0/24, fd08::/64   carries everything
     away     10.9.0.0/24, fd09::/64   carries everything
@@ -7,7 +7,7 @@
     twin     as home, the same server
 
 Each has its server in the internet, on an address of its own; the echo servers
-say which tunnel a probe came by. A flood runs through every change.
+say which tunnel a probe came through. A flood runs during every change.
 """
 
 import os
@@ -34,7 +34,7 @@ TRANSPORT = "nm-killswitch.transport"
 
 
 class Several(Machine):
-    """The machine of machine.py with several VPNs, all of them down and none armed."""
+    """The machine of machine.py with several VPNs, all down and none armed."""
 
     def __init__(self, killswitch):  # pylint: disable=super-init-not-called
         stage = nm.stage() if killswitch else None
@@ -79,14 +79,14 @@ class Several(Machine):
             user_data={TRANSPORT: transport} if transport else None, never_default=vpn == COMPANY))
 
     def arm(self, *vpns, zone="killswitch", **transports):
-        """Arm these and no other; TRANSPORTS are settings of user data."""
+        """Arm these and no others; TRANSPORTS are user data settings."""
         for vpn in VPNS:
             self.set_profile(vpn, zone if vpn in vpns else None, transports.get(vpn))
         self.nm.nmcli("connection", "reload")
         self.nm.stand_in_for_path_unit()
 
     def reset(self):
-        """All down, none armed, the host as it was."""
+        """Disconnect and disarm all; the host must be as it was."""
         for vpn in VPNS:
             if self.nm.state(vpn):
                 self.nm.nmcli("connection", "down", vpn, check=False)
@@ -99,7 +99,7 @@ class Several(Machine):
 
     def up_all(self, *vpns):
         for vpn in vpns:
-            # openvpn of the last time may not have ended yet, and fails the next one by its device
+            # the previous openvpn may not have ended yet, and would make the next one fail by holding its device
             wait_for(lambda vpn=vpn: self.process(vpn) is None and not self.host.has_device(DEVICES[vpn]), 10,
                      f"nothing is left of {vpn}")
             self.nm.up(vpn)
@@ -119,7 +119,7 @@ class Several(Machine):
         self.host.run("ip", "link", "delete", DEVICES[vpn])
 
     def defaults(self):
-        """Devices of table 83's default routes, the one that comes first at the front."""
+        """Devices of table 83's default routes, the preferred one first."""
         routes = self.host.ip_json("-4", "route", "show", "table", "83")
         return [route["dev"] for route in sorted(routes, key=lambda each: each.get("metric", 0))
                 if route["dst"] == "default" and "dev" in route and route.get("type", "unicast") == "unicast"]
@@ -132,7 +132,7 @@ class Several(Machine):
     # What must hold
 
     def check_carried_by(self, vpn):
-        """Every probe is answered by way of the tunnel of VPN, and nothing leaks."""
+        """Every probe is answered through the tunnel of VPN, and nothing leaks."""
         mark = self.mark()
         for uid in (probes.NOBODY, 0):
             for result in probes.expect(self.host, PROBES, uid, self.patience):
@@ -200,7 +200,7 @@ def a_lower_metric_is_preferred():
 
 
 def taking_over(lose):
-    """LOSE the first of two under a flood: the other one carries on; then it is lost too; then both come back."""
+    """LOSE the first of two under a flood: the other carries on; then it is lost, too; then both come back."""
     m = two_up()
     mark = m.mark()
     with m.flood() as flood:
@@ -292,7 +292,7 @@ def a_vpn_inside_another_sends_nothing_beside_it():
         m.delete(HOME)
         time.sleep(1)
         m.nm.nmcli("connection", "down", HOME, check=False)
-        # now it goes beside, as no other one is up
+        # now it goes beside, since no other VPN is up
         wait_for(lambda: m.server_devices(AWAY) == {"eth0"}, 5, "the inner one goes beside")
         m.nm.nmcli("connection", "down", AWAY, check=False)
         wait_for(lambda: not m.host.processes("openvpn"), 10, "the last openvpn has ended")
@@ -302,12 +302,12 @@ def a_vpn_inside_another_sends_nothing_beside_it():
 
 
 @test
-def the_inner_one_is_not_beside_for_a_moment_when_the_outer_device_vanishes():
+def the_inner_vpn_sends_nothing_beside_the_outer_one_when_its_device_vanishes():
     m = machine()
     m.arm(HOME, AWAY, away="inside")
     m.up_all(HOME, AWAY)
     m.check_carried_by(AWAY)
-    # no run of ours hears of it: only what the kernel does by itself counts
+    # none of our runs notices it, so only what the kernel does by itself counts
     program = "/usr/lib/NetworkManager/dispatcher.d/no-wait.d/10-killswitch"
     m.host.run("chmod", "600", program)
     try:
@@ -322,7 +322,7 @@ def the_inner_one_is_not_beside_for_a_moment_when_the_outer_device_vanishes():
 
 
 @test
-def a_company_vpn_beside_a_full_one_has_its_routes_and_dns_and_goes_inside():
+def a_company_vpn_keeps_its_routes_and_dns_and_goes_inside_a_full_one():
     for order in ((HOME, COMPANY), (COMPANY, HOME)):
         m = machine()
         m.arm(HOME, COMPANY)
@@ -342,7 +342,7 @@ def a_company_vpn_beside_a_full_one_has_its_routes_and_dns_and_goes_inside():
 
 
 @test
-def a_company_vpn_goes_beside_if_told_to_and_outlives_the_full_one():
+def a_company_vpn_goes_beside_a_full_one_if_configured_and_outlives_it():
     m = machine()
     m.arm(HOME, COMPANY, company="beside")
     m.up_all(HOME, COMPANY)
@@ -357,7 +357,7 @@ def a_company_vpn_goes_beside_if_told_to_and_outlives_the_full_one():
 
 
 @test
-def a_strict_one_stays_when_the_session_of_the_other_ends():
+def a_strict_vpn_stays_armed_when_the_session_of_another_ends():
     m = machine()
     m.arm(HOME)
     m.set_profile(AWAY, "killswitch-auto")
@@ -377,7 +377,7 @@ def a_strict_one_stays_when_the_session_of_the_other_ends():
     m.check_blocked()
     m.assert_no_leak(mark)
     m.nm.modify(HOME, "connection.zone", "")
-    m.check_blocked()   # the session that was lost has not ended
+    m.check_blocked()   # losing the VPN does not end its session
     m.up_all(AWAY)
     m.nm.down(AWAY)
     m.wait_released()
@@ -385,14 +385,14 @@ def a_strict_one_stays_when_the_session_of_the_other_ends():
 
 
 def company_sees(m):
-    """Which kinds of probes to the company's network are answered, of a program and bound to its device."""
+    """Which kinds of probes to the company's network are answered, both unbound and bound to its device."""
     wanted = [Probe(kind, INSIDE_COMPANY, 7, bind_device=device)
               for kind in ("udp", "tcp", "icmp") for device in (None, DEVICES[COMPANY])]
     return [result for result in probes.send(m.host, wanted) if result.answered]
 
 
 @test
-def nothing_leaves_by_the_tunnel_of_a_vpn_that_is_not_armed():
+def nothing_leaves_through_the_tunnel_of_an_unarmed_vpn():
     m = machine()
     m.up_all(COMPANY)
     equal(len(company_sees(m)), 6, "probes answered while nothing is armed")
@@ -407,7 +407,7 @@ def nothing_leaves_by_the_tunnel_of_a_vpn_that_is_not_armed():
 
 
 @test
-def nothing_leaves_by_an_unarmed_tunnel_without_the_guard_either():
+def nothing_leaves_through_an_unarmed_tunnel_without_the_guard_either():
     m = machine()
     m.up_all(COMPANY)
     m.host.write("/etc/nm-killswitch.conf", "[main]\nGuard=off\n")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The sheet of cases (kstest/sheet.py) for what else an OpenVPN profile can say: TCP, several remotes, proxies."""
+"""The sheet of cases (kstest/sheet.py) for other OpenVPN settings: TCP, several remotes, proxies."""
 
 import contextlib
 import os
@@ -15,12 +15,12 @@ from kstest.probes import NOBODY
 from kstest.runner import check, equal, test
 from kstest.sheet import Sheet
 
-DEAD = "203.0.113.20"       # nothing is there
+DEAD = "203.0.113.20"       # nothing answers there
 PROXY, PROXY_PORT = "203.0.113.30", 3128
 
 
 class Proxied(Machine):
-    """The host reaches the server through a proxy only."""
+    """The host reaches the server only through a proxy."""
 
     def __init__(self, kind):
         super().__init__(False, proto="tcp", transports=[("tcp", PROXY, PROXY_PORT)],
@@ -42,7 +42,7 @@ TYPES = {
     "socks_proxy": lambda: Proxied("socks"),
 }
 
-# With the second kind of proxy a loss is the same as with the first.
+# Losing the VPN is the same with either kind of proxy.
 LOSSES = (sheet.killing_does_not_leak, sheet.disconnecting_does_not_leak, sheet.the_end_of_the_server_does_not_leak)
 
 sheets = {name: Sheet(make) for name, make in TYPES.items()}
@@ -51,7 +51,7 @@ for name, each in sheets.items():
 
 
 def bytes_after_the_end(m, uid, arm_late):
-    """A program of UID fills a connection to the server and ends; (sent, received), with the kill switch on at its end."""
+    """A program of UID fills a connection to the server and ends while armed; returns (sent, received)."""
     m.install()
     m.down()
     (m.disarm if arm_late else m.arm)()
@@ -70,7 +70,7 @@ def bytes_after_the_end(m, uid, arm_late):
     client.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         while True:
-            sent += client.send(bytes(65536))   # the peer does not read: more than it has room for
+            sent += client.send(bytes(65536))   # the peer does not read, so its buffers fill up
     m.arm()
     client.close()
     try:
@@ -86,15 +86,15 @@ def bytes_after_the_end(m, uid, arm_late):
 
 
 @test
-def tcp_what_a_program_has_left_to_send_reaches_the_server_after_its_end():
-    # The kernel sends it when the program is gone, and its packets have no owner any more. A server that does not hear of
+def tcp_data_that_a_program_has_queued_reaches_the_server_after_it_ends():
+    # The kernel sends the rest once the program is gone, and those packets have no owner. A server that does not hear of
     # the end keeps its session, and may refuse the next one: seen with ssh, whose tun device it kept.
     sent, received = bytes_after_the_end(sheets["tcp"].subject(), 0, arm_late=False)
     equal(received, sent, "bytes that arrived")
 
 
 @test
-def tcp_what_another_users_program_has_left_to_send_does_not_leave():
+def tcp_data_that_another_users_program_has_queued_does_not_leave():
     sent, received = bytes_after_the_end(sheets["tcp"].subject(), NOBODY, arm_late=True)
     check(received < sent, f"{received} of {sent} bytes arrived")
 

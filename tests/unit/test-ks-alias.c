@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Replies as they come from a resolver, or from somebody who would like us to trip. */
+/* Replies as a resolver sends them, or an attacker. */
 #include "ks-test.h"
 
 #include "input/ks-alias.h"
@@ -102,7 +102,7 @@ alias_of_a_refusal_is_unknown (void **state G_GNUC_UNUSED)
 }
 
 static void
-alias_that_goes_in_a_circle_ends (void **state G_GNUC_UNUSED)
+alias_chain_that_loops_ends (void **state G_GNUC_UNUSED)
 {
   GByteArray *reply = new_reply ("vpn.example", OK, 2);
   g_autoptr (GPtrArray) aliases = NULL;
@@ -136,7 +136,7 @@ main (void)
     cmocka_unit_test (alias_follows_the_chain_in_whatever_order_it_comes),
     cmocka_unit_test (alias_of_a_name_without_one_is_none),
     cmocka_unit_test (alias_of_a_refusal_is_unknown),
-    cmocka_unit_test (alias_that_goes_in_a_circle_ends),
+    cmocka_unit_test (alias_chain_that_loops_ends),
     cmocka_unit_test (alias_of_a_reply_that_is_cut_anywhere_reads_nothing_else),
   };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* GDBus is the judge: what it writes we read, and the other way round. */
+/* GDBus is the judge: we read what it writes, and it reads what we write. */
 #include "ks-test.h"
 
 #include <gio/gio.h>
@@ -9,7 +9,7 @@
 static const GDBusMessageByteOrder orders[] = { G_DBUS_MESSAGE_BYTE_ORDER_LITTLE_ENDIAN,
                                                 G_DBUS_MESSAGE_BYTE_ORDER_BIG_ENDIAN };
 
-/* A tuple of each kind of value, and of what NetworkManager's properties are made of. */
+/* A tuple of each kind of value, and of the types of NetworkManager's properties. */
 static const char *const bodies[] = {
   "()",
   "('text', '', 'Zürich')",
@@ -160,7 +160,7 @@ message_that_is_nested_too_deep_is_refused (void **state G_GNUC_UNUSED)
   assert_false (ks_bus_message_parse (bytes, length, &found));
 }
 
-/* Of the types that GLib has and D-Bus has not, no value can be made. */
+/* No value can be made of types that GLib has and D-Bus has not. */
 static void
 message_with_a_type_of_glib_only_is_refused (void **state G_GNUC_UNUSED)
 {
@@ -234,6 +234,6 @@ main (void)
     cmocka_unit_test (call_is_understood),
   };
 
-  g_log_set_always_fatal (G_LOG_LEVEL_CRITICAL); /* what GLib complains of was wrong */
+  g_log_set_always_fatal (G_LOG_LEVEL_CRITICAL); /* a complaint of GLib's is an error here */
   return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -42,7 +42,7 @@ add_route (Kernel *self, guint32 table, guint8 protocol, const char *dst, const 
   g_array_append_val (self->routes, route);
 }
 
-/* A server that was exempted: table 86 has for it what table 85, filled before, answers. */
+/* A server that is exempted: table 86 has the route to it that table 85, filled before, answers with. */
 static void
 add_server (Kernel *self, const char *server)
 {
@@ -60,7 +60,7 @@ add_server (Kernel *self, const char *server)
   g_array_append_val (self->routes, route);
 }
 
-/* As OpenVPN was brought up while armed: main has the tunnel's default first, table 85 the uplink's alone. */
+/* As after OpenVPN came up while armed: main has the tunnel's default first, table 85 only the uplink's. */
 static void
 add_tunnel_up (Kernel *self)
 {
@@ -153,7 +153,7 @@ bypass_stays_while_it_is_needed_and_no_longer (void **state G_GNUC_UNUSED)
 #define PRIVATE "10.200.0.10"
 #define PRIVATE_ROUTE PRIVATE " via 192.168.1.1 dev if2 onlink table 254 protocol 83 metric 1\n"
 
-/* NetworkManager takes a private server for a neighbour when it connects while armed. */
+/* NetworkManager believes that a private server is a neighbour if it connects while armed. */
 static void
 bypass_corrects_networkmanagers_route_to_a_private_server (void **state G_GNUC_UNUSED)
 {
@@ -200,8 +200,8 @@ bypass_knows_the_mistake (void **state G_GNUC_UNUSED)
   assert_mistaken (PRIVATE, RTPROT_STATIC, "192.168.1.1", 2, FALSE);
   assert_mistaken (PRIVATE, RTPROT_DHCP, "", 2, FALSE);
   assert_mistaken ("10.200.0.0/24", RTPROT_STATIC, "", 2, FALSE);
-  assert_mistaken ("192.168.1.77", RTPROT_STATIC, "", 2, FALSE); /* a neighbour indeed */
-  assert_mistaken (PRIVATE, RTPROT_STATIC, "", 3, FALSE); /* a device whose routes know nothing better */
+  assert_mistaken ("192.168.1.77", RTPROT_STATIC, "", 2, FALSE); /* really a neighbour */
+  assert_mistaken (PRIVATE, RTPROT_STATIC, "", 3, FALSE); /* a device without a better route */
 }
 
 static void

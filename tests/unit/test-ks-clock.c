@@ -9,7 +9,7 @@
 
 #define BUILT G_GINT64_CONSTANT (1795608000) /* 2026-11-25 12:00 UTC */
 
-/* What this program takes for the time, in seconds since 1970; 0 for the real one. It replaces GLib's function. */
+/* The time as this program sees it, in seconds since 1970; 0 for the real time. Used instead of GLib's function. */
 static gint64 faked_now;
 
 gint64
@@ -32,7 +32,7 @@ clock_before_the_build_is_wrong (void **state G_GNUC_UNUSED)
 }
 
 static void
-clock_warning_names_the_day_and_changes_with_it_only (void **state G_GNUC_UNUSED)
+clock_warning_names_the_day_and_changes_only_with_it (void **state G_GNUC_UNUSED)
 {
   g_autofree char *morning = ks_clock_warning (60, BUILT);
   g_autofree char *evening = ks_clock_warning (86399, BUILT);
@@ -81,7 +81,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (clock_before_the_build_is_wrong),
-    cmocka_unit_test (clock_warning_names_the_day_and_changes_with_it_only),
+    cmocka_unit_test (clock_warning_names_the_day_and_changes_only_with_it),
     cmocka_unit_test (clock_at_the_build_or_later_may_be_right),
     cmocka_unit_test (clock_of_the_build_is_neither_unset_nor_in_the_future),
     cmocka_unit_test (situation_warns_of_a_wrong_clock_and_not_of_a_right_one),

@@ -7,7 +7,7 @@
 #include "base/ks-error.h"
 #include "input/ks-config-read.h"
 
-/* Reads @text as the file "conf"; messages go to *@errors_text with the file's directory taken away. */
+/* Reads @text as the file "conf"; messages go to *@errors_text without the file's directory. */
 static KsConfig *
 read_text (const char *text, char **errors_text)
 {
@@ -68,7 +68,7 @@ config_defaults_are_the_documented_ones (void **state G_GNUC_UNUSED)
 }
 
 static void
-config_without_a_file_is_the_defaults_and_no_error (void **state G_GNUC_UNUSED)
+config_without_a_file_has_the_defaults_and_no_error (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsTestDirectory) directory = ks_test_directory_new ();
   g_autoptr (GPtrArray) errors = ks_test_errors_new ();
@@ -201,7 +201,7 @@ config_with_a_malformed_lan_lets_nothing_into_it (void **state G_GNUC_UNUSED)
 }
 
 static void
-config_reads_whom_management_may_come_from (void **state G_GNUC_UNUSED)
+config_reads_who_may_manage_the_host (void **state G_GNUC_UNUSED)
 {
   g_autofree char *errors = NULL;
   g_autoptr (KsConfig) config =
@@ -226,7 +226,7 @@ config_refuses_management_without_the_guard (void **state G_GNUC_UNUSED)
 }
 
 static void
-config_leaves_out_lan_prefixes_that_are_none_or_everything (void **state G_GNUC_UNUSED)
+config_leaves_out_lan_prefixes_that_are_invalid_or_too_wide (void **state G_GNUC_UNUSED)
 {
   g_autofree char *errors = NULL;
   g_autoptr (KsConfig) config = read_text ("[main]\nLanPrefixes=0.0.0.0/0;10.0.0.0/8;::/0;lan;10.0.0.1/8\n", &errors);
@@ -249,7 +249,7 @@ config_reports_sections_it_does_not_know (void **state G_GNUC_UNUSED)
 }
 
 static void
-config_that_is_no_key_file_is_unreadable_and_the_defaults (void **state G_GNUC_UNUSED)
+config_that_is_not_a_key_file_is_unreadable_and_has_the_defaults (void **state G_GNUC_UNUSED)
 {
   static const char *const cases[] = { "Guard=off\n", "[main\nGuard=off\n", "[main]\nGuard\n", "\xff\xfe\n",
                                        "\033[2J\n" };
@@ -280,7 +280,7 @@ config_that_cannot_be_opened_is_unreadable (void **state G_GNUC_UNUSED)
 }
 
 static void
-config_words_go_both_ways (void **state G_GNUC_UNUSED)
+config_words_parse_as_they_are_formatted (void **state G_GNUC_UNUSED)
 {
   for (KsLan lan = KS_LAN_PRIVATE; lan <= KS_LAN_OFF; lan++) {
     KsLan parsed;
@@ -306,7 +306,7 @@ config_numbers_can_stand_beside_others_unless_only_the_protocol_tells_them_apart
 
   assert_true (ks_config_can_stand_beside (a, b));
   b->priority = a->priority + 10;
-  assert_true (ks_config_can_stand_beside (a, b)); /* of one protocol, what is the same serves both */
+  assert_true (ks_config_can_stand_beside (a, b)); /* with the same protocol, both share what is the same */
   b->protocol = 93;
   assert_false (ks_config_can_stand_beside (a, b));
   b->priority = a->priority + KS_PRIORITY_WINDOW;
@@ -358,18 +358,18 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (config_defaults_are_the_documented_ones),
-    cmocka_unit_test (config_without_a_file_is_the_defaults_and_no_error),
+    cmocka_unit_test (config_without_a_file_has_the_defaults_and_no_error),
     cmocka_unit_test (config_reads_every_setting),
     cmocka_unit_test (config_lists_may_be_empty),
     cmocka_unit_test (config_names_file_key_and_value_and_keeps_the_safe_one),
     cmocka_unit_test (config_with_a_malformed_lan_lets_nothing_into_it),
-    cmocka_unit_test (config_reads_whom_management_may_come_from),
+    cmocka_unit_test (config_reads_who_may_manage_the_host),
     cmocka_unit_test (config_refuses_management_without_the_guard),
-    cmocka_unit_test (config_leaves_out_lan_prefixes_that_are_none_or_everything),
+    cmocka_unit_test (config_leaves_out_lan_prefixes_that_are_invalid_or_too_wide),
     cmocka_unit_test (config_reports_sections_it_does_not_know),
-    cmocka_unit_test (config_that_is_no_key_file_is_unreadable_and_the_defaults),
+    cmocka_unit_test (config_that_is_not_a_key_file_is_unreadable_and_has_the_defaults),
     cmocka_unit_test (config_that_cannot_be_opened_is_unreadable),
-    cmocka_unit_test (config_words_go_both_ways),
+    cmocka_unit_test (config_words_parse_as_they_are_formatted),
     cmocka_unit_test (config_numbers_can_stand_beside_others_unless_only_the_protocol_tells_them_apart),
     cmocka_unit_test (config_places_transports),
   };

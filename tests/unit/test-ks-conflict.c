@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the kernel of a test machine may not have, and how things are said; the rest is in tests/kernel. */
+/* What a test machine's kernel may lack, and the wording of messages; the rest is in tests/kernel. */
 #include "ks-test-policy.h"
 #include "ks-test.h"
 
@@ -111,7 +111,7 @@ conflict_says_what_is_left_between_a_rule_and_the_wire (void **state G_GNUC_UNUS
   g_autoptr (Scene) scene = scene_new ();
 
   add_main_rule (scene, AF_INET6, 0);
-  assert_found (scene, ""); /* main has no way out */
+  assert_found (scene, ""); /* main has no route out */
   add_route (scene, "2000::/3", RT_TABLE_MAIN, RTPROT_RA, ETH0);
   assert_found (scene, "IPv6 rule '0: from all lookup main' (set by another program) takes effect before the kill "
                        "switch's rules and can send packets past the VPN; only the guard still stops them. Stop "
@@ -125,7 +125,7 @@ conflict_says_what_is_left_between_a_rule_and_the_wire (void **state G_GNUC_UNUS
 }
 
 static void
-conflict_is_a_way_out_and_not_the_tunnel (void **state G_GNUC_UNUSED)
+conflict_is_a_route_past_the_vpn_and_not_through_it (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
 
@@ -169,13 +169,13 @@ conflict_names_flowtables_always_and_chains_while_no_tunnel_is_up (void **state 
   add_object (scene, KS_NFT_CHAIN, NFPROTO_INET, "mine", "out");
   add_object (scene, KS_NFT_CHAIN, NFPROTO_BRIDGE, "mine", "out");
   add_object (scene, KS_NFT_FLOWTABLE, NFPROTO_INET, "fw4", "ft");
-  assert_found (scene, both); /* what leaks first */
+  assert_found (scene, both); /* leaks come first */
   ks_test_policy_add_tunnel (scene->policy, "tun0", TUN0, "10.8.0.2");
   assert_found (scene, flowtable);
 }
 
 static void
-conflict_list_has_an_end (void **state G_GNUC_UNUSED)
+conflict_list_is_limited (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
   g_autofree char *found = NULL;
@@ -194,10 +194,10 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (conflict_says_what_is_left_between_a_rule_and_the_wire),
-    cmocka_unit_test (conflict_is_a_way_out_and_not_the_tunnel),
+    cmocka_unit_test (conflict_is_a_route_past_the_vpn_and_not_through_it),
     cmocka_unit_test (conflict_with_lan_routes_is_a_route_that_no_lan_has),
     cmocka_unit_test (conflict_names_flowtables_always_and_chains_while_no_tunnel_is_up),
-    cmocka_unit_test (conflict_list_has_an_end),
+    cmocka_unit_test (conflict_list_is_limited),
   };
 
   return cmocka_run_group_tests_name ("ks-conflict", tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Who is told to be cut off; and the kernel's answers about connections. */
+/* Who is reported as cut off; and the kernel's answers about connections. */
 #include "ks-test-policy.h"
 #include "ks-test.h"
 
@@ -112,7 +112,7 @@ cut_off_names_nobody_who_is_still_answered (void **state G_GNUC_UNUSED)
   connect_from (scene, "127.0.0.1", "127.0.0.1");
   connect_from (scene, "fe80::9", "2001:db8:1::5");
   connect_from (scene, "203.0.113.9", "100.64.0.2"); /* through the tunnel */
-  connect_from (scene, "203.0.113.9", "172.31.0.1"); /* an address that has gone */
+  connect_from (scene, "203.0.113.9", "172.31.0.1"); /* an address that no longer exists */
   assert_named (scene, "");
   scene->policy->lan = KS_LAN_OFF;
   g_array_set_size (scene->policy->lan_prefixes, 0);
@@ -120,7 +120,7 @@ cut_off_names_nobody_who_is_still_answered (void **state G_GNUC_UNUSED)
 }
 
 static void
-cut_off_knows_whom_management_lets_in_and_where (void **state G_GNUC_UNUSED)
+cut_off_knows_who_may_manage_the_host_and_where (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
   KsManagement entry = { .address = ks_test_prefix ("192.0.2.5"), .ifindex = 2, .table = 8300 };
@@ -132,7 +132,7 @@ cut_off_knows_whom_management_lets_in_and_where (void **state G_GNUC_UNUSED)
   scene->policy->management_prefixes = ks_test_prefixes ("198.51.100.7");
   assert_named (scene, "198.51.100.7 198.51.100.8"); /* configured, but without effect on any address */
   g_array_append_val (scene->policy->management, entry);
-  assert_named (scene, "198.51.100.8 198.51.100.7"); /* the latter by the other address */
+  assert_named (scene, "198.51.100.8 198.51.100.7"); /* the latter through the other address */
 }
 
 static void
@@ -167,7 +167,7 @@ cut_off_of_very_many_names_a_few (void **state G_GNUC_UNUSED)
 }
 
 static void
-cut_off_is_told_of_an_earlier_run_too (void **state G_GNUC_UNUSED)
+cut_off_warns_of_peers_from_an_earlier_run_too (void **state G_GNUC_UNUSED)
 {
   KsReport *earlier = ks_report_new (), *later = ks_report_new ();
 
@@ -257,10 +257,10 @@ main (void)
     cmocka_unit_test (cut_off_names_peers_from_outside_the_lan_once),
     cmocka_unit_test (cut_off_says_what_to_do),
     cmocka_unit_test (cut_off_names_nobody_who_is_still_answered),
-    cmocka_unit_test (cut_off_knows_whom_management_lets_in_and_where),
+    cmocka_unit_test (cut_off_knows_who_may_manage_the_host_and_where),
     cmocka_unit_test (cut_off_takes_routes_for_the_lan_where_they_are),
     cmocka_unit_test (cut_off_of_very_many_names_a_few),
-    cmocka_unit_test (cut_off_is_told_of_an_earlier_run_too),
+    cmocka_unit_test (cut_off_warns_of_peers_from_an_earlier_run_too),
     cmocka_unit_test (connection_of_a_mapped_address_is_ipv4),
     cmocka_unit_test (connection_messages_that_are_malformed_are_refused),
   };

@@ -11,7 +11,7 @@
 #define UPLINK 2
 #define BLOCKED 0
 
-/* --- two kinds of policy to go between --- */
+/* --- two policies to switch between --- */
 
 typedef struct {
   KsConfig *config;
@@ -321,7 +321,7 @@ diff_is_empty_after_its_plan_was_applied (void **state G_GNUC_UNUSED)
       second = model_diff (scene, model, policies[j], KS_DIFF_DEFAULT);
       assert_int_equal (second->len, 0);
     }
-  /* of ours nothing is left, of others everything */
+  /* nothing of ours is left, and everything foreign is */
   assert_int_equal (model->rules->len, 2);
   assert_int_equal (model->routes->len, 2);
 }
@@ -366,7 +366,7 @@ phases_of (const GArray *plan)
   return g_string_free (out, FALSE);
 }
 
-/* Where it stands behind ours, rules that block would cut the host off from itself: it comes before them, and goes
+/* Where it comes after ours, blocking rules would cut the host off from itself: it is added before them, and removed
  * after. */
 static void
 diff_looks_table_local_up_before_anything_blocks (void **state G_GNUC_UNUSED)
@@ -577,7 +577,7 @@ diff_no_step_opens_anything (void **state G_GNUC_UNUSED)
   second->lan = KS_LAN_UNSET;
   second->dns = KS_DNS_LAN;
   ((KsProfile *) scene->armed->pdata[0])->dns = KS_DNS_LAN;
-  g_ptr_array_add (policies, policy_of (scene)); /* DNS by the LAN */
+  g_ptr_array_add (policies, policy_of (scene)); /* DNS through the LAN */
 
   for (guint i = 0; i < policies->len; i++)
     for (guint j = 0; j < policies->len; j++) {
@@ -589,7 +589,7 @@ diff_no_step_opens_anything (void **state G_GNUC_UNUSED)
 }
 
 static void
-diff_puts_back_what_somebody_took_away (void **state G_GNUC_UNUSED)
+diff_puts_back_what_was_removed (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
   g_autoptr (Model) model = model_new (scene);
@@ -631,11 +631,11 @@ diff_ignores_what_is_not_ours (void **state G_GNUC_UNUSED)
   KsRule rule;
   KsRoute route;
 
-  rule = ks_rule_lookup (AF_INET, 8380, RTPROT_STATIC, 83); /* our priority, another's protocol */
+  rule = ks_rule_lookup (AF_INET, 8380, RTPROT_STATIC, 83); /* our priority, a foreign protocol */
   g_array_append_val (model->rules, rule);
   rule = ks_rule_lookup (AF_INET, 1, 83, 83); /* our protocol, another priority */
   g_array_append_val (model->rules, rule);
-  route = ks_route_blackhole (83, RTPROT_STATIC, &all, 200); /* our table, another's protocol */
+  route = ks_route_blackhole (83, RTPROT_STATIC, &all, 200); /* our table, a foreign protocol */
   g_array_append_val (model->routes, route);
   route = ks_route_blackhole (RT_TABLE_MAIN, 83, &all, 200); /* our protocol in main */
   g_array_append_val (model->routes, route);
@@ -694,7 +694,7 @@ diff_on_hold_deletes_nothing_that_blocks_and_no_exemption (void **state G_GNUC_U
       deleted++;
     }
   }
-  assert_true (deleted > 0); /* routes by a tunnel that is gone still go: they carry, and block nothing */
+  assert_true (deleted > 0); /* routes through a tunnel that is gone are still deleted: they block nothing */
 }
 
 static void
@@ -726,7 +726,7 @@ diff_without_networkmanager_deletes_no_exemption_but_the_rest (void **state G_GN
   assert_int_equal (dns, 4);
 }
 
-/* The guard, which sees what is asked for, may be gone as well. */
+/* The guard, which checks what is looked up, may be gone as well. */
 static void
 diff_on_hold_deletes_the_rules_for_bootstrap_dns (void **state G_GNUC_UNUSED)
 {
@@ -854,7 +854,7 @@ main (void)
     cmocka_unit_test (diff_deletes_a_stale_uplink_route_before_an_exemption_looks_it_up),
     cmocka_unit_test (diff_disarms_from_the_last_rule_to_the_first),
     cmocka_unit_test (diff_no_step_opens_anything),
-    cmocka_unit_test (diff_puts_back_what_somebody_took_away),
+    cmocka_unit_test (diff_puts_back_what_was_removed),
     cmocka_unit_test (diff_ignores_what_is_not_ours),
     cmocka_unit_test (diff_replaces_an_own_rule_that_was_tampered_with),
     cmocka_unit_test (diff_on_hold_deletes_nothing_that_blocks_and_no_exemption),

@@ -49,7 +49,7 @@ recording_read (const char *path)
   return self;
 }
 
-/* What is made of an event, in one line. */
+/* What was read from an event, in one line. */
 static char *
 describe (const KsEvent *event)
 {
@@ -87,7 +87,7 @@ list_fixtures (void)
 }
 
 static void
-event_understands_every_recorded_one (void **state G_GNUC_UNUSED)
+event_reads_every_recorded_event (void **state G_GNUC_UNUSED)
 {
   g_autoptr (GPtrArray) names = list_fixtures ();
 
@@ -109,7 +109,7 @@ event_understands_every_recorded_one (void **state G_GNUC_UNUSED)
 
 /* Every recorded line of events/expected, "FILE: DESCRIPTION". */
 static void
-event_makes_of_recorded_ones_what_is_expected (void **state G_GNUC_UNUSED)
+event_reads_recorded_events_as_expected (void **state G_GNUC_UNUSED)
 {
   g_autofree char *text = NULL;
   g_auto (GStrv) lines = NULL;
@@ -147,7 +147,7 @@ parse (const char *interface, const char *action, const char *const *envp, GErro
 }
 
 static void
-event_wants_two_arguments (void **state G_GNUC_UNUSED)
+event_needs_two_arguments (void **state G_GNUC_UNUSED)
 {
   const char *const argv[] = { "10-killswitch", "eth0", "up", "more", NULL };
 
@@ -164,7 +164,7 @@ event_wants_two_arguments (void **state G_GNUC_UNUSED)
 }
 
 static void
-event_with_an_unknown_action_is_no_error (void **state G_GNUC_UNUSED)
+event_with_an_unknown_action_is_not_an_error (void **state G_GNUC_UNUSED)
 {
   static const char *const actions[] = { "hostname", "device-add", "device-delete", "UP", "up ", "", "vpn-pre-up2" };
 
@@ -213,7 +213,7 @@ event_refuses_hostile_interface_names (void **state G_GNUC_UNUSED)
 }
 
 static void
-event_takes_interface_names_the_kernel_takes (void **state G_GNUC_UNUSED)
+event_accepts_interface_names_that_the_kernel_accepts (void **state G_GNUC_UNUSED)
 {
   static const char *const names[] = { "eth0",      "wg-home", "a",       "0123456789abcde", "br.10",
                                        "$(reboot)", "-x",      "tun0;ls", "b\303\274ro" };
@@ -253,7 +253,7 @@ event_names_the_malformed_variable_and_its_value (void **state G_GNUC_UNUSED)
 }
 
 static void
-event_takes_an_unset_address_for_no_gateway (void **state G_GNUC_UNUSED)
+event_treats_an_unset_address_as_no_gateway (void **state G_GNUC_UNUSED)
 {
   static const char *const envp[] = { "VPN_IP_IFACE=tun0", "VPN_IP4_GATEWAY=0.0.0.0", "VPN_IP6_GATEWAY=0.0.0.0",
                                       "IP4_GATEWAY=192.168.1.1", NULL };
@@ -265,7 +265,7 @@ event_takes_an_unset_address_for_no_gateway (void **state G_GNUC_UNUSED)
 }
 
 static void
-event_of_a_vpn_takes_nothing_of_the_parents_addresses (void **state G_GNUC_UNUSED)
+event_of_a_vpn_ignores_its_parents_addresses (void **state G_GNUC_UNUSED)
 {
   static const char *const envp[] = { "VPN_IP_IFACE=tun0",
                                       "IP4_ADDRESS_0=192.168.1.2/24 192.168.1.1",
@@ -280,7 +280,7 @@ event_of_a_vpn_takes_nothing_of_the_parents_addresses (void **state G_GNUC_UNUSE
 }
 
 static void
-event_does_not_take_one_variable_for_another (void **state G_GNUC_UNUSED)
+event_does_not_confuse_variables (void **state G_GNUC_UNUSED)
 {
   static const char *const envp[] = {
     "IP4_GATEWAYS=x",         "XIP4_GATEWAY=x",    "IP4_GATEWAY", "CONNECTION_UUID=", "=", "",
@@ -295,7 +295,7 @@ event_does_not_take_one_variable_for_another (void **state G_GNUC_UNUSED)
 }
 
 static void
-event_bounds_what_it_reads (void **state G_GNUC_UNUSED)
+event_limits_what_it_reads (void **state G_GNUC_UNUSED)
 {
   g_autoptr (GPtrArray) envp = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (KsEvent) event = NULL;
@@ -328,18 +328,18 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (event_understands_every_recorded_one),
-    cmocka_unit_test (event_makes_of_recorded_ones_what_is_expected),
-    cmocka_unit_test (event_wants_two_arguments),
-    cmocka_unit_test (event_with_an_unknown_action_is_no_error),
+    cmocka_unit_test (event_reads_every_recorded_event),
+    cmocka_unit_test (event_reads_recorded_events_as_expected),
+    cmocka_unit_test (event_needs_two_arguments),
+    cmocka_unit_test (event_with_an_unknown_action_is_not_an_error),
     cmocka_unit_test (event_needs_no_environment),
     cmocka_unit_test (event_refuses_hostile_interface_names),
-    cmocka_unit_test (event_takes_interface_names_the_kernel_takes),
+    cmocka_unit_test (event_accepts_interface_names_that_the_kernel_accepts),
     cmocka_unit_test (event_names_the_malformed_variable_and_its_value),
-    cmocka_unit_test (event_takes_an_unset_address_for_no_gateway),
-    cmocka_unit_test (event_of_a_vpn_takes_nothing_of_the_parents_addresses),
-    cmocka_unit_test (event_does_not_take_one_variable_for_another),
-    cmocka_unit_test (event_bounds_what_it_reads),
+    cmocka_unit_test (event_treats_an_unset_address_as_no_gateway),
+    cmocka_unit_test (event_of_a_vpn_ignores_its_parents_addresses),
+    cmocka_unit_test (event_does_not_confuse_variables),
+    cmocka_unit_test (event_limits_what_it_reads),
     cmocka_unit_test (event_is_down_only_when_the_connection_is_gone),
   };
 

@@ -10,7 +10,7 @@
 
 static KsTestHost *host;
 static guint runs;
-static guint writes; /* how many runs another program changes a profile during */
+static guint writes; /* during how many runs another program changes a profile */
 static const char *written; /* which file it is */
 static gint64 now; /* microseconds */
 static gint64 run_takes;
@@ -39,7 +39,7 @@ ks_reconcile (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags
   return report;
 }
 
-/* Takes the place of GLib's. */
+/* Used instead of GLib's. */
 gint64
 g_get_monotonic_time (void)
 {
@@ -95,7 +95,7 @@ follow_reports_what_every_run_did_and_what_is_wrong_in_the_end (void **state G_G
   assert_int_equal (report->done->len, 3);
   assert_string_equal (report->done->pdata[0], "step 1");
   assert_string_equal (report->done->pdata[2], "step 3");
-  assert_int_equal (report->errors->len, 0); /* the first run's is mended */
+  assert_int_equal (report->errors->len, 0); /* the first run's error is gone */
 }
 
 static void

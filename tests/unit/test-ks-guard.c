@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The guard's text: what it says for which policy. What it does is in tests/kernel/test-ks-guard.c. */
+/* The guard's text for each policy. tests/kernel/test-ks-guard.c tests what it does. */
 #include "kernel/ks-guard.h"
 #include "ks-test-policy.h"
 #include "ks-test.h"
@@ -27,7 +27,7 @@ add_route (KsPolicy *policy, guint8 type, const char *dst, guint ifindex)
   g_array_append_val (policy->routes, route);
 }
 
-/* The way to the server; without @gateway it is in the uplink's own subnet. */
+/* The route to the server; without @gateway, it is in the uplink's own subnet. */
 static void
 add_server_route (KsPolicy *policy, const char *gateway)
 {
@@ -64,7 +64,7 @@ add_transport (KsPolicy *policy, KsTransport transport)
   g_array_append_val (policy->transports, transport);
 }
 
-/* Where @line stands in @text, or NULL; a whole line, its indentation aside. */
+/* The position of @line in @text, or NULL; it is a whole line, apart from its indentation. */
 static const char *
 find_line (const char *text, const char *line)
 {
@@ -132,7 +132,7 @@ guard_replaces_the_table_in_one_transaction (void **state G_GNUC_UNUSED)
 }
 
 static void
-guard_drops_what_no_rule_accepts_also_without_its_rules (void **state G_GNUC_UNUSED)
+guard_drops_what_no_rule_accepts_even_without_its_rules (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsPolicy) policy = new_policy ();
   g_autofree char *text = ks_guard_format (policy, NULL);
@@ -144,7 +144,7 @@ guard_drops_what_no_rule_accepts_also_without_its_rules (void **state G_GNUC_UNU
 }
 
 static void
-guard_knows_tunnels_by_index_and_never_by_name (void **state G_GNUC_UNUSED)
+guard_identifies_tunnels_by_index_and_never_by_name (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsPolicy) policy = new_policy ();
   g_autofree char *text = NULL;
@@ -158,9 +158,9 @@ guard_knows_tunnels_by_index_and_never_by_name (void **state G_GNUC_UNUSED)
   assert_no_text (text, "wg0");
 }
 
-/* Each line costs every packet something; a set costs the same with any number. */
+/* Each line costs every packet some time; a set costs the same whatever its size. */
 static void
-guard_has_more_than_two_tunnels_in_a_set (void **state G_GNUC_UNUSED)
+guard_puts_more_than_two_tunnels_into_a_set (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsPolicy) policy = new_policy ();
   g_autofree char *text = NULL;
@@ -278,7 +278,7 @@ guard_takes_lan_routes_from_main_but_not_the_tunnels (void **state G_GNUC_UNUSED
   assert_no_text (routes, "0.0.0.0/0");
 }
 
-/* Table 86 has a route for each server, and 8300 for those that ManagementFrom= names: no program may send there. */
+/* Tables 86 and 8300 have routes to servers, and to the prefixes of ManagementFrom=: no program may send there. */
 static void
 guard_takes_no_server_for_the_lan (void **state G_GNUC_UNUSED)
 {
@@ -367,7 +367,7 @@ guard_marks_what_servers_and_resolvers_answer (void **state G_GNUC_UNUSED)
   assert_non_null (strstr (all, "    meta mark 0 ip6 saddr @answering6 meta mark set 86\n"));
 }
 
-/* One line with a set, however many servers there are: a packet costs the same. */
+/* One line with a set, however many servers there are, so that the cost for a packet stays the same. */
 static void
 guard_has_as_many_lines_with_a_thousand_servers_as_with_one (void **state G_GNUC_UNUSED)
 {
@@ -456,7 +456,7 @@ guard_lets_ipsec_through_before_and_after_it_encapsulates (void **state G_GNUC_U
   g_autofree char *without = NULL, *down = NULL, *with = NULL;
   KsTransport esp = server_transport (IPPROTO_ESP, 0, 0), nat_t = server_transport (IPPROTO_UDP, 4500, 0);
 
-  /* vpnc's: a program sends it all */
+  /* vpnc's: a program sends all of it */
   add_transport (policy, server_transport (IPPROTO_UDP, 500, 0));
   add_transport (policy, nat_t);
   add_transport (policy, esp);
@@ -491,7 +491,7 @@ guard_lets_ipsec_through_before_and_after_it_encapsulates (void **state G_GNUC_U
 /* A section's: its program's by uid, also while the device is not there; of the kernel's what nobody owns, until then.
  */
 static void
-guard_lets_out_what_a_section_says_and_whose (void **state G_GNUC_UNUSED)
+guard_lets_out_what_a_section_says_from_its_user_only (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsPolicy) policy = new_policy ();
   KsTransport network = server_transport (IPPROTO_UDP, 443, 998);
@@ -536,7 +536,7 @@ guard_knows_the_data_of_a_sections_kernel_by_its_next_hop (void **state G_GNUC_U
                "ip daddr . meta l4proto . th dport . rt ip nexthop { " SERVER " . 17 . 51820 . 192.168.50.1 } accept");
 }
 
-/* nftables takes no intervals that overlap. */
+/* nftables does not accept intervals that overlap. */
 static void
 guard_has_one_line_for_the_networks_of_a_section (void **state G_GNUC_UNUSED)
 {
@@ -608,7 +608,7 @@ guard_lets_l2tp_with_ipsec_out_only_encrypted (void **state G_GNUC_UNUSED)
   add_transport (policy, esp);
   inside = ks_guard_format (policy, NULL);
   assert_no_text (inside, "1701");
-  /* what only asks for a route lets nothing out */
+  /* a rule that only looks up a route lets nothing out */
   lookup = esp;
   lookup.ip_protocol = 0;
   lookup.fwmark = 210;
@@ -628,7 +628,7 @@ guard_lets_out_replies_to_management_by_their_own_device (void **state G_GNUC_UN
   KsManagement entries[] = { { .address = ks_test_prefix ("192.0.2.5"), .ifindex = 2, .table = 8300 },
                              { .address = ks_test_prefix ("2001:db8:1::5"), .ifindex = 3, .table = 8301 } };
 
-  /* without the setting nothing has connection tracking started */
+  /* without the setting, nothing starts connection tracking */
   assert_no_text (without, "ct ");
   assert_no_text (without, "management");
   g_array_append_vals (policy->management, entries, 2);
@@ -641,7 +641,7 @@ guard_lets_out_replies_to_management_by_their_own_device (void **state G_GNUC_UN
                      "@management4 accept");
   assert_line (text, "oif 3 ip6 saddr 2001:db8:1::5 ct state established ct direction reply ct original ip6 saddr "
                      "@management6 accept");
-  /* what another host sends through this one is no reply of its own */
+  /* a packet that another host sends through this one is not this host's reply */
   assert_no_text (strstr (text, "chain forward"), "management");
 }
 
@@ -712,9 +712,9 @@ main (void)
     cmocka_unit_test (guard_is_absent_when_not_armed_or_turned_off),
     cmocka_unit_test (guard_has_the_same_bytes_for_the_same_policy),
     cmocka_unit_test (guard_replaces_the_table_in_one_transaction),
-    cmocka_unit_test (guard_drops_what_no_rule_accepts_also_without_its_rules),
-    cmocka_unit_test (guard_knows_tunnels_by_index_and_never_by_name),
-    cmocka_unit_test (guard_has_more_than_two_tunnels_in_a_set),
+    cmocka_unit_test (guard_drops_what_no_rule_accepts_even_without_its_rules),
+    cmocka_unit_test (guard_identifies_tunnels_by_index_and_never_by_name),
+    cmocka_unit_test (guard_puts_more_than_two_tunnels_into_a_set),
     cmocka_unit_test (guard_keeps_its_counters),
     cmocka_unit_test (guard_drops_lan_dns_when_dns_is_tunnel),
     cmocka_unit_test (guard_asks_bootstrap_resolvers_before_it_drops_lan_dns),
@@ -733,7 +733,7 @@ main (void)
     cmocka_unit_test (guard_opens_a_wireguard_port_only_while_its_device_holds_it),
     cmocka_unit_test (guard_prefers_a_mark_to_a_port_that_anybody_can_bind),
     cmocka_unit_test (guard_lets_ipsec_through_before_and_after_it_encapsulates),
-    cmocka_unit_test (guard_lets_out_what_a_section_says_and_whose),
+    cmocka_unit_test (guard_lets_out_what_a_section_says_from_its_user_only),
     cmocka_unit_test (guard_knows_the_data_of_a_sections_kernel_by_its_next_hop),
     cmocka_unit_test (guard_has_one_line_for_the_networks_of_a_section),
     cmocka_unit_test (guard_knows_what_the_kernel_wraps_by_its_next_hop),

@@ -7,7 +7,7 @@
 #include "base/ks-json.h"
 
 static void
-json_checker_knows_good_from_bad (void **state G_GNUC_UNUSED)
+json_checker_tells_good_from_bad (void **state G_GNUC_UNUSED)
 {
   static const char *const good[] = {
     "{}", "[]", " [ 1 , 20 , \"a\" , { \"k\" : null } ] \n", "\"\\u001b\\n\\\\\"", "true", "0", "[[],[[]]]"
@@ -108,7 +108,7 @@ json_reads_every_kind_of_value (void **state G_GNUC_UNUSED)
 }
 
 static void
-json_reader_takes_nothing_malformed (void **state G_GNUC_UNUSED)
+json_reader_refuses_what_is_malformed (void **state G_GNUC_UNUSED)
 {
   static const char *const texts[] = {
     "",
@@ -176,12 +176,12 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (json_checker_knows_good_from_bad),
+    cmocka_unit_test (json_checker_tells_good_from_bad),
     cmocka_unit_test (json_writes_every_kind_of_value),
     cmocka_unit_test (json_escapes_quotes_and_control_characters),
     cmocka_unit_test (json_of_any_byte_is_valid),
     cmocka_unit_test (json_reads_every_kind_of_value),
-    cmocka_unit_test (json_reader_takes_nothing_malformed),
+    cmocka_unit_test (json_reader_refuses_what_is_malformed),
     cmocka_unit_test (json_reads_what_it_writes),
   };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* GKeyFile is the judge: what it writes we read, and the other way round. */
+/* GKeyFile is the judge: we read what it writes, and it reads what we write. */
 #include "ks-test.h"
 
 #include "base/ks-error.h"
@@ -25,7 +25,7 @@ parse (const char *text)
 }
 
 static void
-what_gkeyfile_writes_is_read (void **state G_GNUC_UNUSED)
+key_lines_reads_what_gkeyfile_writes (void **state G_GNUC_UNUSED)
 {
   g_autoptr (GKeyFile) file = g_key_file_new ();
   g_autoptr (KsKeyLines) lines = NULL;
@@ -66,7 +66,7 @@ what_gkeyfile_writes_is_read (void **state G_GNUC_UNUSED)
 }
 
 static void
-what_is_written_is_the_same_to_gkeyfile (void **state G_GNUC_UNUSED)
+key_lines_writes_what_gkeyfile_reads (void **state G_GNUC_UNUSED)
 {
   g_autoptr (GString) out = g_string_new ("# A comment\n");
   g_autoptr (GKeyFile) file = g_key_file_new ();
@@ -119,7 +119,7 @@ malformed_text_is_refused (void **state G_GNUC_UNUSED)
 }
 
 static void
-malformed_value_is_as_if_it_were_not_there (void **state G_GNUC_UNUSED)
+malformed_value_is_ignored (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsKeyLines) lines = parse ("[a]\nescape=\\x\nend=\\\nbytes=\xff\n"
                                         "number=12x\nminus=-1\nyes=True\ngood=1\n");
@@ -144,10 +144,10 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (what_gkeyfile_writes_is_read),
-    cmocka_unit_test (what_is_written_is_the_same_to_gkeyfile),
+    cmocka_unit_test (key_lines_reads_what_gkeyfile_writes),
+    cmocka_unit_test (key_lines_writes_what_gkeyfile_reads),
     cmocka_unit_test (malformed_text_is_refused),
-    cmocka_unit_test (malformed_value_is_as_if_it_were_not_there),
+    cmocka_unit_test (malformed_value_is_ignored),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The lock, tried from another process: one of the same process would share the file. */
+/* The lock, tried from another process, since the same process would share the file. */
 #include "ks-test.h"
 
 #include <glib/gstdio.h>
@@ -15,7 +15,7 @@
 #define SHORT_MS 60
 #define LONG_MS 20000
 
-/* A process that has the lock, and keeps it until it is killed. */
+/* A process that takes the lock and keeps it until it is killed. */
 static pid_t
 start_holder (const KsTestHost *host)
 {
@@ -97,9 +97,9 @@ lock_of_a_process_that_was_killed_is_free (void **state G_GNUC_UNUSED)
   ks_lock_release (lock);
 }
 
-/* Whoever can open the file can keep us waiting. */
+/* Any program that can open the file can keep us waiting. */
 static void
-lock_is_a_file_that_nobody_else_can_open (void **state G_GNUC_UNUSED)
+lock_is_a_file_that_only_its_owner_can_open (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsTestHost) host = ks_test_host_new ();
   g_autofree char *path = ks_paths_runtime (&host->paths, KS_LOCK_NAME);
@@ -113,7 +113,7 @@ lock_is_a_file_that_nobody_else_can_open (void **state G_GNUC_UNUSED)
 }
 
 static void
-lock_is_no_link_to_another_file (void **state G_GNUC_UNUSED)
+lock_is_never_a_link_to_another_file (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsTestHost) host = ks_test_host_new ();
   g_autofree char *path = ks_paths_runtime (&host->paths, KS_LOCK_NAME);
@@ -133,8 +133,8 @@ main (void)
     cmocka_unit_test (lock_keeps_every_other_process_out_and_says_so),
     cmocka_unit_test (lock_is_waited_for),
     cmocka_unit_test (lock_of_a_process_that_was_killed_is_free),
-    cmocka_unit_test (lock_is_a_file_that_nobody_else_can_open),
-    cmocka_unit_test (lock_is_no_link_to_another_file),
+    cmocka_unit_test (lock_is_a_file_that_only_its_owner_can_open),
+    cmocka_unit_test (lock_is_never_a_link_to_another_file),
   };
 
   return cmocka_run_group_tests_name ("ks-lock", tests, NULL, NULL);

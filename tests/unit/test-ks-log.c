@@ -6,7 +6,7 @@
 
 #include "report/ks-log.h"
 
-/* What was printed to standard error, and how often a message with "kill-switch" in it. */
+/* How often the message about the zone "kill-switch" was printed to standard error. */
 static guint printed;
 
 static void
@@ -15,7 +15,7 @@ count (const char *text)
   printed += strstr (text, "zone 'kill-switch'") != NULL;
 }
 
-/* A run on @host; what it logs is counted. */
+/* A run on @host, whose log messages are counted. */
 static void
 log_run (const KsTestHost *host, gboolean show)
 {
@@ -68,7 +68,7 @@ log_warns_once_until_something_changes (void **state G_GNUC_UNUSED)
   third = remembered (host);
   assert_string_not_equal (first, third);
 
-  /* mended, then misspelt again: news both times */
+  /* corrected, then misspelt again: news both times */
   ks_test_host_remove (host, "etc/wg2");
   ks_test_host_remove (host, "etc/wg");
   log_run (host, FALSE);

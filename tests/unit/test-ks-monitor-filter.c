@@ -23,7 +23,7 @@
 
 #define EVERYTHING (KS_INTEREST_DEVICES | KS_INTEREST_OWN | KS_INTEREST_MAIN)
 
-/* Whether what is sent gets past @program. */
+/* Whether the message that is sent gets past @program. */
 static gboolean
 passes (const GArray *program, const void *data, gsize size)
 {
@@ -115,7 +115,7 @@ filter_of_an_idle_host_passes_new_rules_and_nothing_else (void **state G_GNUC_UN
 }
 
 static void
-filter_passes_devices_for_who_asks (void **state G_GNUC_UNUSED)
+filter_passes_devices_if_asked_to (void **state G_GNUC_UNUSED)
 {
   static const int types[] = { RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR };
 
@@ -241,7 +241,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (filter_of_an_idle_host_passes_new_rules_and_nothing_else),
-    cmocka_unit_test (filter_passes_devices_for_who_asks),
+    cmocka_unit_test (filter_passes_devices_if_asked_to),
     cmocka_unit_test (filter_passes_what_decides_before_the_last_of_our_rules),
     cmocka_unit_test (filter_passes_routes_of_our_tables_and_of_main),
     cmocka_unit_test (filter_passes_what_it_does_not_understand),

@@ -124,7 +124,7 @@ send_address (int socket, int type, guint ifindex)
   nlmsg_free (message);
 }
 
-/* With a section of the devices that @pattern names; NULL for none. */
+/* With a section for the devices that @pattern matches; NULL for no section. */
 static KsNotice
 drain_with_section (const Sockets *sockets, const char *pattern)
 {
@@ -148,7 +148,7 @@ drain (const Sockets *sockets)
 }
 
 static void
-monitor_says_nothing_of_nothing (void **state G_GNUC_UNUSED)
+monitor_reports_nothing_when_nothing_happens (void **state G_GNUC_UNUSED)
 {
   Sockets sockets;
 
@@ -194,7 +194,7 @@ monitor_notices_that_a_device_may_have_been_renamed (void **state G_GNUC_UNUSED)
   sockets_close (&sockets);
 }
 
-/* A single message is all that a single deleted rule makes. */
+/* Deleting a single rule causes only a single message. */
 static void
 monitor_notices_a_single_message_of_each_kind (void **state G_GNUC_UNUSED)
 {
@@ -286,9 +286,9 @@ send_message (int socket, struct nlmsghdr *header, int type)
   assert_true (send (socket, header, header->nlmsg_len, 0) > 0);
 }
 
-/* What somebody took away, so that it can be told from what was never there. */
+/* What was deleted, so that it can be told from what was never there. */
 static void
-monitor_keeps_what_others_took_away (void **state G_GNUC_UNUSED)
+monitor_remembers_what_other_programs_deleted (void **state G_GNUC_UNUSED)
 {
   static const guint32 tables[] = { 83, 84, 85, RT_TABLE_MAIN };
   g_autoptr (KsConfig) config = ks_config_new ();
@@ -345,7 +345,7 @@ monitor_knows_that_it_has_not_seen_everything (void **state G_GNUC_UNUSED)
   sockets_close (&sockets);
 }
 
-/* A rule in front of ours decides before them, one behind never. */
+/* A rule before ours decides first, one after them never. */
 static void
 monitor_tells_foreign_rules_by_their_place (void **state G_GNUC_UNUSED)
 {
@@ -409,13 +409,13 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (monitor_says_nothing_of_nothing),
+    cmocka_unit_test (monitor_reports_nothing_when_nothing_happens),
     cmocka_unit_test (monitor_notices_devices_for_sections_only),
     cmocka_unit_test (monitor_notices_that_a_device_may_have_been_renamed),
     cmocka_unit_test (monitor_notices_a_single_message_of_each_kind),
     cmocka_unit_test (monitor_ignores_what_others_do),
     cmocka_unit_test (monitor_finds_the_one_that_matters_among_many),
-    cmocka_unit_test (monitor_keeps_what_others_took_away),
+    cmocka_unit_test (monitor_remembers_what_other_programs_deleted),
     cmocka_unit_test (monitor_knows_that_it_has_not_seen_everything),
     cmocka_unit_test (monitor_tells_foreign_rules_by_their_place),
     cmocka_unit_test (monitor_ignores_what_this_process_has_changed),

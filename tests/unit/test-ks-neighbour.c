@@ -27,7 +27,7 @@ assert_rule (const KsRule *rule, const char *program)
   }
 }
 
-/* As tests/nm/test_neighbours.py has them from the programs' source, and from what the other programs' source says. */
+/* As in tests/nm/test_neighbours.py, and as the other programs' source says. */
 static void
 neighbour_knows_rules_by_table_mark_priority_and_protocol (void **state G_GNUC_UNUSED)
 {
@@ -159,7 +159,7 @@ neighbour_shows_nftables_as_nft_does_and_safely (void **state G_GNUC_UNUSED)
 }
 
 static void
-neighbour_knows_devices_that_swallow (void **state G_GNUC_UNUSED)
+neighbour_knows_devices_that_drop_everything (void **state G_GNUC_UNUSED)
 {
   assert_string_equal (ks_neighbour_of_sink ("pvpnksintrf0"), "Proton VPN's app");
   assert_string_equal (ks_neighbour_of_sink ("ipv6leakintrf0"), "Proton VPN's app");
@@ -175,7 +175,7 @@ main (void)
     cmocka_unit_test (neighbour_knows_routes_by_protocol),
     cmocka_unit_test (neighbour_knows_nftables_by_table_and_by_the_chains_beside),
     cmocka_unit_test (neighbour_shows_nftables_as_nft_does_and_safely),
-    cmocka_unit_test (neighbour_knows_devices_that_swallow),
+    cmocka_unit_test (neighbour_knows_devices_that_drop_everything),
   };
 
   return cmocka_run_group_tests_name ("ks-neighbour", tests, NULL, NULL);

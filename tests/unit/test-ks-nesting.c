@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Which VPN goes inside which. Tunnels are in order of preference; full ones unless they are said to be split. */
+/* Which VPN goes inside which. Tunnels are in order of preference, and full unless named split. */
 #include "ks-test.h"
 
 #include "policy/ks-nesting.h"
@@ -65,7 +65,7 @@ add_tunnel (Scene *self, const KsProfile *profile, const char *routes)
   return tunnel;
 }
 
-/* One that is up. */
+/* A VPN that is up. */
 static KsProfile *
 add_up (Scene *self, const char *name, const char *servers, const char *routes)
 {
@@ -100,7 +100,7 @@ decide (Scene *self)
   ks_nesting_decide (self->nesting);
 }
 
-/* Which tunnel the server's is reached through: its name, or "" for an uplink. */
+/* The name of the tunnel through which the server is reached, or "" for an uplink. */
 static const char *
 outer_of (const Scene *self, const char *server)
 {
@@ -235,7 +235,7 @@ split_vpn_takes_in_no_full_one_by_announcing_a_route (void **state G_GNUC_UNUSED
   decide (scene);
   assert_string_equal (outer_of (scene, "203.0.113.1"), "");
   assert_string_equal (outer_of (scene, "203.0.113.2"), "home");
-  /* who asks for it gets it */
+  /* a VPN that asks for it gets it */
   home->placement = KS_PLACEMENT_INSIDE;
   decide (scene);
   assert_string_equal (outer_of (scene, "203.0.113.1"), "company");

@@ -162,7 +162,7 @@ network_of_a_hung_bus_is_silent_within_the_limit (void **state G_GNUC_UNUSED)
   g_strlcpy (name.sun_path, path, sizeof name.sun_path);
   assert_true (listener >= 0);
   assert_int_equal (bind (listener, (struct sockaddr *) &name, sizeof name), 0);
-  assert_int_equal (listen (listener, 5), 0); /* connections come in, and nobody says anything */
+  assert_int_equal (listen (listener, 5), 0); /* connections are made, but never answered */
   g_setenv ("DBUS_SYSTEM_BUS_ADDRESS", address, TRUE);
   assert_silent (profiles, 200);
   ks_test_no_bus ();
@@ -357,7 +357,7 @@ network_survives_objects_that_vanish (void **state G_GNUC_UNUSED)
   add_profile (profiles, KS_TEST_UUID_1, KS_VPN_PLUGIN, "vpn.example.org");
   add_profile (profiles, KS_TEST_UUID_2, KS_VPN_WIREGUARD, "vpn.example.org");
   set_openvpn (nm, ACTIVATED);
-  /* listed, and not there any more: active connections, devices, configurations, WireGuard's interface */
+  /* listed, but gone: active connections, devices, configurations, WireGuard's interface */
   ks_test_nm_main (nm, CONNECTED, "9 2 3 4 5 6", "8 2 3 5 7");
   ks_test_nm_active (nm, 2, LAN_UUID, FALSE, ACTIVATED, "2", 77, 78);
   ks_test_nm_active (nm, 5, KS_TEST_UUID_2, FALSE, ACTIVATED, "5", 79, 80);
@@ -381,7 +381,7 @@ network_without_properties_is_empty (void **state G_GNUC_UNUSED)
 }
 
 static void
-network_takes_no_nonsense (void **state G_GNUC_UNUSED)
+network_ignores_senseless_values (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsTestNm) nm = ks_test_nm_new ();
   g_autoptr (GPtrArray) profiles = profiles_new ();
@@ -411,7 +411,7 @@ network_takes_no_nonsense (void **state G_GNUC_UNUSED)
 }
 
 static void
-network_refuses_interface_names_that_are_none (void **state G_GNUC_UNUSED)
+network_refuses_invalid_interface_names (void **state G_GNUC_UNUSED)
 {
   static const char *const names[] = { "", "a name with spaces", "../etc", "0123456789abcdefgh" };
   g_autoptr (KsTestNm) nm = ks_test_nm_new ();
@@ -590,8 +590,8 @@ main (void)
     cmocka_unit_test (network_reads_port_and_mark_of_wireguard),
     cmocka_unit_test (network_survives_objects_that_vanish),
     cmocka_unit_test (network_without_properties_is_empty),
-    cmocka_unit_test (network_takes_no_nonsense),
-    cmocka_unit_test (network_refuses_interface_names_that_are_none),
+    cmocka_unit_test (network_ignores_senseless_values),
+    cmocka_unit_test (network_refuses_invalid_interface_names),
     cmocka_unit_test (network_lists_the_uplinks_resolvers_for_servers_with_names),
     cmocka_unit_test (network_lists_the_uplinks_resolvers_for_a_dns_tunnel),
     cmocka_unit_test (network_lists_the_resolvers_of_an_uplink_that_is_not_activated_yet),

@@ -55,7 +55,7 @@ nm_config_path_takes_the_place_of_the_directory_in_etc (void **state G_GNUC_UNUS
     { "//srv/./profiles//", "run /srv/profiles lib" },
     { "/srv/my\\sprofiles;x", "run /srv/my profiles;x lib" },
     { "/srv/../profiles", "run /srv/../profiles lib" },
-    /* no absolute path is the default, an empty one is no directory */
+    /* a relative path means the default, an empty one no directory */
     { "profiles", "run etc lib" },
     { "~/profiles", "run etc lib" },
     { "", "run lib" },
@@ -97,9 +97,9 @@ nm_config_later_files_win (void **state G_GNUC_UNUSED)
     ks_test_host_write (host, files[i], text);
     assert_directories (host, expected);
   }
-  /* a file that does not say so leaves it as it is */
+  /* a file without the key leaves it as it is */
   ks_test_host_write (host, "nm/etc/99-z.conf", "[main]\ndns=none\n");
-  /* and these are no snippets */
+  /* and these are not snippets */
   ks_test_host_write (host, "nm/etc/99-z.conf.bak", "[keyfile]\npath=/srv/bak\n");
   ks_test_host_write (host, "nm/etc/99-z", "[keyfile]\npath=/srv/none\n");
   assert_directories (host, "run /srv/6 lib");

@@ -4,7 +4,7 @@
 #include "desktop/ks-notice.h"
 #include "desktop/ks-told.h"
 
-/* A summary in @state with the profiles "a", "b" ... of @tunnels: words, "-" for one that is down. */
+/* A summary in @state with the profiles "a", "b" ..., one for each word of @tunnels; "-" is one that is down. */
 static KsSummary *
 summary (const char *state, const char *tunnels)
 {
@@ -22,7 +22,7 @@ summary (const char *state, const char *tunnels)
   return self;
 }
 
-/* The title of what is said, "" for nothing (transfer full). */
+/* The title of the notice, "" for none (transfer full). */
 static char *
 title (const char *told, gboolean was_up, const char *state)
 {
@@ -74,7 +74,7 @@ notice_says_each_change_and_no_state_twice (void **state G_GNUC_UNUSED)
 }
 
 static void
-notice_says_nothing_of_a_state_it_does_not_know (void **state G_GNUC_UNUSED)
+notice_says_nothing_about_an_unknown_state (void **state G_GNUC_UNUSED)
 {
   g_autofree char *unknown = title ("protected", TRUE, "unknown");
   g_autofree char *other = title ("protected", TRUE, "a later version's");
@@ -83,7 +83,7 @@ notice_says_nothing_of_a_state_it_does_not_know (void **state G_GNUC_UNUSED)
   assert_string_equal (other, "");
 }
 
-/* "KEY=LABEL;..." of what is said of @now (transfer full). */
+/* "KEY=LABEL;..." for each button of the notice about @now (transfer full). */
 static char *
 actions (KsSummary *now)
 {
@@ -125,7 +125,7 @@ notice_offers_to_connect_and_to_release (void **state G_GNUC_UNUSED)
 }
 
 static void
-notice_action_tells_its_profile (void **state G_GNUC_UNUSED)
+notice_action_names_its_profile (void **state G_GNUC_UNUSED)
 {
   assert_string_equal (ks_notice_get_uuid ("connect:1-2"), "1-2");
   assert_null (ks_notice_get_uuid ("release"));
@@ -236,9 +236,9 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (notice_says_each_change_and_no_state_twice),
-    cmocka_unit_test (notice_says_nothing_of_a_state_it_does_not_know),
+    cmocka_unit_test (notice_says_nothing_about_an_unknown_state),
     cmocka_unit_test (notice_offers_to_connect_and_to_release),
-    cmocka_unit_test (notice_action_tells_its_profile),
+    cmocka_unit_test (notice_action_names_its_profile),
     cmocka_unit_test (notice_names_the_vpns),
     cmocka_unit_test (told_comes_back_as_it_was),
     cmocka_unit_test (told_knows_whether_the_vpn_has_been_up_since_it_was_armed),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Situations, and the rules and routes that follow. Devices: 2 and 3 are uplinks, 7 and 8 tunnels. */
+/* Situations, and the resulting rules and routes. Devices: 2 and 3 are uplinks, 7 and 8 tunnels. */
 #include "ks-test.h"
 
 #include <stdlib.h>
@@ -159,7 +159,7 @@ add_home_lan (Scene *self)
   add_main (self, "192.168.1.0/24", "", 2);
 }
 
-/* --- what came out --- */
+/* --- results --- */
 
 static char *
 format_rules (const KsPolicy *policy, int family)
@@ -424,7 +424,7 @@ policy_exempts_no_port_and_no_mark_before_there_is_a_device (void **state G_GNUC
                         "priority 8300 from all nop protocol 83\n"
                         "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 51820 lookup 86 protocol 83\n");
-  /* NetworkManager has not told the port yet: the profile's */
+  /* NetworkManager has not told the port yet: the profile's is used */
   add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24");
   assert_rules_between (scene, AF_INET6, 8300, 8304,
                         "priority 8300 from all nop protocol 83\n"
@@ -610,7 +610,7 @@ policy_joins_all_that_a_section_says_into_one_selector (void **state G_GNUC_UNUS
   assert_rules_between (scene, AF_INET6, 8300, 8304, "priority 8300 from all nop protocol 83\n");
 }
 
-/* The rule names the network: in the servers' table every other exemption of a server would reach it too. */
+/* The rule names the network: in the servers' table, every other server's exemption would reach it, too. */
 static void
 policy_keeps_the_networks_of_a_section_out_of_the_servers_table (void **state G_GNUC_UNUSED)
 {
@@ -680,7 +680,7 @@ policy_exempts_a_dns_tunnel_to_the_uplinks_resolvers (void **state G_GNUC_UNUSED
                         "priority 8300 from all nop protocol 83\n"
                         "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 53 lookup 86 protocol 83\n");
-  /* no name to ask for */
+  /* no name to look up */
   assert_rules_between (scene, AF_INET, 8305, 8306, "");
 }
 
@@ -864,9 +864,9 @@ add_named (Scene *scene, const char *host)
   scene->input.resolvers = scene->resolvers = ks_test_prefixes ("192.168.1.1 2001:db8::53 127.0.0.53");
 }
 
-/* TCP is nobody's: no packet of it can be told by what it asks for. */
+/* No user may use TCP: its packets do not show which name is looked up. */
 static void
-policy_lets_only_root_and_the_resolver_ask_while_a_named_server_is_down (void **state G_GNUC_UNUSED)
+policy_lets_only_root_and_the_resolver_look_up_a_named_server (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
 
@@ -882,7 +882,7 @@ policy_lets_only_root_and_the_resolver_ask_while_a_named_server_is_down (void **
     "priority 8305 from all to 2001:db8::53 uidrange 101-101 ipproto udp dport 53 lookup 85 protocol 83\n");
 }
 
-/* Any program could have it ask for any name. */
+/* Any program could make it look up any name. */
 static void
 policy_has_no_bootstrap_for_the_resolver_without_a_guard (void **state G_GNUC_UNUSED)
 {
@@ -986,7 +986,7 @@ policy_has_no_bootstrap_while_up_or_for_addresses (void **state G_GNUC_UNUSED)
   assert_rules_between (scene, AF_INET, 8305, 8306, "");
 }
 
-/* It can be asked for through that one. */
+/* It can be looked up through that one. */
 static void
 policy_has_no_bootstrap_while_another_vpn_is_up (void **state G_GNUC_UNUSED)
 {
@@ -1121,7 +1121,7 @@ policy_table_85_is_main_without_tunnels (void **state G_GNUC_UNUSED)
   multipath->type = RTN_BLACKHOLE;
   multipath->n_nexthops = 0;
   add_main (scene, "192.168.1.255", "", 2)->type = RTN_BROADCAST;
-  add_main (scene, "172.20.0.0/16", "", 2)->table = 51820; /* somebody's table that a dump may hold */
+  add_main (scene, "172.20.0.0/16", "", 2)->table = 51820; /* a foreign table that a dump may contain */
   assert_routes (scene, AF_INET, 85,
                  "default via 192.168.1.1 dev if2 onlink table 85 protocol 83 metric 20100\n"
                  "unreachable default table 85 protocol 83 metric 4294967295\n"
@@ -1267,7 +1267,7 @@ policy_does_not_take_a_tunnel_for_an_uplink_of_management (void **state G_GNUC_U
 }
 
 static void
-policy_serves_as_many_uplinks_as_it_has_tables (void **state G_GNUC_UNUSED)
+policy_serves_only_as_many_uplinks_as_it_has_tables (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
   g_autoptr (KsPolicy) policy = NULL;
@@ -1347,7 +1347,7 @@ policy_uses_the_configured_numbers_and_owns_by_them (void **state G_GNUC_UNUSED)
 }
 
 static void
-policy_owns_nothing_of_anybody_else (void **state G_GNUC_UNUSED)
+policy_owns_nothing_foreign (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsConfig) config = ks_config_new ();
   KsRule rule = ks_rule_lookup (AF_INET, 8380, 83, 83);
@@ -1414,7 +1414,7 @@ policy_gives_the_guard_tunnels_with_host_addresses (void **state G_GNUC_UNUSED)
   assert_string_equal (addresses, "10.8.0.2 fd08::2");
 }
 
-/* --- somebody else's rules, a kernel without IPv6 --- */
+/* --- foreign rules, a kernel without IPv6 --- */
 
 /* The rules before our window that follow from the rules of others in @words: "PRIORITY:TABLE[!]", ! with a mark. */
 static char *
@@ -1439,7 +1439,7 @@ jump_over (const char *words)
 }
 
 static void
-policy_jumps_over_rules_that_others_put_in_front (void **state G_GNUC_UNUSED)
+policy_jumps_over_foreign_rules_in_front (void **state G_GNUC_UNUSED)
 {
   static const char *const cases[][2] = {
     { "0:255 32766:254 32767:253", "" },
@@ -1467,7 +1467,7 @@ policy_jumps_over_rules_that_others_put_in_front (void **state G_GNUC_UNUSED)
 }
 
 static void
-policy_owns_its_jump_and_nobody_elses (void **state G_GNUC_UNUSED)
+policy_owns_its_jump_and_no_other (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsConfig) config = ks_config_new ();
   KsRule jump = ks_rule_init (AF_INET, 4999, 83);
@@ -1506,7 +1506,7 @@ policy_for_a_kernel_without_ipv6_has_no_ipv6 (void **state G_GNUC_UNUSED)
 }
 
 static void
-policy_lives_without_main_resolvers_and_answers (void **state G_GNUC_UNUSED)
+policy_works_without_main_routes_resolvers_and_answers (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
 
@@ -1550,7 +1550,7 @@ policy_gives_a_split_vpn_no_default_while_a_full_one_is_armed (void **state G_GN
   assert_routes (scene, AF_INET, 83,
                  "default dev if8 table 83 protocol 83 metric 100\n"
                  "blackhole default table 83 protocol 83 metric 200\n");
-  /* a full one that is down: what is meant for it is not for the company */
+  /* a full VPN that is down: its traffic must not go to the company */
   add_profile (scene, "home", KS_VPN_PLUGIN, "203.0.113.1", 1194, IPPROTO_UDP);
   assert_routes (scene, AF_INET, 83, "blackhole default table 83 protocol 83 metric 200\n");
 }
@@ -1652,7 +1652,7 @@ policy_lets_a_session_begin_while_another_vpn_blocks (void **state G_GNUC_UNUSED
                         "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto tcp dport 443 lookup 86 protocol 83\n"
                         "priority 8300 from all uidrange 0-0 ipproto udp dport 1194 lookup 86 protocol 83\n");
-  /* it has no say in anything else */
+  /* it decides nothing else */
   assert_rules_between (scene, AF_INET, 8335, 8335,
                         "priority 8335 from all to 224.0.0.0/24 lookup 85 protocol 83\n"
                         "priority 8335 from all to 239.255.0.0/16 lookup 85 protocol 83\n"
@@ -1717,7 +1717,7 @@ policy_keeps_all_of_the_lan_from_an_unarmed_vpns_wide_route (void **state G_GNUC
                  "unreachable 169.254.0.0/16 table 84 protocol 83 metric 201\n"
                  "unreachable 192.168.0.0/16 table 84 protocol 83 metric 201\n"
                  "throw 192.168.1.0/24 table 84 protocol 83 metric 202\n");
-  /* halves of the internet are no better way for a transport than the uplink's default */
+  /* for a transport, routes to the halves of the internet are no better than the uplink's default */
   assert_routes (scene, AF_INET, 86,
                  "203.0.113.1 via 192.168.1.1 dev if2 onlink table 86 protocol 83 metric 100\n"
                  "unreachable 203.0.113.1 table 86 protocol 83 metric 4294967295\n");
@@ -1870,7 +1870,7 @@ main (void)
     cmocka_unit_test (policy_dns_modes),
     cmocka_unit_test (policy_strictest_of_several_profiles_wins),
     cmocka_unit_test (policy_without_lan_gives_the_guard_no_lan_either),
-    cmocka_unit_test (policy_lets_only_root_and_the_resolver_ask_while_a_named_server_is_down),
+    cmocka_unit_test (policy_lets_only_root_and_the_resolver_look_up_a_named_server),
     cmocka_unit_test (policy_has_no_bootstrap_for_the_resolver_without_a_guard),
     cmocka_unit_test (policy_has_a_way_back_to_the_servers_only_with_a_guard),
     cmocka_unit_test (policy_lets_the_servers_names_and_their_aliases_be_asked_for),
@@ -1889,17 +1889,17 @@ main (void)
     cmocka_unit_test (policy_keeps_of_several_next_hops_the_one_by_the_device),
     cmocka_unit_test (policy_lets_no_reply_out_without_the_guard_or_the_setting),
     cmocka_unit_test (policy_does_not_take_a_tunnel_for_an_uplink_of_management),
-    cmocka_unit_test (policy_serves_as_many_uplinks_as_it_has_tables),
+    cmocka_unit_test (policy_serves_only_as_many_uplinks_as_it_has_tables),
     cmocka_unit_test (policy_orders_several_tunnels_as_networkmanager_prefers_them),
     cmocka_unit_test (policy_never_puts_a_tunnel_behind_the_blackhole),
     cmocka_unit_test (policy_uses_the_configured_numbers_and_owns_by_them),
-    cmocka_unit_test (policy_owns_nothing_of_anybody_else),
+    cmocka_unit_test (policy_owns_nothing_foreign),
     cmocka_unit_test (policy_same_inputs_give_the_same_bytes),
     cmocka_unit_test (policy_gives_the_guard_tunnels_with_host_addresses),
-    cmocka_unit_test (policy_jumps_over_rules_that_others_put_in_front),
-    cmocka_unit_test (policy_owns_its_jump_and_nobody_elses),
+    cmocka_unit_test (policy_jumps_over_foreign_rules_in_front),
+    cmocka_unit_test (policy_owns_its_jump_and_no_other),
     cmocka_unit_test (policy_for_a_kernel_without_ipv6_has_no_ipv6),
-    cmocka_unit_test (policy_lives_without_main_resolvers_and_answers),
+    cmocka_unit_test (policy_works_without_main_routes_resolvers_and_answers),
     cmocka_unit_test (policy_has_the_defaults_of_several_vpns_in_order_of_preference),
     cmocka_unit_test (policy_gives_a_split_vpn_no_default_while_a_full_one_is_armed),
     cmocka_unit_test (policy_asks_each_vpns_dns_servers_through_its_tunnel),

@@ -36,7 +36,7 @@ prefix_keeps_what_it_parsed (void **state G_GNUC_UNUSED)
 }
 
 static void
-prefix_refuses_what_is_none_and_leaves_the_output_alone (void **state G_GNUC_UNUSED)
+prefix_refuses_invalid_text_and_leaves_the_output_alone (void **state G_GNUC_UNUSED)
 {
   static const char *const cases[] = {
     "",
@@ -164,7 +164,7 @@ prefix_knows_special_addresses (void **state G_GNUC_UNUSED)
 }
 
 static void
-prefix_array_holds_each_once (void **state G_GNUC_UNUSED)
+prefix_array_holds_each_prefix_once (void **state G_GNUC_UNUSED)
 {
   g_autoptr (GArray) prefixes = ks_test_prefixes ("10.0.0.0/8 2001:db8::1");
   KsPrefix known = ks_test_prefix ("10.0.0.0/8"), news = ks_test_prefix ("10.0.0.0/9");
@@ -209,12 +209,12 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (prefix_keeps_what_it_parsed),
-    cmocka_unit_test (prefix_refuses_what_is_none_and_leaves_the_output_alone),
+    cmocka_unit_test (prefix_refuses_invalid_text_and_leaves_the_output_alone),
     cmocka_unit_test (prefix_error_has_no_control_characters),
     cmocka_unit_test (prefix_network_clears_host_bits),
     cmocka_unit_test (prefix_contains_and_overlaps_as_sets_do),
     cmocka_unit_test (prefix_knows_special_addresses),
-    cmocka_unit_test (prefix_array_holds_each_once),
+    cmocka_unit_test (prefix_array_holds_each_prefix_once),
     cmocka_unit_test (prefix_order_is_total),
     cmocka_unit_test (prefix_unset_is_not_a_default),
   };

@@ -36,7 +36,7 @@ count_read (GKeyFile *file, const char *directory, NMKeyfileHandlerFlags flags, 
 /* How far the clock was set, in seconds. */
 static gint64 clock_set_by;
 
-/* In place of the C library's. */
+/* Used instead of the C library's. */
 int
 clock_gettime (clockid_t clock, struct timespec *out)
 {
@@ -87,7 +87,7 @@ add_prefixes (GString *out, const GArray *prefixes)
   g_string_append_printf (out, " [%s]", text);
 }
 
-/* All that is known of a profile. */
+/* Everything known about a profile. */
 static void
 add_profile (GString *out, const KsProfile *p)
 {
@@ -128,7 +128,7 @@ read_with (Fixture *self, KsProfileMemory *memory)
   return g_string_free (out, FALSE);
 }
 
-/* Reads with the memory; returns how often libnm had to. It must come to what it comes to without one. */
+/* Reads with the memory; returns how often libnm had to read. The result must be the same as without a memory. */
 static guint
 read_again (Fixture *self)
 {
@@ -170,7 +170,7 @@ new_with_memory (void)
   g_autoptr (Fixture) name = new_with_memory (); \
 \
   if (read_again (name) == 1) \
-  skip () /* the file system's times are not trusted */
+  skip () /* the file system's times cannot be trusted */
 
 /* --- what is remembered --- */
 
@@ -374,7 +374,7 @@ nothing_is_remembered_once_the_clock_was_set (void **state G_GNUC_UNUSED)
 }
 
 static void
-errors_and_warnings_are_said_again (void **state G_GNUC_UNUSED)
+errors_and_warnings_are_repeated (void **state G_GNUC_UNUSED)
 {
   MEMORY_OR_SKIP (self);
   write_vpn (self, "etc/mode.nmconnection", KS_TEST_UUID_2, "[user]\nnm-killswitch.mode=strickt\n");
@@ -460,7 +460,7 @@ malformed_memory_is_not_used (void **state G_GNUC_UNUSED)
 }
 
 static void
-memory_that_cannot_be_written_is_done_without (void **state G_GNUC_UNUSED)
+memory_that_cannot_be_written_is_not_needed (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) self = fixture_new ();
 
@@ -486,12 +486,12 @@ main (void)
     cmocka_unit_test (file_that_others_may_read_is_refused_although_it_is_remembered),
     cmocka_unit_test (file_that_has_just_changed_is_not_remembered),
     cmocka_unit_test (nothing_is_remembered_once_the_clock_was_set),
-    cmocka_unit_test (errors_and_warnings_are_said_again),
+    cmocka_unit_test (errors_and_warnings_are_repeated),
     cmocka_unit_test (zone_that_firewalld_no_longer_knows_is_warned_of),
     cmocka_unit_test (memory_of_another_configuration_is_not_used),
     cmocka_unit_test (memory_that_is_to_be_forgotten_is_not_used),
     cmocka_unit_test (malformed_memory_is_not_used),
-    cmocka_unit_test (memory_that_cannot_be_written_is_done_without),
+    cmocka_unit_test (memory_that_cannot_be_written_is_not_needed),
   };
   KsLibnm *libnm = (KsLibnm *) ks_profile_libnm (NULL);
 

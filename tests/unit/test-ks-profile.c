@@ -176,7 +176,7 @@ profile_is_armed_by_zones_of_the_configuration (void **state G_GNUC_UNUSED)
 }
 
 static void
-profile_user_data_wins_over_the_zone (void **state G_GNUC_UNUSED)
+profile_user_data_takes_precedence_over_the_zone (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
 
@@ -257,7 +257,7 @@ profile_with_invalid_overrides_has_the_safest (void **state G_GNUC_UNUSED)
 }
 
 static void
-profile_that_is_no_vpn_warns_and_is_not_armed (void **state G_GNUC_UNUSED)
+profile_that_is_not_a_vpn_warns_and_is_not_armed (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
 
@@ -326,7 +326,7 @@ profile_zones_that_are_not_misspelt_do_not_warn (void **state G_GNUC_UNUSED)
 }
 
 static void
-profile_zone_of_firewalld_is_no_misspelling (void **state G_GNUC_UNUSED)
+profile_zone_of_firewalld_is_not_a_misspelling (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
 
@@ -571,7 +571,7 @@ profile_above_a_tombstone_is_there (void **state G_GNUC_UNUSED)
 }
 
 static void
-profile_is_hidden_by_nothing_but_a_tombstone (void **state G_GNUC_UNUSED)
+profile_is_hidden_only_by_a_tombstone (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
   g_autofree char *elsewhere = ks_test_path (f->host->directory, "etc/" KS_TEST_UUID_1 ".nmmeta");
@@ -757,7 +757,7 @@ profile_files_others_may_read_are_unreadable (void **state G_GNUC_UNUSED)
 }
 
 static void
-profile_files_that_are_no_key_file_are_unreadable (void **state G_GNUC_UNUSED)
+profile_files_that_are_not_key_files_are_unreadable (void **state G_GNUC_UNUSED)
 {
   static const char *const cases[] = {
     "[connection\nid=x\n",          "zone=killswitch\n", "[connection]\nid\n", "\xff\xfe\n", "", "\n\n",
@@ -918,7 +918,7 @@ profile_reports_malformed_vpn_data_with_file_key_and_value (void **state G_GNUC_
 
 /* They may be on a file server that is out of reach at boot. */
 static void
-profile_is_read_without_a_look_at_its_certificates (void **state G_GNUC_UNUSED)
+profile_is_read_without_its_certificates (void **state G_GNUC_UNUSED)
 {
   static const char text[] = "[connection]\nid=x\nuuid=" KS_TEST_UUID_1 "\ntype=vpn\n" STRICT
                              "[vpn]\nservice-type=org.freedesktop.NetworkManager.openvpn\nremote=203.0.113.10\n"
@@ -942,7 +942,7 @@ profile_is_read_without_a_look_at_its_certificates (void **state G_GNUC_UNUSED)
 }
 
 static void
-profile_that_libnm_refuses_is_armed_all_the_same (void **state G_GNUC_UNUSED)
+profile_that_libnm_refuses_is_still_armed (void **state G_GNUC_UNUSED)
 {
   static const char *const texts[] = {
     /* no [vpn] at all */
@@ -1101,14 +1101,14 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (profile_is_armed_by_its_zone),
     cmocka_unit_test (profile_is_armed_by_zones_of_the_configuration),
-    cmocka_unit_test (profile_user_data_wins_over_the_zone),
+    cmocka_unit_test (profile_user_data_takes_precedence_over_the_zone),
     cmocka_unit_test (profile_with_an_invalid_mode_is_armed_strict),
     cmocka_unit_test (profile_reads_its_overrides),
     cmocka_unit_test (profile_with_invalid_overrides_has_the_safest),
-    cmocka_unit_test (profile_that_is_no_vpn_warns_and_is_not_armed),
+    cmocka_unit_test (profile_that_is_not_a_vpn_warns_and_is_not_armed),
     cmocka_unit_test (profile_with_a_misspelt_zone_warns_with_the_command_to_type),
     cmocka_unit_test (profile_zones_that_are_not_misspelt_do_not_warn),
-    cmocka_unit_test (profile_zone_of_firewalld_is_no_misspelling),
+    cmocka_unit_test (profile_zone_of_firewalld_is_not_a_misspelling),
     cmocka_unit_test (profile_zone_is_compared_with_the_configured_names),
     cmocka_unit_test (profile_warnings_quote_names_for_a_shell),
     cmocka_unit_test (profile_with_a_misspelt_user_data_key_warns),
@@ -1120,7 +1120,7 @@ main (void)
     cmocka_unit_test (profile_uuids_in_other_case_are_the_same),
     cmocka_unit_test (profile_behind_a_tombstone_is_not_there),
     cmocka_unit_test (profile_above_a_tombstone_is_there),
-    cmocka_unit_test (profile_is_hidden_by_nothing_but_a_tombstone),
+    cmocka_unit_test (profile_is_hidden_only_by_a_tombstone),
     cmocka_unit_test (profile_tombstone_may_be_a_file),
     cmocka_unit_test (profile_names_that_networkmanager_ignores_are_ignored),
     cmocka_unit_test (profile_without_a_uuid_is_known_by_its_path),
@@ -1129,7 +1129,7 @@ main (void)
     cmocka_unit_test (profile_of_netplan_keeps_its_user_data),
     cmocka_unit_test (profile_of_netplan_is_checked_like_any_other),
     cmocka_unit_test (profile_files_others_may_read_are_unreadable),
-    cmocka_unit_test (profile_files_that_are_no_key_file_are_unreadable),
+    cmocka_unit_test (profile_files_that_are_not_key_files_are_unreadable),
     cmocka_unit_test (profile_links_count_as_what_they_point_to),
     cmocka_unit_test (profile_directory_that_cannot_be_read_is_unreadable),
     cmocka_unit_test (profile_directories_may_be_missing),
@@ -1138,8 +1138,8 @@ main (void)
     cmocka_unit_test (profile_of_wireguard_without_peer_routes_has_no_subnets_of_them),
     cmocka_unit_test (profile_of_a_plugin_says_its_servers_and_who_sends),
     cmocka_unit_test (profile_reports_malformed_vpn_data_with_file_key_and_value),
-    cmocka_unit_test (profile_is_read_without_a_look_at_its_certificates),
-    cmocka_unit_test (profile_that_libnm_refuses_is_armed_all_the_same),
+    cmocka_unit_test (profile_is_read_without_its_certificates),
+    cmocka_unit_test (profile_that_libnm_refuses_is_still_armed),
     cmocka_unit_test (profile_names_libnms_malformed_values),
     cmocka_unit_test (profile_interface_names_are_checked),
     cmocka_unit_test (profile_ids_come_out_as_written),

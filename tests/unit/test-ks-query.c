@@ -36,7 +36,7 @@ query_name_has_one_spelling (void **state G_GNUC_UNUSED)
 }
 
 static void
-query_name_is_nothing_that_could_not_be_asked_for (void **state G_GNUC_UNUSED)
+query_name_is_one_that_can_be_looked_up (void **state G_GNUC_UNUSED)
 {
   static const char *const bad[] = { "",
                                      ".",
@@ -172,7 +172,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (query_name_has_one_spelling),
-    cmocka_unit_test (query_name_is_nothing_that_could_not_be_asked_for),
+    cmocka_unit_test (query_name_is_one_that_can_be_looked_up),
     cmocka_unit_test (query_name_keeps_to_the_limits_of_labels_and_of_the_kernel),
     cmocka_unit_test (query_is_what_a_plain_resolver_sends),
     cmocka_unit_test (query_may_have_an_opt_record_without_options),

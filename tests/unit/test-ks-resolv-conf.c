@@ -15,7 +15,7 @@ assert_servers (const char *text, const char *expected)
 }
 
 static void
-resolv_conf_tells_the_resolvers (void **state G_GNUC_UNUSED)
+resolv_conf_lists_the_resolvers (void **state G_GNUC_UNUSED)
 {
   assert_servers ("# by hand\nsearch example.org\nnameserver 192.168.1.1\nnameserver\t2001:db8::53 \n"
                   "nameserver 192.168.1.1\noptions edns0\n",
@@ -24,7 +24,7 @@ resolv_conf_tells_the_resolvers (void **state G_GNUC_UNUSED)
 
 /* Whom a resolver on the host asks is known to it alone. */
 static void
-resolv_conf_leaves_out_what_is_no_resolver_of_the_uplinks (void **state G_GNUC_UNUSED)
+resolv_conf_leaves_out_what_is_not_an_uplinks_resolver (void **state G_GNUC_UNUSED)
 {
   assert_servers ("nameserver 127.0.0.53\nnameserver ::1\nnameserver 10.0.0.0/8\nnameserver\nnameservers 9.9.9.9\n"
                   "nameserver fe80::1%eth0\n;nameserver 1.1.1.1\n",
@@ -32,7 +32,7 @@ resolv_conf_leaves_out_what_is_no_resolver_of_the_uplinks (void **state G_GNUC_U
 }
 
 static void
-resolv_conf_that_is_not_there_tells_none (void **state G_GNUC_UNUSED)
+resolv_conf_that_is_missing_has_no_resolvers (void **state G_GNUC_UNUSED)
 {
   g_autoptr (GArray) none = ks_resolv_conf_read ("/nonexistent/resolv.conf");
   g_autoptr (GArray) nowhere = ks_resolv_conf_read (NULL);
@@ -45,9 +45,9 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (resolv_conf_tells_the_resolvers),
-    cmocka_unit_test (resolv_conf_leaves_out_what_is_no_resolver_of_the_uplinks),
-    cmocka_unit_test (resolv_conf_that_is_not_there_tells_none),
+    cmocka_unit_test (resolv_conf_lists_the_resolvers),
+    cmocka_unit_test (resolv_conf_leaves_out_what_is_not_an_uplinks_resolver),
+    cmocka_unit_test (resolv_conf_that_is_missing_has_no_resolvers),
   };
 
   return cmocka_run_group_tests_name ("ks-resolv-conf", tests, NULL, NULL);

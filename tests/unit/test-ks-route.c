@@ -82,7 +82,7 @@ route_uses_any_of_its_next_hops (void **state G_GNUC_UNUSED)
 }
 
 static void
-route_every_field_counts_and_the_order_is_total (void **state G_GNUC_UNUSED)
+route_comparison_uses_every_field_and_is_a_total_order (void **state G_GNUC_UNUSED)
 {
   g_autoptr (GArray) routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
   KsPrefix dst = ks_test_prefix ("10.0.0.0/8"), gateway = ks_test_prefix ("10.0.0.1");
@@ -130,7 +130,7 @@ main (void)
     cmocka_unit_test (route_clears_host_bits_of_its_destination),
     cmocka_unit_test (route_formats_types_and_next_hops),
     cmocka_unit_test (route_uses_any_of_its_next_hops),
-    cmocka_unit_test (route_every_field_counts_and_the_order_is_total),
+    cmocka_unit_test (route_comparison_uses_every_field_and_is_a_total_order),
   };
 
   return cmocka_run_group_tests_name ("ks-route", tests, NULL, NULL);

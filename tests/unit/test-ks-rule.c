@@ -134,7 +134,7 @@ variants (void)
 }
 
 static void
-rule_every_field_counts_and_the_order_is_total (void **state G_GNUC_UNUSED)
+rule_comparison_uses_every_field_and_is_a_total_order (void **state G_GNUC_UNUSED)
 {
   g_autoptr (GArray) rules = variants ();
 
@@ -167,7 +167,7 @@ main (void)
     cmocka_unit_test (rule_formats_every_selector),
     cmocka_unit_test (rule_formats_every_action),
     cmocka_unit_test (rule_mark_of_the_whole_word_has_no_mask),
-    cmocka_unit_test (rule_every_field_counts_and_the_order_is_total),
+    cmocka_unit_test (rule_comparison_uses_every_field_and_is_a_total_order),
     cmocka_unit_test (rule_order_starts_with_family_and_priority),
   };
 

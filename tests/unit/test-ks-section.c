@@ -171,7 +171,7 @@ section_needs_something_to_tell_its_packets_by (void **state G_GNUC_UNUSED)
 }
 
 static void
-section_of_a_name_that_is_there_twice_exempts_nothing (void **state G_GNUC_UNUSED)
+section_whose_name_is_used_twice_exempts_nothing (void **state G_GNUC_UNUSED)
 {
   assert_sections (
     "[vpn a]\n" GOOD "Mode=session\n[vpn a]\nInterface=b0\nTo=203.0.113.1\n",
@@ -180,7 +180,7 @@ section_of_a_name_that_is_there_twice_exempts_nothing (void **state G_GNUC_UNUSE
 }
 
 static void
-section_without_a_name_or_an_end_of_it_is_armed_all_the_same (void **state G_GNUC_UNUSED)
+section_without_a_name_or_a_closing_bracket_is_still_armed (void **state G_GNUC_UNUSED)
 {
   assert_sections (
     "[vpn]\n" GOOD,
@@ -215,7 +215,7 @@ section_and_the_rest_of_the_file_do_not_harm_each_other (void **state G_GNUC_UNU
 }
 
 static void
-section_is_kept_where_the_rest_cannot_be_read (void **state G_GNUC_UNUSED)
+section_is_kept_when_the_rest_cannot_be_read (void **state G_GNUC_UNUSED)
 {
   g_autofree char *messages = NULL;
   g_autoptr (KsConfig) config = read_text ("no section\n[vpn b]\n" GOOD, &messages);
@@ -262,10 +262,10 @@ main (void)
     cmocka_unit_test (section_that_is_malformed_names_the_value_and_exempts_nothing),
     cmocka_unit_test (section_without_a_sound_device_or_mode_is_strict),
     cmocka_unit_test (section_needs_something_to_tell_its_packets_by),
-    cmocka_unit_test (section_of_a_name_that_is_there_twice_exempts_nothing),
-    cmocka_unit_test (section_without_a_name_or_an_end_of_it_is_armed_all_the_same),
+    cmocka_unit_test (section_whose_name_is_used_twice_exempts_nothing),
+    cmocka_unit_test (section_without_a_name_or_a_closing_bracket_is_still_armed),
     cmocka_unit_test (section_and_the_rest_of_the_file_do_not_harm_each_other),
-    cmocka_unit_test (section_is_kept_where_the_rest_cannot_be_read),
+    cmocka_unit_test (section_is_kept_when_the_rest_cannot_be_read),
     cmocka_unit_test (section_matches_devices_by_name_and_pattern),
     cmocka_unit_test (section_places_its_transport),
   };

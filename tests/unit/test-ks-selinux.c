@@ -22,7 +22,7 @@ getxattr (const char *path G_GNUC_UNUSED, const char *name, void *value, size_t 
 }
 
 static void
-selinux_knows_what_is_no_program (void **state G_GNUC_UNUSED)
+selinux_recognises_what_is_not_a_program (void **state G_GNUC_UNUSED)
 {
   assert_true (ks_selinux_is_no_program ("system_u:object_r:lib_t:s0"));
   assert_true (ks_selinux_is_no_program ("system_u:object_r:unlabeled_t"));
@@ -72,7 +72,7 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (selinux_knows_what_is_no_program),
+    cmocka_unit_test (selinux_recognises_what_is_not_a_program),
     cmocka_unit_test (situation_warns_of_a_dispatcher_program_that_selinux_does_not_let_run),
   };
 

@@ -58,7 +58,7 @@ setting_that_enables_uses_the_zone_unless_it_is_taken (void **state G_GNUC_UNUSE
 }
 
 static void
-setting_that_disables_leaves_zones_of_others_alone (void **state G_GNUC_UNUSED)
+setting_that_disables_leaves_foreign_zones_alone (void **state G_GNUC_UNUSED)
 {
   static const struct {
     const char *zone, *mode, *new_zone, *new_mode;
@@ -108,7 +108,7 @@ setting_does_what_it_was_asked_for (void **state G_GNUC_UNUSED)
 }
 
 static void
-setting_that_is_no_mode_arms_strict (void **state G_GNUC_UNUSED)
+setting_that_is_not_a_mode_arms_strict (void **state G_GNUC_UNUSED)
 {
   const KsSetting setting = { .zone = "killswitch-auto", .mode = "strickt" };
   g_autoptr (KsConfig) config = config_new ();
@@ -138,9 +138,9 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (setting_that_enables_uses_the_zone_unless_it_is_taken),
-    cmocka_unit_test (setting_that_disables_leaves_zones_of_others_alone),
+    cmocka_unit_test (setting_that_disables_leaves_foreign_zones_alone),
     cmocka_unit_test (setting_does_what_it_was_asked_for),
-    cmocka_unit_test (setting_that_is_no_mode_arms_strict),
+    cmocka_unit_test (setting_that_is_not_a_mode_arms_strict),
     cmocka_unit_test (setting_without_any_zone_is_user_data),
   };
 

@@ -322,7 +322,7 @@ situation_released_by_the_marker_arms_nothing (void **state G_GNUC_UNUSED)
 }
 
 static void
-situation_released_lets_go_even_when_all_is_unclear (void **state G_GNUC_UNUSED)
+situation_released_lets_go_even_when_everything_is_unclear (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsTestHost) host = ks_test_host_new ();
   g_autoptr (KsSituation) situation = NULL;
@@ -601,7 +601,7 @@ situation_session_ends_with_an_orderly_disconnect (void **state G_GNUC_UNUSED)
 }
 
 static void
-situation_session_does_not_end_by_anothers_disconnect_or_a_suspend (void **state G_GNUC_UNUSED)
+situation_session_does_not_end_when_another_disconnects_or_on_suspend (void **state G_GNUC_UNUSED)
 {
   static const char *const own[] = { "CONNECTION_UUID=" KS_TEST_UUID_1, NULL };
   static const char *const other[] = { "CONNECTION_UUID=" KS_TEST_UUID_2, NULL };
@@ -1076,7 +1076,7 @@ main (void)
     cmocka_unit_test (situation_follows_a_profile_to_another_file),
     cmocka_unit_test (situation_looks_for_profiles_where_networkmanager_does),
     cmocka_unit_test (situation_released_by_the_marker_arms_nothing),
-    cmocka_unit_test (situation_released_lets_go_even_when_all_is_unclear),
+    cmocka_unit_test (situation_released_lets_go_even_when_everything_is_unclear),
     cmocka_unit_test (situation_release_does_not_forget),
     cmocka_unit_test (situation_released_by_the_kernel_command_line_until_resumed),
     cmocka_unit_test (situation_is_not_released_by_other_words),
@@ -1092,7 +1092,7 @@ main (void)
     cmocka_unit_test (situation_session_is_armed_by_activation),
     cmocka_unit_test (situation_session_stays_armed_when_the_tunnel_is_lost),
     cmocka_unit_test (situation_session_ends_with_an_orderly_disconnect),
-    cmocka_unit_test (situation_session_does_not_end_by_anothers_disconnect_or_a_suspend),
+    cmocka_unit_test (situation_session_does_not_end_when_another_disconnects_or_on_suspend),
     cmocka_unit_test (situation_session_goes_on_when_the_vpn_comes_back_after_all),
     cmocka_unit_test (situation_session_is_over_after_a_reboot),
     cmocka_unit_test (situation_unreadable_session_profile_is_armed_only_while_its_session_is_on),

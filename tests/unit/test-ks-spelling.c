@@ -47,7 +47,7 @@ spelling_of_another_word_is_not_close (void **state G_GNUC_UNUSED)
 }
 
 static void
-spelling_that_is_right_is_no_misspelling (void **state G_GNUC_UNUSED)
+spelling_that_is_right_is_not_a_misspelling (void **state G_GNUC_UNUSED)
 {
   assert_close ("killswitch", "killswitch", FALSE);
   assert_close ("killswitch-auto", "killswitch-auto", FALSE);
@@ -71,7 +71,7 @@ main (void)
     cmocka_unit_test (spelling_ignores_case_separators_quotes_and_blanks),
     cmocka_unit_test (spelling_forgives_one_letter),
     cmocka_unit_test (spelling_of_another_word_is_not_close),
-    cmocka_unit_test (spelling_that_is_right_is_no_misspelling),
+    cmocka_unit_test (spelling_that_is_right_is_not_a_misspelling),
     cmocka_unit_test (spelling_of_a_short_name_must_have_the_same_letters),
   };
 

@@ -547,7 +547,7 @@ without_root_rules_that_nothing_asks_for_are_seen (void **state G_GNUC_UNUSED)
 /* --- one screen --- */
 
 static void
-status_tells_since_when (void **state G_GNUC_UNUSED)
+status_says_since_when (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
   g_autoptr (KsSummary) former = NULL;
@@ -697,7 +697,7 @@ assert_all_in (GHashTable *members, GHashTable *others, const char *what)
 }
 
 static void
-status_json_is_what_its_page_says (void **state G_GNUC_UNUSED)
+status_json_matches_its_documentation (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
   g_autoptr (GArray) links = links_with ("wg0");
@@ -750,10 +750,10 @@ main (void)
     cmocka_unit_test (without_root_what_the_kernel_lacks_is_seen),
     cmocka_unit_test (without_root_and_without_a_file_the_kernel_alone_tells),
     cmocka_unit_test (without_root_rules_that_nothing_asks_for_are_seen),
-    cmocka_unit_test (status_tells_since_when),
+    cmocka_unit_test (status_says_since_when),
     cmocka_unit_test (status_fits_a_screen_and_has_colours_only_there),
     cmocka_unit_test (status_says_what_to_do),
-    cmocka_unit_test (status_json_is_what_its_page_says),
+    cmocka_unit_test (status_json_matches_its_documentation),
   };
 
   return cmocka_run_group_tests_name ("ks-status", tests, NULL, NULL);

@@ -45,7 +45,7 @@ style_colours_only_where_asked (void **state G_GNUC_UNUSED)
 }
 
 static void
-style_spells_times (void **state G_GNUC_UNUSED)
+style_formats_times (void **state G_GNUC_UNUSED)
 {
   static const struct {
     gint64 seconds;
@@ -72,7 +72,7 @@ main (void)
     cmocka_unit_test (style_wraps_at_blanks_and_indents_the_rest),
     cmocka_unit_test (style_counts_columns_and_not_bytes),
     cmocka_unit_test (style_colours_only_where_asked),
-    cmocka_unit_test (style_spells_times),
+    cmocka_unit_test (style_formats_times),
   };
 
   return cmocka_run_group_tests_name ("ks-style", tests, NULL, NULL);

@@ -75,7 +75,7 @@ file_inode (const KsTestHost *host)
 }
 
 static void
-summary_is_left_for_everybody_whatever_the_umask (void **state G_GNUC_UNUSED)
+summary_is_readable_by_all_whatever_the_umask (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsTestHost) host = host_with_a_vpn ("zone=killswitch\n");
   g_autofree char *path = ks_paths_runtime (&host->paths, KS_STATUS_NAME);
@@ -119,7 +119,7 @@ summary_tells_names_and_states (void **state G_GNUC_UNUSED)
 }
 
 static void
-summary_has_nothing_of_a_profiles_contents (void **state G_GNUC_UNUSED)
+summary_reveals_nothing_of_a_profiles_contents (void **state G_GNUC_UNUSED)
 {
   static const char *const secrets[] = { "203.0.113.", "51820", "user.example", "s3cret" };
   g_autoptr (KsTestHost) host = ks_test_host_new ();
@@ -207,7 +207,7 @@ summary_is_off_or_released_without_armed_profiles (void **state G_GNUC_UNUSED)
 }
 
 static void
-summary_that_cannot_be_written_is_no_error (void **state G_GNUC_UNUSED)
+summary_that_cannot_be_written_is_not_an_error (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsTestHost) host = host_with_a_vpn ("zone=killswitch\n");
   g_autofree char *directory = ks_paths_runtime (&host->paths, KS_STATUS_NAME ".new");
@@ -246,7 +246,7 @@ summary_of_any_name_comes_back_as_it_was (void **state G_GNUC_UNUSED)
 }
 
 static void
-summary_that_is_malformed_is_not_taken (void **state G_GNUC_UNUSED)
+summary_that_is_malformed_is_refused (void **state G_GNUC_UNUSED)
 {
   static const char *const texts[] = {
     "",
@@ -277,16 +277,16 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (summary_is_left_for_everybody_whatever_the_umask),
+    cmocka_unit_test (summary_is_readable_by_all_whatever_the_umask),
     cmocka_unit_test (summary_tells_names_and_states),
-    cmocka_unit_test (summary_has_nothing_of_a_profiles_contents),
+    cmocka_unit_test (summary_reveals_nothing_of_a_profiles_contents),
     cmocka_unit_test (summary_is_written_only_when_it_changes),
     cmocka_unit_test (summary_keeps_when_a_state_began),
     cmocka_unit_test (summary_of_a_run_that_failed_is_incomplete),
     cmocka_unit_test (summary_is_off_or_released_without_armed_profiles),
-    cmocka_unit_test (summary_that_cannot_be_written_is_no_error),
+    cmocka_unit_test (summary_that_cannot_be_written_is_not_an_error),
     cmocka_unit_test (summary_of_any_name_comes_back_as_it_was),
-    cmocka_unit_test (summary_that_is_malformed_is_not_taken),
+    cmocka_unit_test (summary_that_is_malformed_is_refused),
   };
 
   return cmocka_run_group_tests_name ("ks-summary", tests, NULL, NULL);

@@ -114,7 +114,7 @@ switch_is_done_when_the_summary_shows_it (void **state G_GNUC_UNUSED)
 }
 
 static void
-switch_says_in_one_line_what_holds_now (void **state G_GNUC_UNUSED)
+switch_says_in_one_line_what_is_in_force (void **state G_GNUC_UNUSED)
 {
   static const struct {
     const char *summary;
@@ -246,7 +246,7 @@ list_is_a_table_with_mistakes_and_fits_80_columns (void **state G_GNUC_UNUSED)
 }
 
 static void
-list_of_hostile_names_is_quiet (void **state G_GNUC_UNUSED)
+list_makes_hostile_names_printable (void **state G_GNUC_UNUSED)
 {
   static const char *const zones[] = { NULL };
   const KsPaths paths = { .zones = zones };
@@ -269,7 +269,7 @@ list_of_hostile_names_is_quiet (void **state G_GNUC_UNUSED)
 /* --- the change itself --- */
 
 static void
-edited_settings_keep_all_but_the_setting_and_old_forms (void **state G_GNUC_UNUSED)
+edited_settings_keep_everything_but_the_setting_and_old_forms (void **state G_GNUC_UNUSED)
 {
   const KsSetting setting = { .zone = "home", .mode = "strict" }, none = { .zone = "" };
   g_autoptr (GVariant) settings = g_variant_ref_sink (g_variant_new_parsed (
@@ -325,11 +325,11 @@ main (void)
     cmocka_unit_test (ssh_connection_is_parsed_and_nothing_else),
     cmocka_unit_test (ssh_connection_of_the_environment_counts_first),
     cmocka_unit_test (switch_is_done_when_the_summary_shows_it),
-    cmocka_unit_test (switch_says_in_one_line_what_holds_now),
+    cmocka_unit_test (switch_says_in_one_line_what_is_in_force),
     cmocka_unit_test (choice_is_by_name_uuid_or_path_and_says_when_it_is_ambiguous),
     cmocka_unit_test (list_is_a_table_with_mistakes_and_fits_80_columns),
-    cmocka_unit_test (list_of_hostile_names_is_quiet),
-    cmocka_unit_test (edited_settings_keep_all_but_the_setting_and_old_forms),
+    cmocka_unit_test (list_makes_hostile_names_printable),
+    cmocka_unit_test (edited_settings_keep_everything_but_the_setting_and_old_forms),
     cmocka_unit_test (edited_settings_get_user_data_where_there_was_none),
   };
 

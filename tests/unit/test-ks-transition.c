@@ -87,7 +87,7 @@ transition_names_the_profiles_it_is_about (void **state G_GNUC_UNUSED)
 }
 
 static void
-transition_of_a_run_that_knows_nothing_is_none (void **state G_GNUC_UNUSED)
+transition_is_none_when_a_run_knows_nothing (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsSummary) former = summary_of ("blocking", "a");
   g_auto (KsTransition) transition = { 0 };
@@ -102,7 +102,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (transition_is_what_has_changed_for_a_person),
     cmocka_unit_test (transition_names_the_profiles_it_is_about),
-    cmocka_unit_test (transition_of_a_run_that_knows_nothing_is_none),
+    cmocka_unit_test (transition_is_none_when_a_run_knows_nothing),
   };
 
   return cmocka_run_group_tests_name ("ks-transition", tests, NULL, NULL);

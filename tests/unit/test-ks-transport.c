@@ -94,7 +94,7 @@ transport_reads_well (void **state G_GNUC_UNUSED)
 }
 
 static void
-transport_every_field_counts (void **state G_GNUC_UNUSED)
+transport_comparison_uses_every_field (void **state G_GNUC_UNUSED)
 {
   g_autoptr (GArray) transports = g_array_new (FALSE, FALSE, sizeof (KsTransport));
   KsTransport transport;
@@ -132,7 +132,7 @@ main (void)
     cmocka_unit_test (transport_rule_has_exactly_its_selectors),
     cmocka_unit_test (transport_of_uid_0_is_not_one_of_any_uid),
     cmocka_unit_test (transport_reads_well),
-    cmocka_unit_test (transport_every_field_counts),
+    cmocka_unit_test (transport_comparison_uses_every_field),
   };
 
   return cmocka_run_group_tests_name ("ks-transport", tests, NULL, NULL);

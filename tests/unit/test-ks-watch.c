@@ -71,7 +71,7 @@ watch_refuses_what_a_unit_cannot_spell (void **state G_GNUC_UNUSED)
 }
 
 static void
-watch_says_what_it_cannot_write (void **state G_GNUC_UNUSED)
+watch_reports_what_it_cannot_write (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsTestHost) host = ks_test_host_new ();
   g_autofree char *file = ks_test_path (host->directory, "boot_id");
@@ -89,7 +89,7 @@ main (void)
     cmocka_unit_test (watch_adds_the_configured_directory),
     cmocka_unit_test (watch_adds_nothing_to_the_usual_places),
     cmocka_unit_test (watch_refuses_what_a_unit_cannot_spell),
-    cmocka_unit_test (watch_says_what_it_cannot_write),
+    cmocka_unit_test (watch_reports_what_it_cannot_write),
   };
 
   return cmocka_run_group_tests_name ("ks-watch", tests, NULL, NULL);

@@ -1390,7 +1390,7 @@ no_step_of_any_plan_leaks_or_locks_out (void **state G_GNUC_UNUSED)
 
 /* However few pairs are tried. */
 static void
-pair_that_was_wrong_once_is_right (void **state G_GNUC_UNUSED)
+pair_that_was_once_wrong_is_right (void **state G_GNUC_UNUSED)
 {
   static const guint32 seeds[] = {
     20263029, /* a run killed while disarming has left a table of ManagementFrom= that no rule looks up */
@@ -1473,7 +1473,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (no_step_of_any_plan_leaks_or_locks_out),
-    cmocka_unit_test (pair_that_was_wrong_once_is_right),
+    cmocka_unit_test (pair_that_was_once_wrong_is_right),
     cmocka_unit_test (wrong_orders_are_caught),
     cmocka_unit_test (going_on_after_a_failure_is_caught),
   };

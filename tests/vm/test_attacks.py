@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The same attacks on WireGuard, in the virtual machine, which is captured from outside; and repair, which needs systemd.
+"""The same attacks on WireGuard, in the virtual machine, captured from outside; and repair, which needs systemd.
 
-One boot; a column is measured in one go (kstest/attack_vm.py), each test looks at its case.
+One boot: a column is measured in one go (kstest/attack_vm.py), and each test looks at its case.
 """
 
 import os

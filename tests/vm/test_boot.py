@@ -1,6 +1,6 @@
 """Boot and shutdown of a whole system, under probes from the first moment to the last.
 
-The network card is captured from outside from power-on, so nothing that leaves
+The network card is captured from outside from power-on, so no packet that leaves
 is missed, whatever state the system inside is in.
 """
 
@@ -19,20 +19,20 @@ at = Stages("boot")
 
 
 def _with_prober(machine):
-    """From now on and from the first moment of each boot it sends. Of the VPNs one is enough: others make a boot longer."""
+    """Start the prober, now and at the start of each boot. One VPN is enough: others would make a boot longer."""
     machine.run("cd /etc/ks-server.d && ls | grep -v wgs0 | xargs rm; systemctl enable ks-prober; systemctl start ks-prober")
     return machine
 
 
 def _armed():
-    """The profile armed and down; the prober runs."""
+    """The profile armed and down, with the prober running."""
     at.armed()
     at.machine.stage("armed-prober", lambda: _with_prober(at.machine))
     return at.machine, at.vpns.vpn
 
 
 def _no_leak(what, action):
-    """ACTION passes without a leak, and the prober, which must have been at it all the time, still is."""
+    """ACTION passes without a leak, and the prober has been sending all the time and still is."""
     assert_no_leak(at.machine, what, action)
     at.machine.run("systemctl is-active ks-prober")
 
@@ -94,7 +94,7 @@ def the_kernel_command_line_turns_it_off_for_one_boot():
         assert_leak(machine, "nm_killswitch=off")
     finally:
         machine.append = ""
-    machine.poweroff()  # switched off before counting: it leaks as it should until then
+    machine.poweroff()  # before counting, since it leaks until then, as it should
     _no_leak("armed at the next boot", lambda: (machine.start(), machine.wait_booted()))
 
 

@@ -1,7 +1,7 @@
 """README.md, docs/ and the manual pages, read by somebody who types each command as it stands there.
 
-What they show of the output is compared with what is printed. A command that cannot be typed in this machine is named
-below, with the reason; any other that nobody has typed fails the last test.
+The output they show is compared with what is printed. Commands that cannot be typed in this machine are listed below, with
+the reason; the last test fails if any other command was not typed.
 """
 
 import os
@@ -53,7 +53,7 @@ ELSEWHERE = {
     "echo nm-killswitch release | at now + 10 minutes": "at is not in this machine",
     "timedatectl timesync-status": "there is no time server",
 }
-SUDO = '#!/bin/sh\nexec "$@"\n'    # of which this machine has none
+SUDO = '#!/bin/sh\nexec "$@"\n'    # this machine has no sudo
 README, MANUAL, MIGRATION = "README.md", "man/nm-killswitch.8", "docs/migration.md"
 shown = {path: documents.commands(path) for path in documents.MARKDOWN + documents.MANUALS}
 typed = set()
@@ -78,7 +78,7 @@ def type_all(machine, path, *some):
 
 
 def pattern(line):
-    """A regular expression for a LINE of output whose times and users' numbers are examples."""
+    """A regular expression for a LINE of output; its times and user IDs are only examples."""
     text = re.escape(line)
     text = re.sub(r"uid\\ \d+", r"uid\\ \\d+", text)
     text = re.sub(r"since\\ .*", r"since\\ .*", text)
@@ -86,7 +86,7 @@ def pattern(line):
 
 
 def compare(output, expected, what):
-    """OUTPUT is what a block shows, line by line; lines may be wrapped, and `...` stands for any lines."""
+    """Check that OUTPUT is what a block shows, line by line; lines may be wrapped, and `...` stands for any lines."""
     rest = [" ".join(line.split()) for line in re.sub(r"\n {4}(?=\S)", " ", output).splitlines()]
     lines = [" ".join(line.split()) for line in re.sub(r"\n {2,4}(?=(fc00|blocked))", " ", "\n".join(expected)).splitlines()]
     for line in lines:
@@ -98,7 +98,7 @@ def compare(output, expected, what):
 
 
 def _reader(machine):
-    """A machine as README's reader has it: sudo, and an OpenVPN profile called my-vpn."""
+    """A machine like that of README's reader, with sudo and an OpenVPN profile called my-vpn."""
     machine.push("/usr/bin/sudo", SUDO, 0o755)
     machine.run("nmcli connection delete my-vpn && nmcli connection modify my-openvpn connection.id my-vpn")
     return machine
@@ -128,7 +128,7 @@ def readme_is_true_from_installing_to_switching_off():
 
 
 @test
-def the_other_commands_of_readme_and_the_manual_page_do_what_is_said():
+def the_other_commands_of_readme_and_the_manual_page_do_what_they_say():
     machine = _reader(at.installed())
     type_all(machine, MANUAL, "nmcli connection modify PROFILE connection.zone killswitch",
              'nmcli connection modify PROFILE connection.zone ""', "nmcli connection modify my-vpn connection.zone killswitch",
@@ -187,7 +187,7 @@ AllowedIPs = 0.0.0.0/0
     type_all(machine, MIGRATION, "sudo nm-killswitch check", "ip rule", "ip -6 rule")
     machine.run("nmcli connection down home")
     assert_blocked(machine, "armed, and down")
-    # or keep wg-quick, with the section that is shown
+    # or keep wg-quick, with the section that the page shows
     section = documents.block_after(MIGRATION, "Or keep wg-quick.")
     machine.run("nmcli connection delete home; sed -i '/^P[a-z]*\\(Up\\|Down\\)/d' /etc/wireguard/wg0.conf")
     machine.run("cat >>/etc/nm-killswitch.conf", stdin="\n".join(section) + "\n")
@@ -200,7 +200,7 @@ AllowedIPs = 0.0.0.0/0
 
 
 @test
-def every_command_that_is_shown_was_typed():
+def every_command_shown_was_typed():
     left = {path: [command for command in commands if command not in typed and command not in ELSEWHERE]
             for path, commands in shown.items()}
     equal({path: commands for path, commands in left.items() if commands}, {}, "commands that nobody has typed")

@@ -1,7 +1,7 @@
-"""What IPsec sends, with states and policies set by hand: the kernel of this host may have none.
+"""What IPsec sends, with states and policies set by hand: this host's kernel may lack IPsec.
 
-No IKE daemon and no plugin is there, and none is needed: the kernel makes the packets, a profile as strongSwan's or
-L2TP's editor leaves it says what is exempted, and the wire shows what gets out while everything else is blocked.
+No IKE daemon or plugin is needed: the kernel makes the packets, a profile as strongSwan's or L2TP's editor writes it says
+what is exempted, and the wire shows what gets out while everything else is blocked.
 """
 
 import os
@@ -63,7 +63,7 @@ def _ours(machine, server):
 
 
 def _ipsec(machine, server, mode, encap=""):
-    """In tunnel mode for what goes to INSIDE, in transport mode for L2TP to SERVER."""
+    """Set up tunnel mode for packets to INSIDE, and transport mode for L2TP to SERVER."""
     ours, inside = _ours(machine, server), INSIDE6 if ":" in server else INSIDE
     encap = encap.format(any="::" if ":" in server else "0.0.0.0")
     machine.run(f"""set -e
@@ -83,7 +83,7 @@ def _without_ipsec(machine):
 
 
 def _sent(machine, address, port, uid, device=""):
-    """What is on the wire for the servers when UID sends to ADDRESS: {(protocol, port)}; nothing may be plain."""
+    """What is on the wire for the servers when UID sends to ADDRESS: {(protocol, port)}. Nothing may be in the clear."""
     machine.push("/tmp/ks-send.py", _SEND)
     mark = machine.wire.mark()
     machine.run(["python3", "/tmp/ks-send.py", address, str(port), str(uid), device])
@@ -98,7 +98,7 @@ def _inside(server):
 
 
 def _armed(service, key, more=""):
-    """The machine with a profile for each of the servers armed."""
+    """The machine, with an armed profile for each server."""
     package()
     machine = at.installed()
     for number, server in enumerate((SERVER, SERVER6)):
@@ -113,7 +113,7 @@ ESP_ONLY, NAT_T_ONLY, L2TP_ONLY = {(ESP, None)}, {(UDP, 4500)}, {(UDP, 1701)}
 
 
 @test
-def without_kill_switch_everything_that_is_sent_is_seen():
+def without_kill_switch_everything_sent_is_seen():
     machine = at.clean()
     for server in (SERVER, SERVER6):
         for uid in (ROOT, NOBODY):
@@ -129,7 +129,7 @@ def without_kill_switch_everything_that_is_sent_is_seen():
 
 
 @test
-def armed_ikev2_gets_out_as_esp_and_in_udp_and_nothing_else_does():
+def armed_ikev2_gets_out_as_esp_and_in_udp_but_nothing_else_does():
     machine = _armed("strongswan", "address", "method=eap\nvirtual=yes")
     assert_blocked(machine, "armed")
     for server in (SERVER, SERVER6):

@@ -1,8 +1,8 @@
-"""Never stuck: every change of a profile or the configuration takes effect, whoever makes it and however.
+"""Never stuck: every change of a profile or the configuration takes effect, whoever makes it and in whatever way.
 
 A prober sends from the machine all the time (both families, root and an
-unprivileged user, sockets bound to the uplink and not), and the wire is watched
-from outside. Nothing here calls the product to make it notice something.
+unprivileged user, sockets bound to the uplink and unbound), and the wire is
+watched from outside. Nothing here calls the product to make it notice a change.
 """
 
 import os
@@ -26,7 +26,7 @@ at = Stages("lifecycle")
 # Controls: without the kill switch the same packets are on the wire
 
 @test
-def without_kill_switch_everything_that_is_sent_is_seen():
+def without_kill_switch_everything_sent_is_seen():
     machine = at.clean()
     assert_leak(machine, "not installed", lambda: all_probes(machine))
     assert_prober_leaks(machine)
@@ -46,10 +46,10 @@ def the_package_enables_and_starts_its_units():
     equal(machine.run("pgrep -x nm-killswitch", check=False).stdout, "", "programs of ours")
 
 
-# A change of profile or configuration takes effect by itself
+# Changes of profiles and configuration take effect by themselves
 
 @test
-def profiles_where_networkmanager_is_told_to_keep_them_are_followed():
+def profiles_in_networkmanagers_configured_directory_are_followed():
     machine, vpn = at.installed(), at.vpns.vpn
     machine.run(f"cp -a {PROFILES} /srv/profiles; mkdir /srv/old; mv {PROFILES}/*vpn* /srv/old")
     machine.push("/etc/NetworkManager/conf.d/90-path.conf", "[keyfile]\npath=/srv/profiles\n")
@@ -59,7 +59,7 @@ def profiles_where_networkmanager_is_told_to_keep_them_are_followed():
     assert_blocked(machine, "armed in /srv/profiles")
     disarm(machine, vpn)
     assert_leak(machine, "disarmed in /srv/profiles")
-    # one that NetworkManager does not know of arms nothing
+    # a profile that NetworkManager does not know arms nothing
     machine.run(f"sed -i 's/^\\[connection\\]/&\\nzone=killswitch/' /srv/old/{vpn.name}.nmconnection;"
                 f" mv /srv/old/{vpn.name}.nmconnection {PROFILES}")
     time.sleep(3 * PATIENCE)
@@ -68,7 +68,7 @@ def profiles_where_networkmanager_is_told_to_keep_them_are_followed():
 
 
 def _toggle_down_and_up(what, on, off):
-    """ON arms and OFF releases, with the VPN down and with it up; both are commands of a person."""
+    """ON arms and OFF releases, with the VPN down and up; both are commands that a person types."""
     machine, vpn = at.installed(), at.vpns.vpn
     machine.run(on)
     wait_armed(machine, f"{what}, down")
@@ -179,14 +179,14 @@ def changed_settings_take_effect():
 
 
 def _burst(count, last):
-    """Replace the profile's file COUNT times as fast as can be, with the zone LAST at the end."""
+    """Replace the profile's file COUNT times as fast as possible, with the zone LAST in the end."""
     other = "" if last else "killswitch"
     odd, even = edit_zone(at.vpns.vpn, other), edit_zone(at.vpns.vpn, last)
     return f"for i in $(seq {count // 2}); do {odd}; {even}; done"
 
 
 @test
-def of_a_burst_of_changes_the_last_counts():
+def the_last_of_a_burst_of_changes_counts():
     machine = at.armed()
     for last in ("", "killswitch"):
         since = now(machine)
@@ -201,7 +201,7 @@ def of_a_burst_of_changes_the_last_counts():
 
 
 @test
-def of_a_burst_by_nmcli_the_last_counts():
+def the_last_of_a_burst_of_nmcli_changes_counts():
     machine = at.armed()
     for last in ("", "killswitch"):
         other = "" if last else "killswitch"
@@ -211,7 +211,7 @@ def of_a_burst_by_nmcli_the_last_counts():
 
 
 @test
-def a_change_at_the_moment_in_which_the_service_ends_is_not_missed():
+def a_change_just_as_the_service_ends_is_not_missed():
     machine, vpn = at.armed(), at.vpns.vpn
     path = f"{PROFILES}/my-vpn.nmconnection"
     for number in range(4):

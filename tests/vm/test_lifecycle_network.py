@@ -1,7 +1,7 @@
 """Never stuck: a VPN can be brought up while blocked, however its server is known and whatever the network does.
 
-The name server of the local network, the addresses of the VPN's server, the
-uplink and its router change under an armed machine; each time nothing gets out,
+The local network's name server, the addresses of the VPN's server, the uplink
+and its router change while the machine is armed. Each time nothing gets out,
 and the VPN works afterwards.
 """
 
@@ -26,14 +26,14 @@ from kstest.vm_wire import Transport
 RESOLVER, RESOLVER6 = INTERNET[1], INTERNET6[1]         # a public one; the router answers for it
 PUBLIC_RESOLVER = (f"--dhcp-option=option:dns-server,{RESOLVER}", f"--dhcp-option=option6:dns-server,[{RESOLVER6}]",
                    f"--listen-address={RESOLVER}", f"--listen-address={RESOLVER6}")
-# asks the resolvers of this machine, as an unprivileged program does
+# asks this machine's resolvers, as an unprivileged program does
 ASK = "python3 -I -c 'import socket, sys; socket.getaddrinfo(sys.argv[1], 1)' private.example"
 at = Stages("lifecycle-network")
 
 
 @contextlib.contextmanager
 def _serving(*options, **more):
-    """The router's services with further OPTIONS meanwhile."""
+    """Run the router's services with further OPTIONS."""
     router = at.machine.router
     router.serve(*options, **more)
     try:
@@ -102,7 +102,7 @@ def a_server_known_by_name_is_reached_with_a_public_resolver():
             _comes_up(at.vpns.named, "by name, public resolver")
             asked = [packet for packet in machine.wire.since(mark).transport if packet.dport == 53]
             check(not any(b"private" in packet.payload for packet in asked), "the user's query got out")
-            # with the tunnel up nobody has to ask beside it
+            # while the tunnel is up, nothing needs to be looked up outside it
             mark = machine.wire.mark()
             machine.run(ASK, check=False)
             check(not [packet for packet in machine.wire.since(mark).transport if packet.dport == 53],
@@ -112,7 +112,7 @@ def a_server_known_by_name_is_reached_with_a_public_resolver():
 
 
 @test
-def of_several_servers_one_that_answers_is_reached():
+def the_server_that_answers_is_reached_among_several():
     machine = at.installed()
     arm(machine, at.vpns.many)
     _comes_up(at.vpns.many, "the second of two servers", timeout=120)
@@ -129,7 +129,7 @@ def a_server_whose_name_has_several_addresses_is_reached():
 
 
 @test
-def a_server_whose_name_has_changed_its_address_is_reached():
+def a_server_whose_address_has_changed_is_reached_by_name():
     machine = at.installed()
     with _serving(f"--host-record=changing.example,{ALIASES[0]}"):
         arm(machine, at.vpns.changing)
@@ -140,9 +140,9 @@ def a_server_whose_name_has_changed_its_address_is_reached():
 
 
 @test
-def a_name_that_could_not_be_resolved_when_arming_is_resolved_later():
+def a_name_that_could_not_be_resolved_while_arming_is_resolved_later():
     machine = at.installed()
-    arm(machine, at.vpns.changing)        # nobody knows the name yet
+    arm(machine, at.vpns.changing)        # no resolver knows the name yet
     wait_idle(machine)
     with _serving(f"--host-record=changing.example,{ALIASES[0]}"):
         _comes_up(at.vpns.changing, "known only now", timeout=90)
@@ -162,7 +162,7 @@ def without_any_resolver_the_last_answers_hold():
         wait_idle(machine)
         wait_server(machine, ALIASES[0], "the last answer, without DNS")
         assert_blocked(machine, "DNS is down")
-        # somebody else knows the name as well, for instance a cache
+        # another resolver knows the name, too, such as a cache
         machine.run(f"echo {ALIASES[0]} changing.example >> /etc/hosts")
         _comes_up(at.vpns.changing, "DNS is down")
 
@@ -196,7 +196,7 @@ def _rebooted():
         arm(machine, at.vpns.secondary)
         set_zone(machine, at.vpns.six, "killswitch-auto")
         up(machine, at.vpns.six)
-        # the servers that nobody asks would only make the boot longer
+        # unused servers would only make the boot longer
         machine.run("cd /etc/ks-server.d && rm wgs1.sh wgs2.sh openvpn-1194.sh openvpn-1195.sh openvpn-1196.sh openvpn-1197.sh;"
                     " systemctl enable ks-prober; sync")
         wait_idle(machine)
@@ -244,7 +244,7 @@ def a_session_is_not_armed_after_a_reboot_until_it_is_activated():
 
 @contextlib.contextmanager
 def _other_network(subnet="192.168.99", six="fd99"):
-    """The cable is in another network, whose router is another; at the end it is back in the first."""
+    """Plug the cable into another network, with another router; in the end it is back in the first."""
     router = at.machine.router
 
     def move(new, new6):
@@ -255,7 +255,7 @@ def _other_network(subnet="192.168.99", six="fd99"):
             router.run("ip", "address", "add", address, "dev", "tap0")
 
     move(subnet, six)
-    # plugged in before that, NetworkManager keeps the old network's address
+    # if it is plugged in before that, NetworkManager keeps the old network's address
     _wait_unavailable()
     router.serve(f"--dhcp-range=set:lan,{subnet}.50,{subnet}.99,255.255.255.0,1h",
                  f"--dhcp-range=set:lan,{six}::,ra-only,64,30m")
@@ -268,7 +268,7 @@ def _other_network(subnet="192.168.99", six="fd99"):
 
 
 def _wait_unavailable():
-    """Until NetworkManager acts on the carrier that is lost, which it does after some seconds."""
+    """Wait until NetworkManager acts on the lost carrier, which takes some seconds."""
     at.machine.run(f"until {device_state(20)}; do sleep 0.2; done", timeout=60)
 
 
@@ -279,7 +279,7 @@ def _wait_address(start):
 
 
 @test
-def a_lost_and_returned_uplink_leaks_nothing_and_the_vpn_works():
+def losing_the_uplink_leaks_nothing_and_the_vpn_works_when_it_is_back():
     machine = at.armed_up()
 
     def flap():
@@ -340,7 +340,7 @@ def a_new_address_leaks_nothing_and_the_vpn_works():
 
 
 @test
-def a_better_second_uplink_and_the_loss_of_the_first_leak_nothing():
+def a_better_second_uplink_leaks_nothing_and_neither_does_losing_the_first():
     machine = at.armed_up()
     machine.run("nmcli connection modify lan2 ipv4.route-metric 50 ipv6.route-metric 50")
     quiet(at.machine, "a second uplink", lambda: (

@@ -1,8 +1,8 @@
-"""What somebody else changes is repaired; a session outlives all that is no disconnect on purpose.
+"""Changes by other programs are repaired; a session ends only by a disconnect on purpose.
 
 A prober sends from the machine all the time (both families, root and an
-unprivileged user, sockets bound to the uplink and not), and the wire is watched
-from outside. Nothing here calls the product to make it notice something.
+unprivileged user, sockets bound to the uplink and unbound), and the wire is
+watched from outside. Nothing here calls the product to make it notice a change.
 """
 
 import os
@@ -27,16 +27,16 @@ at = Stages("lifecycle-repair")
 # Controls: without the kill switch the same packets are on the wire
 
 @test
-def without_kill_switch_everything_that_is_sent_is_seen():
+def without_kill_switch_everything_sent_is_seen():
     machine = at.clean()
     assert_leak(machine, "not installed", lambda: all_probes(machine))
     assert_prober_leaks(machine)
 
 
-# What somebody else changes is repaired
+# Changes by other programs are repaired
 
 DAMAGE = (
-    # what, command, what the journal is to name
+    # (what is damaged, command, what the journal must name)
     ("all our rules", "ip -4 rule flush protocol 83; ip -6 rule flush protocol 83", "rule"),
     ("one rule", "ip -4 rule del priority 8380", "8380"),
     ("one IPv6 rule", "ip -6 rule del priority 8390", "8390"),
@@ -55,7 +55,7 @@ FOREIGN = ("ip rule add priority 20000 from 10.250.0.1 lookup 250; ip -6 rule ad
 
 
 def _foreign(machine):
-    """All rules, routes and tables that are not ours, as text."""
+    """All foreign rules, routes and tables, as text."""
     return machine.run("ip -4 -N rule; ip -6 -N rule; ip -4 -N route show table all; ip -6 -N route show table all;"
                        " nft list tables").stdout.splitlines()
 
@@ -69,7 +69,7 @@ def _repaired(machine, what, command, word, until="same"):
     times = []
     repair = lambda: times.append(repair_time(machine, command, until))  # pylint: disable=unnecessary-lambda-assignment
     if word == "guard":
-        # nothing else sees a socket that is bound to a device: until the guard is back, its packets get out
+        # only the guard sees sockets that are bound to a device, so until it is back, their packets get out
         with prober(machine):
             leaks = leaks_during(machine, repair)
         unbound = [packet for packet in leaks if b" bound=0 " in packet.payload]
@@ -95,7 +95,7 @@ def _repair_all(machine):
         if command == "nft flush ruleset":
             machine.run("nft add table inet ks_foreign")
         equal(_not_ours(_foreign(machine)), foreign, f"{what}: of others")
-        machine.run("rm -f /run/nm-killswitch/healed")  # the next one is not by a program that insists
+        machine.run("rm -f /run/nm-killswitch/healed")  # so that the next repair is not taken for a repeated one
 
 
 @test
@@ -115,7 +115,7 @@ def damage_is_repaired_while_up():
 
 
 @test
-def a_rule_put_in_front_is_jumped_over_and_stays():
+def a_rule_placed_before_ours_is_jumped_over_and_stays():
     for build in (at.armed, at.armed_up):
         machine = build()
         rule = "priority 1 lookup main"
@@ -132,7 +132,7 @@ def both_layers_at_once_are_repaired():
     machine = at.armed()
     command = "ip -4 rule flush protocol 83; ip -6 rule flush protocol 83; nft flush ruleset"
     times = []
-    # root took everything away: until the repair nothing can stop a packet
+    # root removed everything: until it is repaired, nothing can stop a packet
     with prober(machine):
         lost = leaks_during(machine, lambda: times.append(repair_time(machine, command)))
     print(f"        both layers: repaired after {times[0]:.0f} ms, {len(lost)} packets got out meanwhile")
@@ -144,7 +144,7 @@ def both_layers_at_once_are_repaired():
 
 
 @test
-def what_others_do_starts_nothing_while_nothing_is_armed():
+def other_programs_changes_start_nothing_while_nothing_is_armed():
     machine = at.installed()
     others = ("for i in $(seq 1 200); do echo route add 10.251.0.$i/32 dev eth0; echo route delete 10.251.0.$i/32 dev eth0;"
               " done | ip -batch -; ip link add ks0 type veth peer name ks1; ip link set ks0 up; ip link delete ks0;"
@@ -155,7 +155,7 @@ def what_others_do_starts_nothing_while_nothing_is_armed():
     machine.run(others)
     wait_idle(machine)
     equal(cpu_ms(machine, since, HEAL)[0], 0, "processes while nothing is armed")
-    # the device of a section is noticed, which nothing in the kernel tells of before it is there
+    # a section's device is noticed, although the kernel knows nothing of it before it appears
     machine.run("printf '[vpn x]\\nInterface=ks7\\nMode=session\\nProtocol=udp\\nPort=7\\nTo=203.0.113.99\\n'"
                 " >>/etc/nm-killswitch.conf")
     wait_idle(machine)
@@ -169,7 +169,7 @@ def what_others_do_starts_nothing_while_nothing_is_armed():
 
 
 @test
-def a_program_that_insists_is_met_more_and_more_slowly():
+def repairs_slow_down_when_another_program_keeps_undoing_them():
     machine = at.armed()
     since = now(machine)
     loop = ("end=$((SECONDS + 20)); n=0; while [ $SECONDS -lt $end ]; do"
@@ -206,7 +206,7 @@ def _session():
 
 
 def _session_ends(machine, vpn, kept_up):
-    """A disconnect on purpose releases, and nothing else before did. KEPT_UP: nothing has ended the VPN meanwhile."""
+    """A disconnect on purpose releases, and nothing before it did. KEPT_UP: nothing has ended the VPN so far."""
     if kept_up:
         assert_kept_up(machine, vpn, "session")
     else:

@@ -1,7 +1,7 @@
 """Never stuck: sleep, crashes, full disks, upgrades and removal of an armed machine.
 
-In between nothing gets out; at the end the machine is armed and its VPN works,
-or the machine is as if the kill switch had never been there.
+Nothing gets out meanwhile. In the end, the machine is armed and its VPN works, or
+it is as if the kill switch had never been installed.
 """
 
 import functools
@@ -44,13 +44,13 @@ def _newer_package():
 
 
 def _with_newer(machine):
-    """MACHINE, with the newer package at hand."""
+    """MACHINE, with the newer package in a file."""
     machine.push(NEWER, _newer_package())
     return machine
 
 
 def _works_again(what, was_up):
-    """WireGuard protects: it is up as it WAS_UP before, or else can be brought up."""
+    """WireGuard protects: it is still up if it WAS_UP, and can be brought up otherwise."""
     machine = at.machine
     if was_up:
         assert_kept_up(machine, at.vpns.vpn, what)
@@ -61,12 +61,12 @@ def _works_again(what, was_up):
 
 
 @test
-def without_kill_switch_everything_that_is_sent_is_seen():
+def without_kill_switch_everything_sent_is_seen():
     machine = at.clean()
     assert_leak(machine, "not installed", lambda: all_probes(machine))
 
 
-# Sleep, crashes, things that are gone
+# Sleep, crashes, and missing parts
 
 @test
 def sleeping_and_waking_leaks_nothing():
@@ -98,7 +98,7 @@ def a_killed_networkmanager_with_a_plugin_leaks_nothing():
 
 
 @test
-def with_networkmanager_stopped_for_good_the_setting_can_be_turned_off():
+def the_setting_can_be_turned_off_while_networkmanager_is_stopped():
     for build in (at.armed, at.armed_up):
         machine = build()
         quiet(at.machine, "stopped", lambda: (machine.run("systemctl stop NetworkManager"), all_probes(machine)))
@@ -178,7 +178,7 @@ def a_wiped_runtime_directory_leaks_nothing():
     for build in (at.armed, at.armed_up):
         machine = build()
         machine.run(f"rm -rf {RUNTIME} && nft delete table inet nm_killswitch")
-        wait_armed(machine, "repaired")  # until then a socket bound to the uplink is stopped by nothing
+        wait_armed(machine, "repaired")  # until then, nothing stops sockets bound to the uplink
         wait_idle(machine)
         quiet(machine, "wiped and repaired")
         quiet(machine, "wiped", lambda: (machine.run(f"rm -rf {RUNTIME}"), all_probes(machine)))
@@ -189,12 +189,12 @@ def a_wiped_runtime_directory_leaks_nothing():
 # Release and resume
 
 @test
-def release_puts_the_machine_on_line_and_resume_arms_again():
+def release_puts_the_machine_online_and_resume_arms_again():
     machine = at.armed()
     machine.run("nm-killswitch release")
     wait_same(machine, at.vpns.before, "released")
     assert_leak(machine, "released", lambda: all_probes(machine))
-    # whatever happens, it stays so
+    # it stays so whatever happens
     machine.run("nmcli connection up lan; nmcli connection modify my-vpn connection.autoconnect no;"
                 " systemctl restart NetworkManager")
     machine.wait_online()
@@ -274,7 +274,7 @@ def purging_while_a_plugin_vpn_is_up_restores_every_rule():
 
 
 def _kill_dpkg(machine, word):
-    """Begin the upgrade and kill dpkg and its scripts without mercy when the package's state is WORD."""
+    """Begin the upgrade, and kill dpkg and its scripts as soon as the package's state is WORD."""
     machine.run(f"""
         setsid dpkg -i {NEWER} </dev/null >/dev/null 2>&1 &
         pid=$!

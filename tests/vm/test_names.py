@@ -1,6 +1,6 @@
-"""A user's names stay at home while blocked, also by way of systemd-resolved, and the VPN's server is found by its name.
+"""No name that a user looks up leaks while blocked, not even through systemd-resolved, and the VPN's server is found.
 
-systemd-resolved asks for every program of the machine, as a user of its own, by sockets bound to the uplink.
+systemd-resolved asks on behalf of all programs, as a user of its own, with sockets bound to the uplink.
 """
 
 import os
@@ -23,7 +23,7 @@ printf '[main]\\ndns=systemd-resolved\\n' >/etc/NetworkManager/conf.d/60-resolve
 ln -sf /run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
 systemctl restart NetworkManager
 """
-# to the stub: a message as a program makes it up, with bytes of its own where there is room for them
+# sends the stub a message with bytes of the program's own wherever there is room for them
 SEND = ("import socket, sys\n"
         "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
         "s.settimeout(3)\n"
@@ -46,7 +46,7 @@ def _query(name, flags, opt):
 
 
 def _a_user_asks(machine):
-    """In each way that was found to get bytes of a program's own into a query."""
+    """Every known way to get a program's own bytes into a query."""
     for command in (["resolvectl", "query", "private.example"],
                     ["resolvectl", "query", "--type=TXT", SERVER_NAME],
                     ["resolvectl", "query", "private.vpn.example"],
@@ -83,7 +83,7 @@ def resolved_carries_nothing_out_but_the_servers_name_by_which_the_vpn_comes_up(
     assert_no_leak(machine, "a user asks", lambda: _a_user_asks(machine))
     status = machine.run("nm-killswitch status").stdout
     check(f"Names that may be asked for: {SERVER_NAME}\n" in status, f"status does not say what may be asked for: {status}")
-    # neither what resolved remembers nor what we do may be what helps
+    # neither resolved's cache nor our own memory may be what makes this work
     machine.run("resolvectl flush-caches; rm -f /var/lib/nm-killswitch/state")
     wait_idle(machine)
     later = machine.wire.mark()
@@ -91,7 +91,7 @@ def resolved_carries_nothing_out_but_the_servers_name_by_which_the_vpn_comes_up(
     assert_tunnel(machine, "up")
     check(_asked(machine, later), "nobody asked for the server's name")
     down(machine, at.vpns.named)
-    # a user's names are lost on the way: resolved must not take that for a server that knows no UDP
+    # a user's queries get lost: resolved must not conclude that the server does not support UDP
     for _ in range(4):
         _a_user_asks(machine)
     machine.run("resolvectl flush-caches")

@@ -89,7 +89,7 @@ def _pid(program, name):
 
 
 @test
-def without_kill_switch_all_that_docker_containers_send_is_seen():
+def without_kill_switch_everything_docker_containers_send_is_seen():
     machine = _docker()
     with sending(machine, at.vpns.vpn, DOCKER):
         assert_sent(machine, "Docker, nothing armed", (WEB, APP, PUB, LAN_CLIENT, WEB6, APP6))
@@ -277,7 +277,7 @@ ip -n own link set lo up; ip -n own link set u0 up; ip -n own address add {MAC}/
 
 
 @test
-def a_container_with_an_uplink_of_its_own_is_beside_the_kill_switch_as_documented():
+def a_container_with_its_own_uplink_bypasses_the_kill_switch_as_documented():
     machine, vpn = at.armed_up(), at.vpns.vpn
     containers.prepare(machine, vpn)
     for kind in ("macvlan mode bridge", "ipvlan mode l2"):
@@ -289,7 +289,7 @@ def a_container_with_an_uplink_of_its_own_is_beside_the_kill_switch_as_documente
 
 
 @test
-def an_ipvlan_that_passes_the_hosts_network_layer_is_stopped():
+def an_ipvlan_that_goes_through_the_hosts_network_layer_is_stopped():
     machine, vpn = at.installed(), at.vpns.vpn
     containers.prepare(machine, vpn)
     machine.run(_own_uplink("ipvlan mode l3", True))
@@ -322,7 +322,7 @@ sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 
 
 @test
-def a_vrf_with_a_way_to_the_uplink_leaks_nothing():
+def a_vrf_with_a_route_to_the_uplink_leaks_nothing():
     machine, vpn = at.installed(), at.vpns.vpn
     containers.prepare(machine, vpn)
     machine.run(_VRF)

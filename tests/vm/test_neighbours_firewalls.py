@@ -129,7 +129,7 @@ def arming_opens_nothing_that_the_default_zone_of_firewalld_closes():
 
 
 @test
-def firewallds_panic_stops_all_and_passes():
+def firewallds_panic_mode_stops_everything_and_then_all_works_again():
     machine = at.armed_up()
     prepare(machine, FIREWALLD)
     run(machine, FIREWALLD.start)
@@ -158,7 +158,7 @@ def a_server_reached_by_ipv6_answers_through_firewallds_reverse_path_filter():
 # ufw
 
 @test
-def under_ufws_deny_outgoing_the_vpn_is_allowed_as_documented():
+def the_vpn_can_be_allowed_under_ufws_deny_outgoing_as_documented():
     machine, vpn = at.armed(), at.vpns.vpn
     run(machine, f"{UFW.start}; ufw default deny outgoing")
     status = machine.run("nm-killswitch status").stdout
@@ -184,7 +184,7 @@ def _asked_in_the_lan(machine, mark, name):
 
 
 @test
-def what_libvirts_guest_asks_for_goes_through_the_tunnel():
+def a_libvirt_guests_dns_queries_go_through_the_tunnel():
     machine, vpn = at.installed(), at.vpns.vpn
     provide(machine, "dns", f"dnsmasq --conf-file=/dev/null --user=root --pid-file= --no-resolv --no-hosts --bind-dynamic"
             f" --interface={vpn.server_device} --host-record=inside.example,{PUBLIC}")

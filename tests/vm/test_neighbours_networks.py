@@ -1,7 +1,7 @@
-"""Other programs that set up networks, really run beside the kill switch: networkd, wg-quick, NetworkManager's sharing.
+"""Other programs that set up networks, run beside the kill switch: networkd, wg-quick, NetworkManager's sharing.
 
 Each is started, stopped, reloaded and restarted while the VPN is armed, up and down. A prober sends from the machine all
-the time, and the wire is watched from outside. Nothing here calls the product to make it notice something.
+the time, and the wire is watched from outside. Nothing here calls the product to make it notice a change.
 """
 
 import contextlib
@@ -26,12 +26,12 @@ at = Stages("neighbours-networks")
 
 
 def _theirs(machine):
-    """What another program is not to find changed; routes come and go with the VPN."""
+    """What must stay as it is for other programs; routes come and go with the VPN."""
     found = theirs(machine)
     return [found[name] for name in ("rules", "rules6", "nftables")]
 
 
-# systemd-networkd. As it is installed it deletes all rules and routes of others when it configures a link.
+# systemd-networkd. By default, it deletes all foreign rules and routes when it configures a link.
 
 SECOND_UPLINK = """[Match]
 Name=eth2
@@ -46,7 +46,7 @@ CONFIGURED = "networkctl --no-legend list eth2"
 
 
 def _prepare_networkd(machine):
-    """It is to have the second uplink, which is the better one."""
+    """Give it the second uplink, which is the better one."""
     machine.run("systemctl unmask --quiet systemd-networkd.service systemd-networkd.socket; nmcli device set eth2 managed no")
     machine.push("/etc/systemd/network/50-eth2.network", SECOND_UPLINK)
     machine.plug(2, True)
@@ -70,7 +70,7 @@ def without_kill_switch_networkd_leads_traffic_past_a_vpn_that_is_up():
 
 
 @test
-def networkd_deletes_what_is_ours_and_it_is_back():
+def what_networkd_deletes_is_put_back():
     machine = at.armed()
     _prepare_networkd(machine)
     quiet(machine, "networkd starts", lambda: _networkd(machine, "systemctl start systemd-networkd"))
@@ -102,7 +102,7 @@ def networkd_deletes_what_is_ours_and_it_is_back():
     machine.plug(2, False)
 
 
-# wg-quick: a mark, a table and rules of its own, beside a VPN of NetworkManager's
+# wg-quick, with its own mark, table and rules, beside a NetworkManager VPN
 
 def _configure_wg_quick(machine):
     """The keys and the server of the second profile: nothing exempts them."""
@@ -115,7 +115,7 @@ def _has_handshake(machine):
 
 @contextlib.contextmanager
 def _only_the_armed_vpn():
-    """What wg-quick's device sends to its server is a leak meanwhile."""
+    """Count what wg-quick's device sends to its server as a leak."""
     other = {Transport(SERVER, at.vpns.second.port)}
     at.machine.wire.transports -= other
     try:
@@ -145,7 +145,7 @@ def wg_quick_beside_an_armed_vpn_that_is_up():
         quiet(machine, "wg-quick up", lambda: (wg_quick.run(machine, "up"), all_probes(machine)))
         wait_idle(machine)
         assert_kept_up(machine, at.vpns.vpn, "wg-quick is up")
-        # it connects inside the armed VPN, and carries nothing, not even for a program that is bound to it
+        # it connects inside the armed VPN and carries nothing, not even for a program bound to it
         wait_for(lambda: _has_handshake(machine), 30 * PATIENCE, "wg-quick's device connects inside the VPN", 1)
         check(not ping(machine, PUBLIC, device=wg_quick.DEVICE, timeout=2), "wg-quick's device carries something")
         before, mark = _theirs(machine), machine.run("sysctl net.ipv4.conf.all.src_valid_mark").stdout
@@ -273,7 +273,7 @@ def _asked_the_lan(machine, mark):
 
 
 @test
-def without_kill_switch_what_a_hotspots_client_sends_is_seen():
+def without_kill_switch_everything_a_hotspot_client_sends_is_seen():
     machine = at.clean()
     _set_up_hotspot(machine)
     _hotspot(machine)
@@ -316,12 +316,12 @@ def _beside_hotspot(prepare):
 
 
 @test
-def a_hotspots_client_reaches_the_internet_by_the_vpn_only():
+def a_hotspot_client_reaches_the_internet_only_through_the_vpn():
     _beside_hotspot("true")
 
 
 @test
-def a_hotspots_client_reaches_the_internet_by_the_vpn_only_with_iptables():
+def a_hotspot_client_reaches_the_internet_only_through_the_vpn_with_iptables():
     _beside_hotspot(IPTABLES)
 
 
@@ -369,7 +369,7 @@ def without_kill_switch_probes_from_the_bridge_are_seen():
 
 
 @test
-def roaming_to_a_bridge_with_the_uplink_as_port_leaks_nothing():
+def roaming_to_a_bridge_over_the_uplink_leaks_nothing():
     for build in (at.armed, at.armed_up):
         machine = build()
         machine.run(SET_UP_BRIDGE)

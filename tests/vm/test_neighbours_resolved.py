@@ -1,7 +1,7 @@
 """systemd-resolved in each of its modes: with DNSSEC, DNS over TLS, LLMNR, mDNS and a search domain on the LAN.
 
-Whatever a user asks it for, no name gets out on the LAN while the VPN is down or up, and the server of the VPN, which is
-known by name only, is found. tests/vm/test_names.py has what a program could hide in such a query.
+Whatever a user looks up, no name gets out on the LAN while the VPN is down or up, and the VPN's server, which is known only
+by name, is found. tests/vm/test_names.py has what a program could hide in such a query.
 """
 
 import os
@@ -55,13 +55,13 @@ def _configure(machine, dnssec, over_tls):
 def _a_user_asks(machine):
     """A public name, a name of one label (LLMNR, and the search domain), one in .local (mDNS), one in the search domain."""
     for name in ("private.example", "private", "private.local", "private.office.example"):
-        # it would wait for two minutes for an answer by TLS
+        # it would wait two minutes for an answer over TLS
         machine.run(["timeout", "6", "resolvectl", "query", name], check=False, timeout=60, uid=NOBODY)
     machine.run(["timeout", "6", "getent", "ahosts", "private.example"], check=False, timeout=60, uid=NOBODY)
 
 
 def _seen(machine, mark):
-    """What was asked on the LAN, of whomever and by whatever protocol."""
+    """All queries on the LAN, whatever their protocol and destination."""
     traffic = machine.wire.since(mark)
     return traffic.dns + traffic.llmnr + traffic.mdns
 
@@ -71,7 +71,7 @@ def _question(name):
 
 
 def _assert_only_the_server(machine, mark, what, may_ask):
-    """Of what was asked there is nothing on the LAN but the VPN server's name, and a name in .local by mDNS."""
+    """The only queries on the LAN are for the VPN server's name, and by mDNS for a name in .local."""
     for packet in _seen(machine, mark):
         about = packet.payload[12:].lower()
         is_local = packet.dport == 5353 and b"\7private\5local" in about and b"example" not in about
@@ -138,17 +138,17 @@ def _comes_up(dnssec, over_tls):
 
 
 @test
-def with_opportunistic_tls_names_stay_at_home_and_the_server_is_found():
+def with_opportunistic_tls_no_name_leaks_and_the_server_is_found():
     _comes_up("no", "opportunistic")
 
 
 @test
-def with_dnssec_names_stay_at_home_and_the_server_is_found():
+def with_dnssec_no_name_leaks_and_the_server_is_found():
     _comes_up("yes", "no")
 
 
 @test
-def with_dnssec_if_possible_and_tls_if_possible_too():
+def with_dnssec_and_tls_if_possible_no_name_leaks_and_the_server_is_found():
     _comes_up("allow-downgrade", "opportunistic")
 
 

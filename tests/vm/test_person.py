@@ -1,4 +1,4 @@
-"""What a person meets: from installing to removing, notifications in a real session, and polkit's word on who may do what."""
+"""What a person sees: from installing to removing, notifications in a real session, and what polkit allows them to do."""
 
 import os
 import re
@@ -20,7 +20,7 @@ TYPO, RULES = "kill-switch", "/etc/polkit-1/rules.d/50-nm-killswitch.rules"
 
 
 def _logged_in():
-    """A machine with the package, and a person who is logged in."""
+    """A machine with the package installed, and a person logged in."""
     at.installed()
 
     def build():
@@ -32,7 +32,7 @@ def _logged_in():
 
 
 class Clock:
-    """What each step of a person took, without what the test does besides."""
+    """Measures each step that a person takes, without what the test does in between."""
 
     def __init__(self):
         self.total, self.steps = 0.0, []
@@ -60,7 +60,7 @@ def a_first_time_user_is_protected_until_they_turn_it_off_and_purging_leaves_the
     with open(package(), "rb") as file:
         machine.push("/tmp/download/nm-killswitch_0_amd64.deb", file.read())
     clock.time("install", lambda: machine.run("cd /tmp/download && apt-get install -y ./nm-killswitch_*.deb", timeout=180))
-    # the zone is misspelt: nothing is armed, and each place where a person would look says so
+    # the zone is misspelt: nothing is armed, and every place where a person would look says so
     clock.time("set the zone", lambda: person.type(f"nmcli connection modify my-first-vpn connection.zone {TYPO}"))
     wait_idle(machine)
     assert_leak(machine, "the zone is misspelt")
@@ -95,7 +95,7 @@ def a_first_time_user_is_protected_until_they_turn_it_off_and_purging_leaves_the
 
 
 def _while_armed(machine, person, clock):
-    """Up, killed, told, and up again as `status` says."""
+    """Connect; the VPN is killed, the person is told, and connects again as `status` says."""
     clock.time("connect", lambda: person.type("nmcli connection up my-first-vpn"))
     check("protected" in person.type("nm-killswitch status").stdout, "status says protected")
     equal(clock.time("told", lambda: person.wait_shown("connected"))[0], UP, "shown when connected")
@@ -122,7 +122,7 @@ def _told_lost(person, name):
 # Notifications
 
 def _armed_and_up():
-    """WireGuard armed and up, and the person knows."""
+    """WireGuard armed and up, and the person has been told."""
     machine, person = _logged_in()
 
     def build():
@@ -155,7 +155,7 @@ def the_package_enables_the_units_of_every_user():
 
 
 @test
-def a_person_is_told_of_each_change_and_connects_with_a_button():
+def the_desktop_shows_each_change_and_a_button_connects():
     machine, person = _armed_and_up()
     since = now(machine)
     actions = _lose(machine, person)
@@ -167,7 +167,7 @@ def a_person_is_told_of_each_change_and_connects_with_a_button():
     equal(person.wait_shown("released")[0], "Kill switch released: nothing is blocked", "shown")
     machine.run("nm-killswitch resume")
     equal(person.wait_shown("resumed")[0], "Kill switch is back on", "shown")
-    # the guard cannot be put back: the library that it needs is gone
+    # the guard cannot be put back, since the library that it needs is gone
     library = machine.run("readlink -f /usr/lib/x86_64-linux-gnu/libnftables.so.1").stdout.strip()
     machine.run(f"mkdir /root/copy; cp {library} /root/copy/libnftables.so.1; mv {library} /root;"
                 " LD_LIBRARY_PATH=/root/copy nft delete table inet nm_killswitch; ! nm-killswitch sync")
@@ -181,7 +181,7 @@ def a_person_is_told_of_each_change_and_connects_with_a_button():
 
 
 @test
-def releasing_with_a_button_needs_an_administrator_or_a_rule_of_theirs():
+def the_release_button_needs_an_administrator_or_a_polkit_rule():
     machine, person = _armed_and_up()
     _lose(machine, person)
     person.press("release")
@@ -189,7 +189,7 @@ def releasing_with_a_button_needs_an_administrator_or_a_rule_of_theirs():
     equal(title, LOST, "shown when refused")
     check(re.match(r"That did not work: .*authenticat", body), f"the reason: {body}")
     assert_blocked(machine, "refused")
-    # as the manual page has it
+    # as in the manual page
     rule = next(lines for lines in documents.blocks("man/nm-killswitch-notify.8") if lines[0].startswith("polkit."))
     machine.push(RULES, "\n".join(rule).replace("alice", NAME) + "\n")
     time.sleep(2)   # polkitd watches the directory
@@ -199,7 +199,7 @@ def releasing_with_a_button_needs_an_administrator_or_a_rule_of_theirs():
 
 
 @test
-def a_person_who_wants_no_notifications_gets_none():
+def notifications_can_be_turned_off_for_one_user():
     machine, person = _armed_and_up()
     person.type("mkdir -p ~/.config/nm-killswitch && touch ~/.config/nm-killswitch/no-notifications")
     machine.run(f"ip link delete {at.vpns.vpn.device}")
@@ -238,17 +238,17 @@ def without_a_session_or_a_desktop_nothing_is_shown_and_nothing_fails():
     equal(person.wait_shown("logged in again")[0], "Kill switch released: nothing is blocked", "the control")
 
 
-# Who may switch it
+# Who may turn it on and off
 
 @test
-def enabling_without_root_needs_what_networkmanager_asks_polkit_for():
+def enabling_without_root_needs_networkmanagers_polkit_permission():
     machine, person = _logged_in()
     vpn = at.vpns.vpn
-    # in an active session, as NetworkManager's policy on Debian has it for the group netdev
+    # in an active session, where NetworkManager's policy on Debian allows it for the group netdev
     said = person.type(f"nm-killswitch enable {vpn.name}").stdout
     check(said.startswith(f"'{vpn.name}' is armed (strict)"), said)
     assert_blocked(machine, "enabled in the session")
-    # no session, and nobody to ask
+    # without a session, and with nobody to ask
     machine.run(f"gpasswd --delete {NAME} netdev; systemctl restart polkit")
     refused = person.type(f"nm-killswitch disable {vpn.name}", check=False)
     equal((refused.rc, refused.stdout), (1, ""), "refused")

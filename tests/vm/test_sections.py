@@ -1,7 +1,6 @@
 """wg-quick beside a [vpn NAME] section, in a whole system: its own rules, mark and table, up and down in any order.
 
-NetworkManager runs, and does not start the VPN. systemd's sockets and path units are what follows the device and the
-file.
+NetworkManager runs, but does not start the VPN. systemd's socket and path units follow the device and the file.
 """
 
 import os
@@ -25,7 +24,7 @@ at = Stages("sections")
 
 
 def configure_wg_quick(machine):
-    """The same keys and server as the profile has."""
+    """The profile's keys and server."""
     wg_quick.configure(machine, at.vpns.vpn, keepalive=5)
 
 
@@ -66,7 +65,7 @@ def without_a_section_wg_quick_works_and_its_end_leaks():
 
 
 @test
-def armed_by_its_server_wg_quick_comes_up_and_goes_down():
+def wg_quick_comes_up_and_goes_down_while_armed_by_its_server():
     machine = at.installed()
     before = snapshot(machine)
     configure_wg_quick(machine)
@@ -86,7 +85,7 @@ def armed_by_its_server_wg_quick_comes_up_and_goes_down():
 
 
 @test
-def armed_by_its_mark_while_up_and_taken_out_while_up():
+def wg_quick_can_be_armed_by_its_mark_and_disarmed_while_up():
     machine = at.installed()
     before = snapshot(machine)
     configure_wg_quick(machine)
@@ -103,7 +102,7 @@ def armed_by_its_mark_while_up_and_taken_out_while_up():
     write_section(machine, f"Mark={mark}\n")
     assert_no_leak(machine, "going down", lambda: quick(machine, "down"))
     assert_blocked(machine, "down")
-    # now its rules have other priorities: the kernel puts them in front of ours
+    # now its rules have other priorities, which the kernel chooses before ours
     quick(machine, "up")
     wait_up(machine)
     assert_tunnel(machine, "up again")

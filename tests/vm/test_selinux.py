@@ -1,9 +1,9 @@
-"""SELinux in enforcing mode, with Debian's policy: the kill switch does all its work, or says what it is kept from.
+"""SELinux in enforcing mode, with Debian's policy: the kill switch works completely, or says what it cannot do.
 
 That policy does not know our program in NetworkManager's dispatcher directory: it has the label of a library, which
-NetworkManager's domain may not run. What the units do must then be enough for nothing to leak, and `status` says what is
-wrong. With the label of packaging/selinux the events arrive as well. Compiling the policy anew, as its module does, takes
-minutes in this machine; so its line of file contexts is added as `semanage fcontext` does.
+NetworkManager's domain may not run. The units alone must then keep everything from leaking, and `status` says what is
+wrong. With the label of packaging/selinux, the events arrive as well. Compiling the policy again, as its module does, takes
+minutes in this machine, so its line of file contexts is added as `semanage fcontext` does.
 """
 
 import os
@@ -40,7 +40,7 @@ def _label():
 
 
 def _labelled():
-    """The machine with the label that the module gives, nothing armed."""
+    """The machine, with the label that the module gives, and nothing armed."""
     def build():
         machine = at.installed()
         machine.run(f"cat >>/etc/selinux/default/contexts/files/file_contexts.local; restorecon {PROGRAM}",
@@ -51,7 +51,7 @@ def _labelled():
 
 
 def _denied(machine, since):
-    """What SELinux has denied since then to programs of ours, or concerning files of ours."""
+    """What SELinux has denied since then to our programs, or for our files."""
     texts = [str(entry.get("MESSAGE")) for entry in messages(machine, since) if entry.get("_TRANSPORT") == "audit"]
     return [text for text in texts if "denied" in text and "killswitch" in text]
 
@@ -61,9 +61,9 @@ def _assert_enforcing(machine):
 
 
 def _assert_allowed(machine, since, what):
-    """Nothing of ours was denied, and whatever of ours had something to say ran in the domain of the units."""
+    """Nothing of ours was denied, and all our programs that logged something ran in the units' domain."""
     equal(_denied(machine, since), [], f"{what}: denied")
-    # not what goes to standard output: that has the domain of systemd, which made the stream before it ran the program
+    # standard output does not count: it has the domain of systemd, which opened the stream before it ran the program
     contexts = {str(entry.get("_SELINUX_CONTEXT")).strip("\0\n") for entry in messages(machine, since)
                 if entry.get("SYSLOG_IDENTIFIER") == "nm-killswitch" and entry.get("_TRANSPORT") == "journal"}
     check(contexts, f"{what}: nothing in the journal")
@@ -71,14 +71,14 @@ def _assert_allowed(machine, since, what):
 
 
 @test
-def without_kill_switch_everything_that_is_sent_is_seen():
+def without_kill_switch_everything_sent_is_seen():
     machine = at.clean()
     _assert_enforcing(machine)
     assert_leak(machine, "not installed", lambda: all_probes(machine))
 
 
 @test
-def without_the_module_status_says_so_and_a_strict_vpn_is_protected_nevertheless():
+def without_the_module_status_says_so_and_a_strict_vpn_is_still_protected():
     machine, vpn = at.armed(), at.vpns.vpn
     _assert_enforcing(machine)
     equal(_context(machine), "system_u:object_r:lib_t:s0", "the program's label")
@@ -91,7 +91,7 @@ def without_the_module_status_says_so_and_a_strict_vpn_is_protected_nevertheless
     assert_tunnel(machine, "up, no module")
     assert_no_leak(machine, "lost, no module", lambda: (machine.run(["ip", "link", "delete", vpn.device]), all_probes(machine)))
     assert_blocked(machine, "lost, no module")
-    # the positive control of _denied(): NetworkManager was kept from running it, and only that was denied
+    # the positive control for _denied(): NetworkManager was kept from running the program, and nothing else was denied
     denied = _denied(machine, since)
     check(denied and all("execute_no_trans" in text for text in denied), f"denied: {denied}")
 
@@ -126,7 +126,7 @@ def with_the_module_every_part_works_and_nothing_is_denied():
 
 
 @test
-def with_the_module_a_vpn_in_mode_session_is_armed_by_its_activation():
+def with_the_module_a_session_vpn_is_armed_by_its_activation():
     machine, vpn = _labelled(), at.vpns.vpn
     set_zone(machine, vpn, "killswitch-auto")
     wait_idle(machine)
@@ -139,8 +139,8 @@ def with_the_module_a_vpn_in_mode_session_is_armed_by_its_activation():
 
 
 @test
-def openvpn_which_the_policy_keeps_from_connecting_leaks_nothing():
-    # Debian's policy does not let openvpn write to NetworkManager's directory in /run, with or without us
+def openvpn_that_the_policy_keeps_from_connecting_leaks_nothing():
+    # Debian's policy does not let openvpn write to NetworkManager's directory in /run, with or without the kill switch
     machine = at.armed_plugin()
 
     def connect():

@@ -1,13 +1,13 @@
 """Several VPNs at once in a whole system: the kernel's WireGuard beside, inside and around NetworkManager's OpenVPN.
 
-tests/nm/test_several.py has what OpenVPN alone shows in namespaces.
+tests/nm/test_several.py tests what OpenVPN alone can show, in namespaces.
 
     full     WireGuard      carries everything
     inner    WireGuard      carries everything, or 10.99.0.0/16 only; its server has an address of its own
     plugin   OpenVPN        carries everything; the server of `full`
     distant  OpenVPN        carries everything; its server has an address of its own
 
-The echo servers say which tunnel a probe came by, and the wire what left beside it.
+The echo servers say which tunnel a probe came through, and the wire shows what left beside it.
 """
 
 import json
@@ -31,17 +31,17 @@ from kstest.vm_vpn import PROFILES, SERVER, down, is_active, package, up, wait_i
 
 at = Stages("several")
 
-COMPANY = "10.99.0.1"           # in the network of `inner`, when that carries no more; at the provider
-ON_THE_LAN = "10.200.0.10"      # an address of the provider's to which the LAN has a route
+COMPANY = "10.99.0.1"           # at the provider, in the network that `inner` carries when it does not carry everything
+ON_THE_LAN = "10.200.0.10"      # an address of the provider to which the LAN has a route
 SERVERS = {"full": SERVER, "inner": ALIASES[0], "plugin": SERVER, "distant": ALIASES[1]}
 INSIDE = {"full": ("10.66.", "fd66::"), "inner": ("10.67.", "fd67::"), "plugin": ("10.80.", "fd80::"),
           "distant": ("10.83.", "fd83::")}
-KEEPALIVE = 6                   # seconds in which each of them sends something by itself
+KEEPALIVE = 6                   # seconds within which each of them sends something by itself
 KINDS = ("tun", "wireguard", "xfrm", "vti", "vti6", "ipip", "gre", "gretap", "ip6gre", "sit", "ip6tnl", "ip6gretap")
 
 
 class Several(Subject):
-    """The machine with the package; nothing is armed, and all VPNs are down."""
+    """The machine with the package installed, nothing armed, and all VPNs down."""
 
     patience = 2 * PATIENCE
 
@@ -61,7 +61,7 @@ class Several(Subject):
         Guest(self.machine, ("probes", "echo", "device_kinds")).serve_echo(TARGET, TARGET6, COMPANY)
         self._edit("inner", f"s/^endpoint=.*/endpoint={SERVERS['inner']}:{self.vpns['inner'].port}/")
         self.set_server("distant", SERVERS["distant"])
-        # of two WireGuard devices of one metric NetworkManager prefers the first
+        # of two WireGuard devices with the same metric, NetworkManager prefers the first
         self.machine.run(f"nmcli connection modify {self.vpns['inner'].name} ipv4.route-metric 40 ipv6.route-metric 40")
         wait_idle(self.machine)
 
@@ -85,7 +85,7 @@ class Several(Subject):
         self._edit(name, f"s/^remote=.*/remote={address}/")
 
     def make_split(self, endpoint=SERVERS["inner"]):
-        """From now on `inner` carries the company's network only."""
+        """From now on, `inner` carries only the company's network."""
         port = self.vpns["inner"].port
         self._edit("inner", "s,^allowed-ips=.*,allowed-ips=10.99.0.0/16;10.67.0.0/24;,", f"s/^endpoint=.*/endpoint={endpoint}:{port}/")
 
@@ -102,7 +102,7 @@ class Several(Subject):
             up(self.machine, self.vpns[name])
 
     def lose(self, name):
-        """The device of WireGuard is deleted, the program of OpenVPN killed; until NetworkManager has noticed."""
+        """Delete WireGuard's device, or kill OpenVPN's program, and wait until NetworkManager has noticed."""
         vpn = self.vpns[name]
         if name in ("full", "inner"):
             self.machine.run(["ip", "link", "delete", vpn.device])
@@ -125,7 +125,7 @@ class Several(Subject):
         wait_for(lambda: self.sent_to(name, mark) > 0, 2 * KEEPALIVE * PATIENCE, what, 0.5)
 
     def check_carried_by(self, name):
-        """It carries everything, as soon as the kill switch has heard that NetworkManager prefers it."""
+        """It carries everything, once the kill switch has learned that NetworkManager prefers it."""
         def carries():
             result, = probes.send(self.host, [Probe("udp", TARGET)], 0, self.patience)
             return result.answered and result.seen_as.startswith(INSIDE[name])
@@ -173,7 +173,7 @@ def lose_preferred(m, preferred, other):
 
 
 @test
-def whichever_is_left_takes_over_without_a_gap():
+def the_remaining_vpn_takes_over_without_a_gap():
     m = several()
     m.arm("full", "plugin")
     mark = m.mark()
@@ -205,7 +205,7 @@ def wireguard_inside_another_vpn_sends_nothing_beside_it():
     equal(m.sent_to("inner", beside), 0, "packets of the inner one beside the outer one")
     with m.flood():
         m.lose("full")
-        # its device is up all the time, and none else is
+        # its device is up all the time, and no other is
         m.wait_sent_to("inner", "it goes beside when no other one is up")
         m.check_carried_by("inner")
     m.up("plugin")
@@ -255,9 +255,9 @@ def a_company_wireguard_goes_inside_the_full_one_or_beside_it():
 
 
 @test
-def by_the_tunnel_of_an_unarmed_wireguard_only_the_transport_of_the_armed_one_leaves():
+def only_the_armed_vpns_transport_leaves_through_an_unarmed_wireguard_tunnel():
     m = several()
-    # Its server is reached by the LAN, so it works while all else is blocked; the armed one's server is behind it.
+    # Its server is reached through the LAN, so it works while everything else is blocked; the armed VPN's server is behind it.
     m.machine.router.run("ip", "route", "replace", ON_THE_LAN, "via", SERVER)
     m.machine.run(["ip", "route", "add", ON_THE_LAN, "via", LAN_GATEWAY, "dev", "eth0"])
     m.wires[0].transports.append(("udp", ON_THE_LAN, m.vpns["inner"].port))
@@ -288,7 +288,7 @@ def by_the_tunnel_of_an_unarmed_wireguard_only_the_transport_of_the_armed_one_le
 
 
 class Tunnel:
-    """What comes out of the tunnel of `inner` at the provider, meanwhile: {(protocol, port)}, and what has none as a line."""
+    """What comes out of the tunnel of `inner` at the provider: {(protocol, port)}, and the whole line for other packets."""
 
     def __init__(self, m):
         self._machine, self._device = m.machine, m.vpns["inner"].server_device
@@ -309,7 +309,7 @@ class Tunnel:
 
 
 @test
-def a_tunnel_of_no_kind_is_taken_for_the_local_network():
+def no_kind_of_tunnel_is_taken_for_the_local_network():
     m = several()
 
     def seen():
@@ -322,7 +322,7 @@ def a_tunnel_of_no_kind_is_taken_for_the_local_network():
     check({"tun", "wireguard"} < set(there), f"kinds that this kernel has: {there}")
     equal(before, {kind: every if kind in ("dummy", *there) else None for kind in before}, "seen while nothing is armed")
     m.arm("full")
-    # the guard has to know them before a run of ours has seen them
+    # the guard has to know them before one of our runs has seen them
     m.machine.run("systemctl stop nm-killswitch-heal.socket")
     equal(seen(), {kind: every if kind == "dummy" else [] if kind in there else None for kind in before}, "seen while armed")
 

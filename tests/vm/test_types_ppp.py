@@ -14,7 +14,7 @@ from kstest.vm_ppp import L2tp, L2tpIpsec, Pptp, Sstp
 
 at = PluginStages("types_ppp", [L2tp, L2tpIpsec, Pptp, Sstp])
 
-# They do not connect again by themselves.
+# They do not reconnect by themselves.
 for each in (L2tp, Pptp, Sstp):
     Sheet(lambda each=each: each(at)).register(f"{each.name}_", [sheet.reconnecting_does_not_leak])
 Sheet(lambda: L2tpIpsec(at)).register("l2tp_ipsec_", [sheet.reconnecting_does_not_leak, *sheet.CONTROLS_OF_LOSSES])

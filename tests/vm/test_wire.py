@@ -1,4 +1,4 @@
-"""The judge itself is judged: packets made by hand, and the verdict each must get.
+"""Tests the classifier that judges all the others: packets made by hand, and the verdict that each must get.
 
 Every test in this directory rests on the classifier calling a leak a leak.
 """
@@ -83,7 +83,7 @@ VERDICTS = [
     ("nd", _ipv6("ff02::2", ICMPV6, b"\x85" + bytes(7))),
     ("dhcp", _ipv6("ff02::1:2", UDP, _ports(546, 547))),
     ("lan", _ipv6("fe80::1", TCP, _ports(40000, 80))),
-    # a header with options in front must not hide what follows
+    # a header with options must not hide what follows it
     ("multicast", _ipv6("ff02::16", 0, bytes([ICMPV6, 0, 5, 2, 0, 0, 1, 0, 143]) + bytes(7))),
     ("leak", _ipv6("2001:db8:1::1", 0, bytes([UDP, 0]) + bytes(6) + _ports(40000, 9))),
     ("leak", _ipv6("2001:db8:1::1", 44, bytes([UDP, 0, 0, 9]) + bytes(4) + _ports(40000, 9))),
@@ -142,7 +142,7 @@ def a_growing_file_is_read_without_loss_or_repetition():
 
 
 @test
-def no_frame_is_too_broken_to_parse():
+def a_broken_frame_never_stops_the_parser():
     for _, frame in VERDICTS:
         for size in range(len(frame)):
             str(parse(frame[:size]))

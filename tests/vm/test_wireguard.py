@@ -1,6 +1,6 @@
 """WireGuard in a whole system: the sheet of cases (kstest/sheet.py), and what else the kernel's WireGuard and a whole system show.
 
-NetworkManager brings it up, the wire is watched from outside.
+NetworkManager brings it up, and the wire is watched from outside.
 """
 
 import os
@@ -18,7 +18,7 @@ from kstest.wireguard import WireGuard
 
 at = Stages("wireguard")
 
-# The end of the server takes no tunnel down, so nothing leaks by it.
+# When the server ends, no tunnel goes down, so nothing leaks.
 Sheet(lambda: WireGuard(at)).register(left_out=(without_killswitch_the_end_of_the_server_leaks,))
 
 
@@ -51,7 +51,7 @@ def arming_while_up_keeps_the_tunnel():
 
 @test
 def killing_networkmanager_keeps_the_tunnel():
-    """The device is the kernel's and stays."""
+    """The device belongs to the kernel and stays."""
     machine = at.armed_up()
     assert_no_leak(machine, "killed", lambda: (machine.run("pkill -9 -x NetworkManager"), probe(machine)))
     machine.wait_online()

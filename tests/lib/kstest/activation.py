@@ -1,4 +1,4 @@
-"""Socket activation as systemd does it for nm-killswitch-heal, where there is no systemd.
+"""Socket activation for nm-killswitch-heal, as systemd does it, where there is no systemd.
 
 Listens as the socket unit says (ListenNetlink=, ListenFIFO=), and runs the service's
 command whenever a message waits, with the sockets passed to it:
@@ -16,7 +16,7 @@ import sys
 import time
 
 _FAMILIES = {"route": 0, "netfilter": 12}
-_FIRST = 3      # of the descriptors passed (sd_listen_fds(3))
+_FIRST = 3      # the first descriptor passed (sd_listen_fds(3))
 
 
 def _values(directory, unit, key):
@@ -43,7 +43,7 @@ def _make_fifo(path):
 def _run(command, sockets):
     pid = os.fork()
     if pid == 0:
-        # out of the way first: one of them may have a number that another is to get
+        # move them out of the way first: one of them may have the number that another will get
         moved = [os.dup2(sock.fileno(), 100 + i) for i, sock in enumerate(sockets)]
         for i, descriptor in enumerate(moved):
             os.dup2(descriptor, _FIRST + i, inheritable=True)

@@ -1,8 +1,8 @@
-"""Stand-ins for what the desktop's notifications talk to: each call is a line of JSON on standard output.
+"""Stand-ins for the services that notifications use; each call is printed as a line of JSON.
 
 usage: desktop_services.py notifications [CAPABILITY...]   on the session bus
        desktop_services.py system                          on the system bus: NetworkManager and systemd
-       desktop_services.py refusing                        the same, which allow nothing
+       desktop_services.py refusing                        the same, but they allow nothing
 
 A line is {"method": ..., "arguments": [...], "interactive": ...}; the last says whether polkit may ask the person.
 """

@@ -1,4 +1,4 @@
-"""The commands that README.md, docs/ and the manual pages show, as a reader would type them, and what they say is printed."""
+"""The commands that README.md, docs/ and the manual pages show, as a reader would type them, and the output they show."""
 
 import os
 import re
@@ -43,7 +43,7 @@ def block_after(path, sentence):
 
 
 def commands(path):
-    """Every command in PATH in its order: the lines of blocks that begin with one, and what the text sets in typewriter."""
+    """Every command in PATH, in order: the lines of blocks that begin with one, and those set in typewriter in the text."""
     text = _read(path)
     found = []
     if path.endswith(".md"):

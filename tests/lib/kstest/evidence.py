@@ -1,4 +1,4 @@
-"""What a failed test leaves for whoever looks into it: the state of the machine, and whether something has crashed."""
+"""What a failed test leaves behind for debugging: the state of the machine, and whether something has crashed."""
 
 import re
 
@@ -17,13 +17,13 @@ systemctl --no-pager --failed
 systemctl --no-pager --lines=0 status 'nm-killswitch*'
 """
 
-# SIGKILL and SIGTERM are what tests send.
+# The tests themselves send SIGKILL and SIGTERM.
 _CRASH = re.compile(r"killswitch.*(segfault|general protection|traps?: |dumped core|core-dump|code=dumped"
                     r"|status=\d+/(SEGV|ABRT|BUS|ILL|FPE|SYS|TRAP)|signal (4|5|6|7|8|11|31)\b)"
                     r"|AddressSanitizer|runtime error: |Kernel panic|\bBUG: |\bOops: ")
 
 
 def crashes(text):
-    """Of a log's TEXT what tells of a crash of ours or the kernel's, for runner.on_failure(); None if nothing does."""
+    """The part of a log's TEXT that shows a crash, ours or the kernel's, for runner.on_failure(); None without one."""
     lines = [line.strip() for line in text.splitlines() if _CRASH.search(line)]
     return f"crashed: {'; '.join(lines[:3])}" if lines else None

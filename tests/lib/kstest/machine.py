@@ -16,8 +16,8 @@ class Host(Subject):
     How that VPN is served and lost is said by a subclass, one for each type: see sheet.py, whose cases are run on them.
     """
 
-    needs = ()              # paths of what must be installed
-    program = ""            # what carries the VPN at the host, as a process is called
+    needs = ()              # paths that must exist, else the tests are skipped
+    program = ""            # the name of the process that carries the VPN at the host
 
     def __init__(self, killswitch, method="manual", lans=1, hosts=(), dns="default"):
         """METHOD is that of the LAN: 'manual' or 'auto'; HOSTS are (name, address) that its DNS resolves; DNS is
@@ -77,7 +77,7 @@ class Host(Subject):
         self.nm.modify(VPN, "connection.zone", "")
 
     def wait_released(self):
-        """nmcli returns from a disconnect when NetworkManager is done; the last event may still run."""
+        """Wait for the last event: nmcli returns from a disconnect once NetworkManager is done with it."""
         wait_for(lambda: not any(8300 <= rule["priority"] < 8400 for family in ("-4", "-6")
                                  for rule in self.host.ip_json(family, "rule")), 5, "the rules are gone",
                  error=AssertionError)
@@ -88,12 +88,12 @@ class Host(Subject):
     # Ways to lose the tunnel
 
     def down(self):
-        """Be disconnected, whatever state it is in."""
+        """Disconnect, whatever state the VPN is in."""
         self.nm.nmcli("connection", "down", VPN, check=False)
         wait_for(lambda: not self.host.processes(self.program), 10, f"the last {self.program} has ended")
 
     def up(self):
-        """Connect, whatever state it is in."""
+        """Connect, whatever state the VPN is in."""
         self.down()
         self.nm.up(VPN)
 
@@ -101,11 +101,11 @@ class Host(Subject):
         self.nm.down(VPN)
 
     def wait_down(self):
-        """Until the device is gone, which may be after nmcli has returned."""
+        """Wait until the device is gone, which may be after nmcli has returned."""
         wait_for(lambda: not self.host.has_device(self.device), 5, "the tunnel's device is gone")
 
     def kill(self):
-        """The program that carries the VPN ends without a word."""
+        """Kill the program that carries the VPN."""
         check(self.host.kill_all(self.program), f"{self.program} was killed")
         self.nm.wait_state(VPN, "")
 
@@ -133,7 +133,7 @@ class Machine(Host):
                    transports or [self.server.transport])
 
     def prepare(self):
-        """For a subclass: what the network has besides, before anything starts."""
+        """For a subclass: change the network before anything starts."""
 
     def delete_device(self):
         self.host.run("ip", "link", "delete", "tun0")
@@ -149,7 +149,7 @@ class Machine(Host):
         wait_for(lambda: not self.host.has_device("tun0"), 20, "OpenVPN closes its device")
 
     def reconnect(self):
-        """OpenVPN connects again by itself and keeps its device, as after a loss; its new socket is not root's."""
+        """OpenVPN reconnects by itself and keeps its device, as after a loss; its new socket does not belong to root."""
         before = self.server.connections()
         self.host.kill_all(self.program, signal.SIGUSR1)
         wait_for(lambda: self.server.connections() > before, 20, "OpenVPN connects again")

@@ -45,7 +45,7 @@ PRIVATE_SERVER = "10.200.0.10"  # the same host; not of the LAN, behind the rout
 TARGET = "198.51.100.1"
 TARGET6 = "2001:db8:1::1"
 
-# What programs in a namespace get as environment: nothing of this machine's.
+# The environment of programs in a namespace: nothing from this machine's.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                "LC_ALL": "C.UTF-8"}
 
@@ -64,7 +64,7 @@ def _setns(fd, kind):
 
 @contextlib.contextmanager
 def entered(path):
-    """This thread's sockets and /proc/sys/net are those of the network namespace at PATH meanwhile."""
+    """While in here, this thread's sockets and /proc/sys/net are those of the network namespace at PATH."""
     with open("/proc/thread-self/ns/net", "rb") as before, open(path, "rb") as inside:
         _setns(inside.fileno(), _CLONE_NEWNET)
         try:
@@ -118,7 +118,7 @@ class Process:
         return self.popen.poll() is None
 
     def text(self):
-        """What it wrote so far."""
+        """What it has written so far."""
         return _read(self.log)
 
     def send(self, signum):
@@ -126,7 +126,7 @@ class Process:
             os.kill(self.pid, signum)
 
     def stop(self, signum=signal.SIGTERM, timeout=5):
-        """Ask it to end, make it end, and wait for that."""
+        """Ask it to end, kill it if it does not, and wait until it has ended."""
         if self.alive():
             self.send(signum)
             try:
@@ -166,7 +166,7 @@ class Namespace:
         self._init.stdout.close()
 
     def enter(self):
-        """The start of a command line that runs the rest of it in here."""
+        """The beginning of a command line that runs the rest of the line in here."""
         return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--uts", "--pid", "--"]
 
     def run(self, *command, timeout=30, check=True, input=None, env=None, uid=None, late=()):
@@ -207,7 +207,7 @@ class Namespace:
         return self.start(name, *python_module(name, *arguments))
 
     def entered(self):
-        """This thread's sockets and /proc/sys/net are those of the namespace meanwhile."""
+        """While in here, this thread's sockets and /proc/sys/net are those of the namespace."""
         return entered(f"/proc/{self.pid}/ns/net")
 
     def sysctl(self, **settings):
@@ -219,15 +219,15 @@ class Namespace:
                     file.write(str(value))
 
     def path(self, path):
-        """The path from outside to what is PATH in there."""
+        """The path from outside to PATH in the namespace."""
         return f"/proc/{self.pid}/root{path}"
 
     def read(self, path):
-        """The text of a file in there; empty if there is none."""
+        """The text of a file in the namespace; empty if there is none."""
         return _read(self.path(path))
 
     def write(self, path, text, mode=0o644):
-        """Make or replace a file in there."""
+        """Make or replace a file in the namespace."""
         os.makedirs(os.path.dirname(self.path(path)), exist_ok=True)
         with open(self.path(path), "w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), mode)
@@ -270,12 +270,12 @@ class Namespace:
 
 
 class Lan:
-    """A LAN of the router's, with the host's interface in it."""
+    """One of the router's LANs, with the host's interface in it."""
 
     def __init__(self, lab, number):
         self.lab = lab
         self.number = number
-        self.name = f"lan{number}"                 # of the NetworkManager profile
+        self.name = f"lan{number}"                 # the NetworkManager profile's
         self.device = f"eth{number - 1}"           # at the host
         self.port = f"lan{number}"                 # at the router
         third = 40 + 10 * number
@@ -288,7 +288,7 @@ class Lan:
         self._dnsmasq = None
         lab.router.run("ip", "link", "add", self.port, "address", f"02:00:00:00:{third:02x}:01",
                        "type", "veth", "peer", "name", self.device, "address", self.mac)
-        # By number of the runner's own PID namespace, hence without --pid.
+        # The number is one of the runner's own PID namespace, hence no --pid.
         subprocess.run(["nsenter", "--target", str(lab.router.pid), "--net", "--", "ip", "link",
                         "set", self.device, "netns", str(lab.host.pid)], check=True, timeout=10)
         lab.router.ip(f"""
@@ -312,11 +312,11 @@ class Lan:
         """)
 
     def plug(self, plugged):
-        """Plug the cable in or out, at the router's end."""
+        """Plug the cable in, or pull it out, at the router's end."""
         self.plugged = plugged
         self.lab.router.run("ip", "link", "set", self.port, "up" if plugged else "down")
         if plugged:
-            # It lost its IPv6 address by that.
+            # Pulling it out removed its IPv6 address.
             self.lab.router.run("ip", "address", "replace", f"{self.router6}/64", "dev", self.port, "nodad")
 
     def serve(self, dhcp, *options, hosts=(), ra=True, lease="2m"):
@@ -332,7 +332,7 @@ class Lan:
                    "--log-facility=-", "--log-queries", "--user=root", "--pid-file", "--local-ttl=1",
                    f"--listen-address={self.router},{self.router6}", "--bind-interfaces"]
         command += [f"--host-record={name},{address}" for name, address in hosts]
-        # or it refuses to say whether there is an IPv6 address too, which a resolver passes on as a failure
+        # else it refuses queries for IPv6 addresses, which a resolver passes on as a failure
         command += [f"--local=/{name}/" for name, _ in hosts]
         if dhcp:
             command += [f"--interface={self.port}", "--log-dhcp", "--no-ping", "--dhcp-authoritative",
@@ -356,7 +356,7 @@ class Lab:
         for namespace in (self.host, self.router, self.internet):
             # Duplicate address detection takes a second of waiting, and there are no duplicates.
             namespace.sysctl(ipv6__conf__all__accept_dad=0, ipv6__conf__default__accept_dad=0)
-        # Ping sockets for everybody, as systemd has it, so that nobody can ping too.
+        # Ping sockets for all users, as with systemd, so that the user nobody can ping, too.
         self.host.sysctl(ipv4__ping_group_range="0 2147483647")
         self._wan()
         self.lans = []
@@ -392,12 +392,12 @@ class Lab:
             route add ::/0 via 2001:db8:113::1
         """)
         for namespace in (self.router, self.internet):
-            # A limit on error messages would make a probe's outcome depend on the one before it.
+            # With a limit on error messages, a probe's outcome would depend on the one before it.
             namespace.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1,
                              ipv4__icmp_ratelimit=0, ipv6__icmp__ratelimit=0)
 
     def _keep_evidence(self, directory):
-        """For on_failure(): all logs, with what NetworkManager, its dispatcher and we have said; the host's state."""
+        """For on_failure(): all logs, including those of NetworkManager and its dispatcher, and the host's state."""
         kept = os.path.join(directory, os.path.basename(self.directory))
         os.makedirs(kept)
         seen = []
@@ -419,7 +419,7 @@ class Lab:
 
 def python_module(name, *arguments):
     """The command line of a module of this package."""
-    # Isolated: a program as root must not import from where it was started.
+    # Isolated: a program that runs as root must not import from where it was started.
     code = f"import sys; sys.path.insert(0, {LIB!r}); from kstest import {name}; {name}.main(sys.argv[1:])"
     return [sys.executable, "-I", "-S", "-c", code, *arguments]
 

@@ -1,7 +1,7 @@
-"""Somebody who is logged in at the virtual machine, and what the desktop shows them.
+"""A person logged in at the virtual machine, and what the desktop shows them.
 
-The session is one that PAM and systemd-logind have made, on the machine's first console: so polkit takes it for active, and
-the person's own systemd starts what the package has installed for it. There is no desktop; its notification service is
+PAM and systemd-logind make the session on the machine's first console, so polkit considers it active, and the person's own
+systemd starts the units that the package has installed for it. There is no desktop; its notification service is
 tests/vm/guest/notifications.py.
 """
 
@@ -22,7 +22,7 @@ BACK, UP = "VPN is back", "VPN is up"
 
 
 class Person:
-    """They have an account, and are in the group that Debian lets change network connections; not in that of administrators."""
+    """They are in the group that Debian allows to change network connections, but not in that of administrators."""
 
     def __init__(self, machine):
         self.machine = machine
@@ -31,7 +31,7 @@ class Person:
                     f" getent group netdev || groupadd --system netdev; usermod --append --groups netdev {NAME}")
 
     def log_in(self, notifications=True):
-        """At the console, with a notification service unless it is not wanted."""
+        """Log in at the console, with a notification service unless NOTIFICATIONS is false."""
         self.machine.run(f"systemd-run --quiet --unit=console --property=User={NAME} --property=PAMName=login"
                          " --property=TTYPath=/dev/tty1 --property=StandardInput=tty-force --setenv=XDG_SEAT=seat0"
                          " --setenv=XDG_VTNR=1 --setenv=XDG_SESSION_TYPE=tty sleep infinity")
@@ -50,17 +50,17 @@ class Person:
         self._wait("busctl --user status org.freedesktop.Notifications", "the notification service is there", as_person=True)
 
     def log_out(self):
-        """Until nothing of the session is left."""
+        """Log out, and wait until nothing of the session is left."""
         self.machine.run("systemctl stop console.service", timeout=60)
         self._wait(f"! systemctl is-active --quiet user@{UID}.service", "the person's systemd has ended")
 
     def run(self, command, check=True, timeout=60):
-        """Run COMMAND as a program of the person's that belongs to no session, such as one of a cron job's."""
+        """Run COMMAND as the person, outside any session, as a cron job would."""
         environment = " ".join(f"{key}={shlex.quote(value)}" for key, value in _ENVIRONMENT.items())
         return self.machine.run(["bash", "-c", f"export {environment}; cd; {command}"], check=check, timeout=timeout, uid=UID)
 
     def type(self, command, check=True, timeout=90):
-        """Run COMMAND in the session."""
+        """Run COMMAND in the person's session."""
         return self.run(f"exec systemd-run --user --quiet --pipe --wait --collect bash -c {shlex.quote('cd; ' + command)}",
                         check, timeout)
 
@@ -80,7 +80,7 @@ class Person:
         return title, body, dict(zip(actions[::2], actions[1::2]))
 
     def new(self):
-        """The titles of the notifications that nobody has asked for yet."""
+        """The titles of the notifications since the last call of this or of wait_shown()."""
         titles = [arguments[3] for arguments in self.calls("Notify")[self.seen:]]
         self.seen += len(titles)
         return titles
@@ -91,7 +91,7 @@ class Person:
                  f" Choose us 1 {shlex.quote(key)}")
 
     def wait_told(self):
-        """Until the program that shows notifications has ended, or waits for a button."""
+        """Wait until the program that shows notifications has ended, or is waiting for a button."""
         self._wait("! systemctl --user is-active --quiet nm-killswitch-notify.service nm-killswitch-notify-settle.service",
                    "the notifications' program has ended", as_person=True)
 

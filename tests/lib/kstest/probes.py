@@ -1,4 +1,4 @@
-"""Probes: packets an ordinary program would send, and what became of them.
+"""Probes: packets that an ordinary program would send, and what became of them.
 
 A probe is data, so that a test can send a whole table of them at once. They
 run in one process inside the namespace, all at the same time, as root or as
@@ -30,7 +30,7 @@ IPV6_UNICAST_IF = 76
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """What to send. A device is a name; without one the routing decides."""
+    """What to send. A device is a name; without one, routing decides."""
 
     kind: str                           # 'udp', 'tcp', 'icmp' (ping socket), 'raw' (ICMP, needs root)
     to: str
@@ -67,7 +67,7 @@ class Result:
 
 
 def send(namespace, probes, uid=0, timeout=0.6):
-    """Send all PROBES from NAMESPACE as UID; their results, in the same order."""
+    """Send all PROBES from NAMESPACE as UID; returns their results in the same order."""
     request = json.dumps({"timeout": timeout, "uid": uid,
                           "probes": [dataclasses.asdict(probe) for probe in probes]})
     output = namespace.run_python("probes", input=request, timeout=timeout + 20)
@@ -75,7 +75,7 @@ def send(namespace, probes, uid=0, timeout=0.6):
 
 
 def expect(namespace, probes, uid=0, timeout=0.6, tries=4):
-    """As send(), for probes that should be answered: those that are not are sent again, with twice the time each try.
+    """As send(), for probes that should be answered: those without an answer are sent again, with twice the time each try.
 
     On a busy machine, or under a flood, an answer may be lost or late; four times in a row it is not by chance.
     """
@@ -97,7 +97,7 @@ class Flood:
     """
 
     def __init__(self, namespace, addresses, uid=NOBODY, interval=0.001, patience=5):
-        """It sends each INTERVAL; PATIENCE are the seconds in which it has to start."""
+        """INTERVAL is the time between packets; PATIENCE, in seconds, how long it may take to start."""
         self._namespace, self._patience = namespace, patience
         self._request = json.dumps({"addresses": list(addresses), "uid": uid, "interval": interval})
         self._process = None
@@ -106,7 +106,7 @@ class Flood:
     def __enter__(self):
         from .runner import wait_for  # not at the top: inside the namespace this file needs none of it
         self._process = self._namespace.python("probes", self._request)
-        # The log goes on where an earlier flood's ended.
+        # The log continues where an earlier flood's ended.
         wait_for(lambda: self._process.text().rstrip().endswith("ready"), self._patience, "the flood starts", 0.005)
         return self
 
@@ -216,7 +216,7 @@ def _ready(sent, selector, events):
             return
         data, peer = sock.recvfrom(65536)
         if probe.kind == "raw":
-            # A raw socket gets everybody's ICMP, the own request over loopback too.
+            # A raw socket gets all ICMP packets, including its own request over loopback.
             at = 0 if sent.family == socket.AF_INET6 else (data[0] & 15) * 4
             if peer[0] != probe.to or data[at] not in (0, 129):
                 return
@@ -252,7 +252,7 @@ def _flood(request):
         for address in request["addresses"]:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             try:
-                # A socket of its own each time, so that every packet is routed anew.
+                # A new socket each time, so that every packet is routed anew.
                 with socket.socket(family, socket.SOCK_DGRAM) as sock:
                     sock.sendto(b"flood" * 20, (address, 9))
                 counts["udp"] += 1
@@ -263,7 +263,7 @@ def _flood(request):
                     sock.setblocking(False)
                     failed = sock.connect_ex((address, 9)) not in (0, errno.EINPROGRESS)
                     counts["syn failed" if failed else "syn"] += 1
-                # One connection that lives as long as it can, opened whichever way there was.
+                # One connection that lives as long as it can, opened by whatever route there was.
                 try:
                     if address not in streams:
                         streams[address] = socket.socket(family, socket.SOCK_STREAM)

@@ -26,11 +26,11 @@ import traceback
 
 
 class Skip(Exception):
-    """The test cannot run here; says why."""
+    """The test cannot run here; the message says why."""
 
 
 class TookTooLong(AssertionError):
-    """What was waited for has not come in time."""
+    """Something did not happen in time."""
 
 
 LATE = "took too long: "     # begins the note of a failure that may be chance
@@ -76,7 +76,7 @@ def _keep_evidence(name):
     for witness in _witnesses:
         try:
             seen.append(witness(directory))
-        except Exception:  # what one cannot tell another one may
+        except Exception:  # what one witness cannot tell, another may
             traceback.print_exc()
     if os.listdir(directory):
         print(f"        kept in {os.path.relpath(directory)}", flush=True)
@@ -124,7 +124,7 @@ def wait_for(function, timeout, what, interval=0.1, error=TookTooLong):
 
 
 def main(setup=None):
-    """Run the tests whose names match the arguments (all without any).
+    """Run the tests whose names match the arguments; without arguments, all of them.
 
     SETUP, if given, is called once before the first test; if it raises Skip,
     every test is skipped, if it fails, every test fails.

@@ -1,4 +1,4 @@
-"""What every subject of the sheet (sheet.py) has, in namespaces or in a virtual machine: the wires, the probes, what must hold.
+"""What every subject of the sheet (sheet.py) has, in namespaces or a virtual machine: the wires, the probes, the checks.
 
 A subject is a host, the VPN it has, and the wires it is watched by. With the
 kill switch installed or without, it is the same host otherwise, so that every
@@ -19,13 +19,13 @@ PROBES = [Probe(kind, address, port)
 
 
 class Subject:
-    """A host, and the wires it is watched by.
+    """A host, and the wires on which it is watched.
 
     How its VPN is served, brought up and lost is said by subclasses.
     """
 
-    device = "tun0"         # of the tunnel
-    inside = ()             # how the tunnel's addresses begin
+    device = "tun0"         # the tunnel's
+    inside = ()             # prefixes of the tunnel's addresses, as text
     sports = ()             # the source ports of the transport, if they are known
     carried = PROBES        # the probes that the tunnel has to carry; the others must be blocked while it is up
     patience = 0.6          # seconds for the answers to probes
@@ -46,7 +46,7 @@ class Subject:
         return mark
 
     def since(self, mark, settle=0.1):
-        """The records since MARK, of all wires."""
+        """The records of all wires since MARK."""
         records = [record for each, since in zip(self.wires, mark) for record in each.since(since, settle)]
         if not any(record.kind in wire.LEAKS for record in records):
             self._forget(mark)
@@ -59,7 +59,7 @@ class Subject:
         return [record for record in self.since(mark, settle) if record.kind in wire.LEAKS]
 
     def _leaked(self, _directory):
-        """For on_failure(): what leaked since a mark that the failed test has not come to look at, or has only counted."""
+        """For on_failure(): what leaked since a mark that the failed test never looked at, or only counted."""
         if not self.killswitch:
             return None
         leaks = [leak for test, mark in self._unjudged if test == runner.running() for leak in self.leaks(mark)]
@@ -91,7 +91,7 @@ class Subject:
     def flood(self):
         return probes.Flood(self.host, (TARGET, TARGET6))
 
-    # What the tests claim
+    # What the tests check
 
     def check_lan_works(self):
         for result in probes.expect(self.host, [Probe(kind, address) for lan in self.lans if lan.plugged
@@ -110,13 +110,13 @@ class Subject:
         if self.killswitch:
             self.assert_no_leak(mark)
         else:
-            # To what came for a program that was killed the kernel answers with an ICMP error.
+            # The kernel answers packets for a program that was killed with an ICMP error.
             servers = [server for _, server, _ in self.transports]
             equal([str(leak) for leak in self.leaks(mark) if leak.packet.dst not in servers], [], "probes that leaked")
         check(self.counts(mark)["transport"] >= 2 * len(self.carried), "the transport carries the probes")
 
     def check_leaks(self):
-        """Without the kill switch and the tunnel every probe is seen on the wire."""
+        """Without the kill switch and the tunnel, every probe is seen on the wire."""
         mark = self.mark()
         for result in self.probe():
             check(result.answered, f"without the tunnel the wire must carry: {result}")
@@ -125,7 +125,7 @@ class Subject:
         check(leaked >= len(PROBES), f"all probes are seen to leak, not {leaked} packets")
 
     def check_blocked(self):
-        """No probe is answered or seen, of an ordinary user or of root; the LAN works."""
+        """No probe of an ordinary user or of root is answered or seen, and the LAN works."""
         mark = self.mark()
         for uid in (probes.NOBODY, 0):
             for result in self.probe(uid):
@@ -134,7 +134,7 @@ class Subject:
         self.check_lan_works()
 
     def check_others_blocked(self):
-        """While the tunnel is up: the probes that it cannot carry are blocked, of an ordinary user and of root."""
+        """While the tunnel is up, probes that it cannot carry are blocked, from an ordinary user and from root."""
         others = [probe for probe in PROBES if probe not in self.carried]
         mark = self.mark()
         for result in [result for uid in (probes.NOBODY, 0) for result in self.probe(uid, others)]:

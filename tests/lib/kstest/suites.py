@@ -1,4 +1,4 @@
-"""Runs suites beside one another and goes on after one that failed; what was only late is run once more, alone.
+"""Runs suites in parallel and goes on after a failure; tests that were only late are run once more, alone.
 
 A suite is a command whose output ends with a line `N passed, N failed, N
 skipped`. Everything it writes is kept in a log. Of the tests written in Python
@@ -27,7 +27,7 @@ _RUN_SUITE = [sys.executable, "tests/run-suite"]
 
 
 class Job:
-    """One suite: a command, its output, and what its closing line says."""
+    """One suite: a command, its output, and the figures of its closing line."""
 
     def __init__(self, name, command, environment=None, again=False):
         self.name, self.command = name, command
@@ -60,7 +60,7 @@ class Job:
                 closing = CLOSING.fullmatch(line.strip()) or closing
                 file = self._take(line.rstrip("\n"), file)
                 say(f"{self.name:>20} | {line.rstrip()}")
-            # with the processor time of all its children that it has waited for
+            # includes the processor time of all children that it has waited for
             _, wait_status, usage = os.wait4(self._process.pid, 0)
             status = self._process.returncode = os.waitstatus_to_exitcode(wait_status)
         self.seconds, self.cpu = time.monotonic() - start, usage.ru_utime + usage.ru_stime
@@ -74,7 +74,7 @@ class Job:
             self.note = f"{self.note}; see {os.path.relpath(path, root)}".lstrip("; ")
 
     def _take(self, line, file):
-        """Take note of a LINE of FILE; returns the file that the next line is of."""
+        """Take note of a LINE of FILE; returns the file that the next line belongs to."""
         begin, end, result = _FILE.fullmatch(line), _FILE_END.match(line), _RESULT.fullmatch(line)
         if _FAILURE.match(line):
             self.failures.append(line.strip())
@@ -87,7 +87,7 @@ class Job:
         return begin[1] if begin else file
 
     def late(self):
-        """{file: its tests that have failed only because something took too long}; of a program in C none are named."""
+        """{file: its tests that failed only because something took too long}; the tests of a program in C are not named."""
         late = {program: [] for program in self.late_programs}
         for (file, test), (verdict, note) in self.results.items():
             if file and verdict == "FAILED" and note.startswith(LATE):
@@ -102,7 +102,7 @@ class Job:
         return Job(name, [*_RUN_SUITE, file, *tests], self._environment, True)
 
     def take_back(self, file, tests, second):
-        """Count what of the TESTS of FILE passes in the SECOND attempt as passed; returns their names."""
+        """Count those TESTS of FILE that pass in the SECOND attempt as passed; returns their names."""
         if file in self.late_programs:
             number = self.late_programs[file] if second.passed and not second.failed else 0
             self.passed += number
@@ -110,7 +110,7 @@ class Job:
             return [f"({number} tests)"] if number else []
         flaky = [test for test in tests if second.results.get((file, test), ("",))[0] == "ok"]
         if second.failed + second.passed + second.skipped != len(tests):
-            return []   # it did not get to its end, or something else is wrong with it
+            return []   # it did not run to its end, or something else is wrong with it
         self.passed += len(flaky)
         self.failed -= len(flaky)
         return flaky
@@ -126,7 +126,7 @@ class Job:
 
 
 class Run:
-    """Jobs in QUEUES; each of WORKERS is the list of queues that it works off, one after the other."""
+    """Jobs in QUEUES; each of WORKERS is the list of queues that it empties, one after the other."""
 
     def __init__(self, root, out, queues, workers, say=print):
         self._root, self._out, self._queues, self._workers, self._say = root, out, queues, workers, say
@@ -158,7 +158,7 @@ class Run:
             self._run(job)
 
     def all(self):
-        """Run everything; then, one after the other, what was late."""
+        """Run everything; then rerun what was late, one job after the other."""
         workers = [threading.Thread(target=self._work, args=(queues,)) for queues in self._workers]
         for worker in workers:
             worker.start()
@@ -182,7 +182,7 @@ class Run:
         return sum(getattr(job, what) for job in self.done)
 
     def report(self):
-        """Lines: how long each suite and the slowest files took, what failed, what is flaky; the last one counts."""
+        """Lines that say how long each suite and the slowest files took, what failed, and what is flaky; the last one counts."""
         lines = [job.summary() for job in self.done + self.again]
         files = sorted((each for job in self.done for each in job.files), reverse=True)
         lines += ["", *(f"{seconds:6.0f} s  {name}" for seconds, name in files if seconds >= 1), ""]
@@ -193,7 +193,7 @@ class Run:
         return lines + [f"{self.count('passed')} passed, {self.count('failed')} failed, {self.count('skipped')} skipped"]
 
     def stop(self, signum, _frame):
-        """End what runs, and nothing more begins."""
+        """End what is running, and start nothing more."""
         signal.signal(signum, signal.SIG_IGN)
         self._stopping = True
         for job in self.done + self.again:

@@ -22,7 +22,7 @@ from . import packets, runner
 
 ICMP, IGMP, TCP, UDP, GRE, ESP, ICMPV6 = 1, 2, 6, 17, 47, 50, 58
 
-# The kinds of what is no leak; 'leak', 'arp-foreign' and 'nd-foreign' are one.
+# The kinds of packets that are not leaks; 'leak', 'arp-foreign' and 'nd-foreign' are.
 HARMLESS = ("transport", "lan", "arp-lan", "nd", "dhcp", "mdns", "llmnr", "dns-lan")
 LEAKS = ("leak", "arp-foreign", "nd-foreign")
 
@@ -40,7 +40,7 @@ _BUFFER = 1 << 30       # of address space; memory is taken as packets come
 
 
 class Record:
-    """One frame: when it came, how long it was, its head, and once judged its kind."""
+    """One frame: when it came, how long it was, its head, and, once judged, its kind."""
 
     __slots__ = ("time", "length", "head", "kind")
 
@@ -61,7 +61,7 @@ class Record:
 
 
 def _flow(head):
-    """What decides the kind of a plain TCP or UDP packet, or None for any other.
+    """The fields that decide the kind of a plain TCP or UDP packet, or None for any other packet.
 
     A million packets of a flood are judged once by this, not parsed one by one.
     """
@@ -83,7 +83,7 @@ class Wire:
         self._records = []
         with namespace.entered():
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        # Bound last: what was received by then would be of other interfaces too.
+        # Bound last, so that nothing is received from other interfaces before.
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
         self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         self._socket.setblocking(False)
@@ -123,7 +123,7 @@ class Wire:
                 asked = os.read(self._wake, 4096)
                 if not asked:
                     return
-                # The socket was found empty above, or nothing was in it.
+                # The socket was found empty above, or had nothing to read.
                 if self._socket not in readable:
                     with self._empty:
                         self._answered += len(asked)
@@ -132,7 +132,7 @@ class Wire:
                     os.write(self._wake_writer, asked)
 
     def _drain(self):
-        """Return when everything that had arrived is in the list."""
+        """Wait until everything that has arrived so far is in the list."""
         with self._empty:
             self._asked += 1
             asked = self._asked
@@ -196,7 +196,7 @@ class Wire:
         if packet.proto == UDP and (packet.sport, packet.dport) in ((68, 67), (546, 547)):
             return "dhcp" if local else "leak"
         if packet.proto == ICMPV6 and packet.icmp_type in (135, 136):
-            # Without a target it is cut short or forged.
+            # Without a target, it is truncated or forged.
             known = packet.nd_target is not None and self.is_lan(packet.nd_target) and local
             return "nd" if known else "nd-foreign"
         if not local:
