@@ -2,7 +2,8 @@
 /*
  * An event of NetworkManager's dispatcher: two arguments and an environment.
  * It is a hint that something may have changed, never the only source of a
- * fact: events get lost, delayed and reordered.
+ * fact: events get lost, delayed and reordered. dispatcher/10-killswitch.c parses
+ * it and hands it to ks_reconcile().
  */
 #pragma once
 

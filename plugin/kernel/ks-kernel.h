@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kernel's routing: read what it holds, apply a plan. The only module that
- * changes rules and routes.
+ * The kernel's routing: reads the rules and routes that policy/ks-diff.c compares
+ * with the policy, and applies the resulting plan. The only module that changes
+ * rules and routes.
  */
 #pragma once
 

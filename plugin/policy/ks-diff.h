@@ -2,7 +2,7 @@
 /*
  * The difference between a policy and what the kernel holds of it, as an
  * ordered plan: no prefix of its steps lets out what both would stop, and none
- * cuts off a transport that both allow.
+ * cuts off a transport that both allow. kernel/ks-kernel.c applies the plan.
  */
 #pragma once
 

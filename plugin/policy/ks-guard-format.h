@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The guard, the nftables table `inet nm_killswitch`, as text: derived from the
- * policy and nothing else. ks-guard-format.c opens with its specification.
+ * policy and nothing else. ks-guard-format.c opens with its specification;
+ * kernel/ks-guard.c installs it.
  */
 #pragma once
 

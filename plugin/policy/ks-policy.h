@@ -2,6 +2,9 @@
 /*
  * The policy: what the kernel has to hold while armed, as a pure value. The
  * same inputs give the same bytes. ks-policy.c opens with the specification.
+ *
+ * run/ks-situation.c provides the inputs. ks-diff.c compares the result with the
+ * kernel's rules and routes, and ks-guard-format.c writes the guard from it.
  */
 #pragma once
 

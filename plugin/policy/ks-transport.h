@@ -2,7 +2,8 @@
 /*
  * A transport: the VPN's own encapsulated traffic, the only thing exempted
  * from the tunnel. Each is as narrow as our knowledge of it allows, and no
- * unprivileged program can use one.
+ * unprivileged program can use one. ks-policy-transports.c derives them from the
+ * armed profiles' endpoints; each becomes a rule and a line of the guard.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The proof: asks the kernel where packets that must not get out would go.
- * Nothing is sent. What routing cannot stop (an IPv4 socket bound to a device)
+ * The proof: asks the kernel where packets that must not get out would go. The
+ * last step of a run that changed something, and what `check` does. Nothing is
+ * sent. What routing cannot stop (an IPv4 socket bound to a device)
  * counts as stopped only while the guard is in place, as read back from the
  * kernel.
  */

@@ -2,6 +2,7 @@
 /*
  * The situation: everything read from outside that the policy depends on, and
  * what follows from it: which profiles are armed now, and through which tunnels.
+ * The first step of a run (ks-reconcile.c), and the input of policy/ks-policy.h.
  */
 #pragma once
 

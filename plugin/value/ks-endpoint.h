@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * An endpoint: the destination of a VPN's transport, as its profile spells it.
+ * The parsers in plugin/vpn create them; policy/ks-transport.h is the result.
  */
 #pragma once
 

@@ -2,7 +2,7 @@
 /*
  * NetworkManager's connection profiles, and the [vpn NAME] sections of the
  * configuration, which count as profiles: which ones arm, in which mode and why,
- * and what they say about their transports.
+ * and what they say about their transports. input/ks-profile-read.c reads them.
  */
 #pragma once
 
