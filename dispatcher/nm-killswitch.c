@@ -45,14 +45,14 @@ static int run_selftest (int argc, char **argv);
 static int run_help (int argc, char **argv);
 
 static const Command commands[] = {
-  { "list", "[--names]", "list the VPNs: armed or not and why, up or down, and what looks like a mistake", run_list },
+  { "list", "[--names]", "list the VPNs: armed or not and why, up or down, and likely mistakes", run_list },
   { "enable", "PROFILE [--session] [--force]", "arm a VPN, from now on or, with --session, while it is connected",
     run_switch },
   { "disable", "PROFILE", "disarm a VPN", run_switch },
   { "status", "[--json] [--watch] | --quiet", "show what is blocked, by what, and what to do", run_status },
   { "check", "", "ask the kernel where packets would go; fails if any would get out", run_check },
   { "sync", "[--boot|--follow]", "bring rules and routes in line with profiles and settings", run_sync },
-  { "heal", "", "put back what other programs have changed; for the systemd unit", run_heal },
+  { "heal", "", "undo changes by other programs; for the systemd unit", run_heal },
   { "release", "", "remove everything now, until `resume` or a reboot", run_release },
   { "resume", "", "undo `release`", run_resume },
   { "selftest", "[--verbose]", "try the attacks on this kernel, in network namespaces of its own", run_selftest },

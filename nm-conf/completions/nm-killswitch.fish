@@ -19,13 +19,13 @@ function __nm_killswitch_command
 end
 
 complete -c nm-killswitch -f
-complete -c nm-killswitch -n __nm_killswitch_is_first -a list -d 'List the VPNs, and what looks like a mistake'
+complete -c nm-killswitch -n __nm_killswitch_is_first -a list -d 'List the VPNs, and likely mistakes'
 complete -c nm-killswitch -n __nm_killswitch_is_first -a enable -d 'Arm a VPN'
 complete -c nm-killswitch -n __nm_killswitch_is_first -a disable -d 'Disarm a VPN'
 complete -c nm-killswitch -n __nm_killswitch_is_first -a status -d 'Show what is blocked, by what, and what to do'
 complete -c nm-killswitch -n __nm_killswitch_is_first -a check -d 'Ask the kernel where packets would go'
 complete -c nm-killswitch -n __nm_killswitch_is_first -a sync -d 'Bring rules and routes in line with profiles and settings'
-complete -c nm-killswitch -n __nm_killswitch_is_first -a heal -d 'Put back what others have changed'
+complete -c nm-killswitch -n __nm_killswitch_is_first -a heal -d 'Undo changes by other programs'
 complete -c nm-killswitch -n __nm_killswitch_is_first -a release -d 'Remove everything until resume or a reboot'
 complete -c nm-killswitch -n __nm_killswitch_is_first -a resume -d 'Undo release'
 complete -c nm-killswitch -n __nm_killswitch_is_first -a selftest -d 'Try the attacks on this kernel, in network namespaces'

@@ -339,7 +339,7 @@ consider_route (Search *s, const KsRoute *route)
   } else if (s->in->policy->lan == KS_LAN_ROUTES && route->table == RT_TABLE_MAIN && is_wide (route)
              && leaves (s, route)) {
     add_route (s, route, KS_CONFLICT_LEAKS, ks_neighbour_of_route (route),
-               "counts as local network because of Lan=routes, so packets leave by it past the VPN");
+               "counts as local network because of Lan=routes, so packets leave through it, past the VPN");
   }
 }
 

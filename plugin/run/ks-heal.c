@@ -210,7 +210,7 @@ ks_heal_nudge (const KsPaths *paths, const KsReport *report)
   if (fd < 0)
     return;
   if (write (fd, "!", 1) < 0)
-    g_debug ("nm-killswitch: the FIFO is full, so it is read from soon");
+    g_debug ("nm-killswitch: the FIFO is full, so it will be read soon");
   close (fd);
 }
 

@@ -2,9 +2,8 @@
 /*
  * The proof: asks the kernel where packets that must not get out would go. The
  * last step of a run that changed something, and what `check` does. Nothing is
- * sent. What routing cannot stop (an IPv4 socket bound to a device)
- * counts as stopped only while the guard is in place, as read back from the
- * kernel.
+ * sent. What routing cannot stop (an IPv4 socket bound to a device) counts as
+ * stopped only while the guard is in place, as read back from the kernel.
  */
 #pragma once
 

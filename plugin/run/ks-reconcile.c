@@ -87,7 +87,7 @@ arm_guard (KsReport *report, const KsPaths *paths, const KsSnapshot *snapshot)
   if (report->is_guard_refused && report->policy->management->len > 0)
     retry_guard (report, paths, snapshot, &situation->no_management, "ManagementFrom has no effect");
   if (report->is_guard_refused && report->policy->bootstrap->len > 0)
-    retry_guard (report, paths, snapshot, &situation->no_names, "no server's name can be asked for");
+    retry_guard (report, paths, snapshot, &situation->no_names, "no server name can be looked up");
 }
 
 static gboolean

@@ -178,7 +178,7 @@ format_armed (const KsSummary *summary, const KsSummaryProfile *found)
                             "out",
                             found->mode, found->tunnel);
   if (g_str_equal (summary->state, "protected"))
-    return g_strdup_printf ("armed (%s) and down; another VPN is up, and nothing gets out beside it", found->mode);
+    return g_strdup_printf ("armed (%s) and down; another VPN is up, and nothing gets out around it", found->mode);
   return g_strdup_printf ("armed (%s) and down: only the local network and the VPN's own transport get out",
                           found->mode);
 }

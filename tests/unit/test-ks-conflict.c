@@ -147,10 +147,10 @@ conflict_with_lan_routes_is_a_route_that_no_lan_has (void **state G_GNUC_UNUSED)
   add_route (scene, "0.0.0.0/0", RT_TABLE_MAIN, RTPROT_DHCP, ETH0);
   assert_found (scene, "");
   scene->policy->lan = KS_LAN_ROUTES;
-  assert_found (scene,
-                "IPv4 route '128.0.0.0/1 dev eth0' (probably set by a DHCP server on the network) counts as "
-                "local network because of Lan=routes, so packets leave by it past the VPN. Stop whatever sets it, "
-                "or run: ip -4 route del 128.0.0.0/1 dev eth0\n");
+  assert_found (
+    scene, "IPv4 route '128.0.0.0/1 dev eth0' (probably set by a DHCP server on the network) counts as "
+           "local network because of Lan=routes, so packets leave through it, past the VPN. Stop whatever sets it, "
+           "or run: ip -4 route del 128.0.0.0/1 dev eth0\n");
 }
 
 static void

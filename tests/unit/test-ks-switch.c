@@ -126,7 +126,7 @@ switch_says_in_one_line_what_is_in_force (void **state G_GNUC_UNUSED)
     { "\"state\":\"protected\",\"armed\":[" ARMED ("strict", "\"wg0\"") "]", KS_SWITCH_STRICT,
       "'home' is armed (strict) and up on wg0: only the VPN, the local network and the VPN's own transport get out" },
     { "\"state\":\"protected\",\"armed\":[" ARMED ("strict", "null") "]", KS_SWITCH_STRICT,
-      "'home' is armed (strict) and down; another VPN is up, and nothing gets out beside it" },
+      "'home' is armed (strict) and down; another VPN is up, and nothing gets out around it" },
     { "\"state\":\"off\",\"armed\":[]", KS_SWITCH_SESSION,
       "'home' is armed (session) from the moment it connects until you disconnect it" },
     { "\"state\":\"off\",\"armed\":[]", KS_SWITCH_OFF, "'home' is no longer armed; nothing is blocked" },
