@@ -168,11 +168,20 @@ link_kind (struct nlmsghdr *header)
   return kind && memchr (nla_data (kind), '\0', nla_len (kind)) ? nla_data (kind) : NULL;
 }
 
+/* 0 for a device without that attribute. */
+static guint32
+link_number (struct nlmsghdr *header, int type)
+{
+  const struct nlattr *attribute = nlmsg_find_attr (header, sizeof (struct ifinfomsg), type);
+
+  return attribute && nla_len (attribute) == sizeof (guint32) ? nla_get_u32 (attribute) : 0;
+}
+
 static gboolean
 collect_link (struct nlmsghdr *header, gpointer user_data)
 {
   const struct ifinfomsg *message;
-  const struct nlattr *name;
+  const struct nlattr *name, *address;
   const char *kind = NULL;
   KsLink link = { 0 };
 
@@ -186,9 +195,47 @@ collect_link (struct nlmsghdr *header, gpointer user_data)
   g_strlcpy (link.name, nla_data (name), MIN (sizeof link.name, (gsize) nla_len (name)));
   link.is_up = (message->ifi_flags & IFF_UP) != 0;
   kind = link_kind (header);
+  g_strlcpy (link.kind, kind ? kind : "", sizeof link.kind);
+  link.master = link_number (header, IFLA_MASTER);
+  link.lower = link_number (header, IFLA_LINK);
+  address = nlmsg_find_attr (header, sizeof *message, IFLA_ADDRESS);
+  if (address && nla_len (address) == KS_LINK_ADDRESS)
+    memcpy (link.address, nla_data (address), KS_LINK_ADDRESS);
   link.is_hardware = is_hardware (message, kind);
   link.is_tunnel = kind && ks_interface_kind_is_tunnel (kind);
   g_array_append_val ((GArray *) user_data, link);
+  return TRUE;
+}
+
+static KsNlMessage *
+station_dump_request (int family G_GNUC_UNUSED, guint32 table G_GNUC_UNUSED)
+{
+  g_autoptr (KsNlMessage) message = nlmsg_alloc_simple (RTM_GETNEIGH, 0);
+  struct ndmsg header = { .ndm_family = AF_BRIDGE };
+
+  if (!message || nlmsg_append (message, &header, sizeof header, NLMSG_ALIGNTO) < 0)
+    return NULL;
+  return g_steal_pointer (&message);
+}
+
+/* Of the forwarding databases only the devices' own filters (NTF_SELF), and of these no group addresses. */
+static gboolean
+collect_station (struct nlmsghdr *header, gpointer user_data)
+{
+  const struct ndmsg *message;
+  const struct nlattr *address;
+  KsStation station = { 0 };
+
+  if (header->nlmsg_type != RTM_NEWNEIGH || !nlmsg_valid_hdr (header, sizeof *message))
+    return FALSE;
+  message = nlmsg_data (header);
+  address = nlmsg_find_attr (header, sizeof *message, NDA_LLADDR);
+  if (!(message->ndm_flags & NTF_SELF) || !address || nla_len (address) != KS_LINK_ADDRESS)
+    return TRUE;
+  station.ifindex = (guint) message->ndm_ifindex;
+  memcpy (station.address, nla_data (address), KS_LINK_ADDRESS);
+  if (!(station.address[0] & 1))
+    g_array_append_val ((GArray *) user_data, station);
   return TRUE;
 }
 
@@ -216,10 +263,11 @@ dump (KsKernel *self, KsNlMessage *(*request) (int, guint32), int family, guint3
   else
     g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "cannot dump %s %s of the kernel: %s",
                  family == AF_INET6 ? "IPv6" : "IPv4",
-                 func == collect_rule    ? "rules"
-                 : func == collect_route ? "routes"
-                 : func == collect_link  ? "links"
-                                         : "addresses",
+                 func == collect_rule      ? "rules"
+                 : func == collect_route   ? "routes"
+                 : func == collect_link    ? "links"
+                 : func == collect_station ? "link-layer addresses"
+                                           : "addresses",
                  g_strerror (result));
   return FALSE;
 }
@@ -340,6 +388,15 @@ ks_kernel_dump_links (KsKernel *self, GError **error)
     return NULL;
   g_array_sort (links, compare_links);
   return g_steal_pointer (&links);
+}
+
+GArray *
+ks_kernel_dump_stations (KsKernel *self, GError **error)
+{
+  g_autoptr (GArray) stations = g_array_new (FALSE, FALSE, sizeof (KsStation));
+
+  return dump (self, station_dump_request, AF_UNSPEC, 0, collect_station, stations, error) ? g_steal_pointer (&stations)
+                                                                                           : NULL;
 }
 
 GArray *

@@ -36,10 +36,17 @@ KsSnapshot *ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **err
  */
 gboolean ks_kernel_apply (KsKernel *self, const GArray *plan, guint *changes, GError **error);
 
+/* The length of an Ethernet address. */
+#define KS_LINK_ADDRESS 6
+
 /* A network device. */
 typedef struct {
   guint ifindex;
   char name[IFNAMSIZ];
+  char kind[IFNAMSIZ]; /* of a virtual device, as in `ip -d link`; "" for others */
+  guint master; /* the device that it is a port of; 0: none */
+  guint lower; /* the device below it (IFLA_LINK), which may be in another network namespace; 0: none */
+  guint8 address[KS_LINK_ADDRESS]; /* zeros for a device without an Ethernet address */
   gboolean is_up; /* set up by the administrator or a program (IFF_UP) */
   gboolean is_tunnel; /* of a kind that VPNs use, whoever created it */
   gboolean is_hardware; /* a network card, a bridge or similar on top of some, or lo: certainly no tunnel */
@@ -47,6 +54,15 @@ typedef struct {
 
 /* All network devices (KsLink; transfer full), in the order of their indices. KS_ERROR_KERNEL. */
 GArray *ks_kernel_dump_links (KsKernel *self, GError **error);
+
+/* An address that a network device receives for besides its own: its unicast filter, as `bridge fdb` shows it. */
+typedef struct {
+  guint ifindex;
+  guint8 address[KS_LINK_ADDRESS];
+} KsStation;
+
+/* All of these (KsStation; transfer full). KS_ERROR_KERNEL. */
+GArray *ks_kernel_dump_stations (KsKernel *self, GError **error);
 /* The routes of all tables, both families (KsRoute; transfer full). KS_ERROR_KERNEL. */
 GArray *ks_kernel_dump_all_routes (KsKernel *self, GError **error);
 

@@ -181,6 +181,7 @@ ks_status_format_json (const KsStatus *self)
       json_policy (&json, report->policy);
       json_guard (&json, report);
       json_conflicts (&json, report->conflicts);
+      json_strings (&json, "unprotected", report->unprotected);
     }
     json_messages (&json, report);
   }

@@ -394,7 +394,7 @@ format_notes (const KsStatus *self, const KsSummary *summary, GString *out)
   if (self->report)
     return;
   g_string_append (out, "Not shown, since only root may see it: the addresses and names that are allowed, other "
-                        "programs in the way, the guard and what it has stopped");
+                        "programs in the way, who is not protected, the guard and what it has stopped");
   if (summary && summary->warnings + summary->errors > 0)
     g_string_append_printf (out, ", %u warning%s and %u error%s of the last run", summary->warnings,
                             summary->warnings == 1 ? "" : "s", summary->errors, summary->errors == 1 ? "" : "s");
@@ -475,8 +475,10 @@ ks_status_format (const KsStatus *self, const KsStyle *style)
     format_allowed_publicly (summary, style, out);
   }
   format_notes (self, summary, out);
-  if (report)
+  if (report) {
     format_conflicts (report, style, out);
+    format_list (report->unprotected, style, "Not protected:", out);
+  }
   if (self->public)
     format_list (self->public->problems, style, "Problems:", out);
   else if (report->situation)
@@ -514,6 +516,7 @@ ks_status_format_check (const KsStatus *self)
   if (ks_status_is_tight (self))
     g_string_append (out, "Nothing escapes\n");
   format_conflicts (self->report, &plain, out);
+  format_list (self->report->unprotected, &plain, "Not protected:", out);
   format_list (self->report->situation->warnings, &plain, "Warnings:", out);
   return g_string_free (out, FALSE);
 }

@@ -734,6 +734,8 @@ ks_reconcile_preview (const KsPaths *paths, KsSnapshot **snapshot)
     report->policy = ks_situation_policy (report->situation, held);
   }
   find_conflicts (report, kernel, held, report->guard);
+  g_ptr_array_unref (report->unprotected);
+  report->unprotected = ks_unprotected_read (kernel, report->policy, held->routes);
   *snapshot = g_steal_pointer (&held);
   return report;
 }

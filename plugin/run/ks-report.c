@@ -12,6 +12,7 @@ ks_report_new (void)
   self->done = g_ptr_array_new_with_free_func (g_free);
   self->cut_off = g_ptr_array_new_with_free_func (g_free);
   self->conflicts = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_conflict_free);
+  self->unprotected = g_ptr_array_new_with_free_func (g_free);
   self->added = g_array_new (FALSE, FALSE, sizeof (KsStep));
   return self;
 }
@@ -26,6 +27,7 @@ ks_report_free (KsReport *self)
   g_ptr_array_unref (self->done);
   g_ptr_array_unref (self->cut_off);
   g_ptr_array_unref (self->conflicts);
+  g_ptr_array_unref (self->unprotected);
   g_array_unref (self->added);
   g_clear_pointer (&self->summary, ks_summary_free);
   g_clear_pointer (&self->former, ks_summary_free);

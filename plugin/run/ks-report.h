@@ -7,6 +7,7 @@
 #include "run/ks-conflict.h"
 #include "run/ks-proof.h"
 #include "run/ks-situation.h"
+#include "run/ks-unprotected.h"
 
 /* The longest list of steps that a person would read. */
 #define KS_REPORT_MAX_STEPS 12
@@ -23,6 +24,7 @@ typedef struct {
   KsGuardState guard; /* set by ks_reconcile_preview(): the guard's state */
   KsGuardCounters counters; /* set by ks_reconcile_preview() */
   GPtrArray *conflicts; /* of KsConflict: set by ks_reconcile_preview(), and by a run whose proof found an escape */
+  GPtrArray *unprotected; /* of char*: set by ks_reconcile_preview() (ks-unprotected.h) */
   gboolean has_suspects; /* a foreign rule or route is where it could do harm (ks-conflict.h) */
   KsProof *proof; /* NULL: not taken */
   GPtrArray *cut_off; /* of char*: warnings about connections that arming has cut off (ks-cut-off.h) */

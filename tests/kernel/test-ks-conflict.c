@@ -352,6 +352,34 @@ nothing_is_named_while_nothing_is_armed (void **state G_GNUC_UNUSED)
   assert_int_equal (report->conflicts->len, 0);
 }
 
+static void
+assert_unprotected (const KsTestHost *host, const char *expected)
+{
+  g_autoptr (KsReport) report = look (host);
+
+  assert_int_equal (report->unprotected->len, expected ? 1 : 0);
+  if (expected && !g_str_has_prefix (report->unprotected->pdata[0], expected))
+    fail_msg ("%s", (const char *) report->unprotected->pdata[0]);
+}
+
+/* A macvlan device in a container is not seen from here; what it leaves behind on the uplink is. */
+static void
+an_address_that_the_uplink_receives_for_is_named_as_unprotected (void **state G_GNUC_UNUSED)
+{
+  HOST_OR_SKIP ();
+  g_autofree char *before = sync_now (host), *after = NULL;
+
+  assert_string_equal (before, "");
+  assert_unprotected (host, NULL);
+  netns_run ("bridge fdb add 02:00:00:00:00:77 dev uplink self");
+  netns_run ("bridge fdb add 01:00:5e:00:00:77 dev uplink self");
+  assert_unprotected (host, "02:00:00:00:00:77 on uplink, probably a container (macvlan): ");
+  after = sync_now (host);
+  assert_string_equal (after, "");
+  netns_run ("bridge fdb del 02:00:00:00:00:77 dev uplink self");
+  assert_unprotected (host, NULL);
+}
+
 int
 main (void)
 {
@@ -360,6 +388,7 @@ main (void)
     cmocka_unit_test (refuted_run_names_the_program),
     cmocka_unit_test (what_does_no_harm_is_not_named),
     cmocka_unit_test (nothing_is_named_while_nothing_is_armed),
+    cmocka_unit_test (an_address_that_the_uplink_receives_for_is_named_as_unprotected),
   };
 
   return cmocka_run_group_tests_name ("ks-conflict", tests, NULL, NULL);

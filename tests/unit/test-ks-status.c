@@ -6,6 +6,7 @@
 #include "base/ks-error.h"
 #include "base/ks-json-read.h"
 #include "report/ks-status.h"
+#include "run/ks-reconcile.h"
 
 static const KsStyle plain;
 
@@ -27,6 +28,7 @@ fixture_new (void)
   self->host = ks_test_host_new ();
   self->report.errors = ks_test_errors_new ();
   self->report.done = g_ptr_array_new_with_free_func (g_free);
+  self->report.unprotected = g_ptr_array_new_with_free_func (g_free);
   self->report.conflicts = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_conflict_free);
   self->snapshot.rules = g_array_new (FALSE, FALSE, sizeof (KsRule));
   self->snapshot.routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
@@ -44,6 +46,7 @@ fixture_free (Fixture *self)
   g_ptr_array_unref (self->report.errors);
   g_ptr_array_unref (self->report.done);
   g_ptr_array_unref (self->report.conflicts);
+  g_ptr_array_unref (self->report.unprotected);
   g_array_unref (self->snapshot.rules);
   g_array_unref (self->snapshot.routes);
   g_free (self);
@@ -406,6 +409,25 @@ status_names_what_other_programs_do_to_it (void **state G_GNUC_UNUSED)
 }
 
 static void
+status_names_whom_it_cannot_protect (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autofree char *before = NULL, *check = NULL;
+
+  protect (f);
+  before = ks_status_format (&f->status, &plain);
+  assert_null (strstr (before, "Not protected"));
+  assert_json_has (f, "\"unprotected\":[]");
+  g_ptr_array_add (f->report.unprotected, g_strdup ("the virtual machine on macvtap0"));
+  assert_text_has (f, "Not protected:\n  the virtual machine on macvtap0\n");
+  assert_json_has (f, "\"state\":\"protected\"");
+  assert_json_has (f, "\"unprotected\":[\"the virtual machine on macvtap0\"]");
+  assert_true (ks_reconcile_prove (&f->report, &f->snapshot));
+  check = ks_status_format_check (&f->status);
+  assert_non_null (strstr (check, "Not protected:\n  the virtual machine on macvtap0\n"));
+}
+
+static void
 without_root_the_state_is_shown_and_what_was_left_out (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
@@ -744,6 +766,7 @@ main (void)
     cmocka_unit_test (status_says_which_names_may_be_asked_for),
     cmocka_unit_test (status_shows_a_section_its_mode_and_why_it_is_down),
     cmocka_unit_test (status_names_what_other_programs_do_to_it),
+    cmocka_unit_test (status_names_whom_it_cannot_protect),
     cmocka_unit_test (without_root_the_state_is_shown_and_what_was_left_out),
     cmocka_unit_test (without_root_a_tunnel_that_was_just_lost_is_not_shown),
     cmocka_unit_test (status_shows_all_devices_of_a_section),
