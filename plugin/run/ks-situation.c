@@ -50,17 +50,44 @@ follow_section (KsSituation *self, KsRemembered *remembered, const KsEvent *even
     self->appeared = g_strdup (remembered->profile->id);
 }
 
+/* Whether the VPN of @remembered may be up. While NetworkManager is silent, the device tells. */
+static gboolean
+may_be_up (const KsSituation *self, const KsRemembered *remembered)
+{
+  if (self->network)
+    return ks_network_active_state (self->network, ks_profile_key (remembered->profile)) != KS_ACTIVE_NO;
+  return remembered->tunnel && if_nametoindex (remembered->tunnel) != 0;
+}
+
+/*
+ * NetworkManager goes by an edited profile only when it is activated again.
+ * Until then the VPN sends to the servers that the profile had, and would be
+ * cut off from them.
+ */
+static void
+keep_former_servers (const KsSituation *self, KsRemembered *remembered, KsProfile *profile)
+{
+  if (remembered->former->len == 0)
+    return;
+  if (may_be_up (self, remembered))
+    for (guint i = 0; i < remembered->former->len; i++)
+      ks_endpoint_array_add (profile->endpoints, remembered->former->pdata[i]);
+  else if (self->network)
+    g_ptr_array_set_size (remembered->former, 0);
+}
+
 /* Remembers the profiles and follows their sessions, even while released: `resume` goes by the state at that time. */
 static void
 follow_profiles (KsSituation *self, const KsEvent *event, const char *boot)
 {
   for (guint i = 0; i < self->set->profiles->len; i++) {
-    const KsProfile *profile = self->set->profiles->pdata[i];
+    KsProfile *profile = self->set->profiles->pdata[i];
     KsRemembered *remembered;
 
     if (!ks_profile_wants (profile))
       continue;
     remembered = ks_state_remember (self->state, profile);
+    keep_former_servers (self, remembered, profile);
     if (profile->mode == KS_MODE_SESSION && profile->vpn_type == KS_VPN_SECTION)
       follow_section (self, remembered, event, boot);
     else if (profile->mode == KS_MODE_SESSION)

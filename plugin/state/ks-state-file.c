@@ -59,9 +59,9 @@ static const char *const carriage_words[] = { "", "/wrapped", "/ipsec", "/inside
 
 /* A list of PROTOCOL[/CARRIAGE],PORT,HOST */
 static void
-put_endpoints (GString *out, const GPtrArray *endpoints)
+put_endpoints (GString *out, const char *key, const GPtrArray *endpoints)
 {
-  ks_key_put_list (out, "endpoints");
+  ks_key_put_list (out, key);
   for (guint i = 0; i < endpoints->len; i++) {
     const KsEndpoint *endpoint = endpoints->pdata[i];
     g_autofree char *word = g_strdup_printf ("%u%s,%u,%s", endpoint->ip_protocol, carriage_words[endpoint->carriage],
@@ -109,12 +109,14 @@ write_remembered (GString *out, const KsRemembered *remembered, guint number)
     ks_key_put_string (out, "dns", ks_dns_format (profile->dns));
   put_number (out, "listen-port", profile->listen_port);
   put_number (out, "fwmark", profile->fwmark);
-  put_endpoints (out, profile->endpoints);
+  put_endpoints (out, "endpoints", profile->endpoints);
   put_prefixes (out, "prefixes", profile->prefixes);
   put_prefixes (out, "nameservers", profile->nameservers);
   put_numbers (out, "uids", profile->uids);
   if (profile->kernel)
     ks_key_put_string (out, "kernel", "true");
+  if (remembered->former->len > 0)
+    put_endpoints (out, "former-endpoints", remembered->former);
   put_string (out, "tunnel", remembered->tunnel);
   put_prefixes (out, "tunnel-prefixes", remembered->prefixes);
   put_prefixes (out, "tunnel-addresses", remembered->addresses);
@@ -155,9 +157,9 @@ cut_carriage (char *text)
 }
 
 static void
-get_endpoints (const KsKeyGroup *group, GPtrArray *out)
+get_endpoints (const KsKeyGroup *group, const char *key, GPtrArray *out)
 {
-  g_auto (GStrv) words = ks_key_group_list (group, "endpoints");
+  g_auto (GStrv) words = ks_key_group_list (group, key);
 
   for (char **word = words; word && *word; word++) {
     g_auto (GStrv) parts = g_strsplit (*word, ",", 3);
@@ -236,7 +238,7 @@ read_profile (const KsKeyGroup *group)
     ks_dns_parse (dns, &profile->dns);
   profile->listen_port = (guint16) ks_key_group_number (group, "listen-port", G_MAXUINT16);
   profile->fwmark = ks_key_group_number (group, "fwmark", G_MAXUINT32);
-  get_endpoints (group, profile->endpoints);
+  get_endpoints (group, "endpoints", profile->endpoints);
   get_prefixes (group, "prefixes", profile->prefixes);
   get_prefixes (group, "nameservers", profile->nameservers);
   get_uids (group, profile->uids);
@@ -256,6 +258,7 @@ read_remembered (KsState *state, const KsKeyGroup *group)
     return FALSE;
   }
   remembered = ks_state_add (state, profile);
+  get_endpoints (group, "former-endpoints", remembered->former);
   remembered->tunnel = get_interface (group, "tunnel");
   get_prefixes (group, "tunnel-prefixes", remembered->prefixes);
   get_prefixes (group, "tunnel-addresses", remembered->addresses);

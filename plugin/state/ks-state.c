@@ -9,6 +9,7 @@ remembered_free (gpointer data)
   KsRemembered *self = data;
 
   ks_profile_free (self->profile);
+  g_ptr_array_unref (self->former);
   g_free (self->tunnel);
   g_array_unref (self->prefixes);
   g_array_unref (self->addresses);
@@ -24,6 +25,7 @@ ks_state_add (KsState *state, KsProfile *profile)
   KsRemembered *self = g_new0 (KsRemembered, 1);
 
   self->profile = profile;
+  self->former = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_endpoint_free);
   self->prefixes = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   self->addresses = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
   self->disabled_devices = g_array_new (FALSE, FALSE, sizeof (guint32));
@@ -99,6 +101,17 @@ copy_profile (const KsProfile *profile)
   return copy;
 }
 
+/* What @profile no longer says, although its VPN may still send there. A section takes effect as it is written. */
+static void
+keep_former (KsRemembered *self, const KsProfile *profile)
+{
+  const GPtrArray *before = self->profile->endpoints;
+
+  for (guint i = 0; profile->vpn_type != KS_VPN_SECTION && i < before->len; i++)
+    if (!ks_endpoint_array_contains (profile->endpoints, before->pdata[i]))
+      ks_endpoint_array_add (self->former, before->pdata[i]);
+}
+
 KsRemembered *
 ks_state_remember (KsState *self, const KsProfile *profile)
 {
@@ -107,6 +120,7 @@ ks_state_remember (KsState *self, const KsProfile *profile)
   if (!remembered) {
     remembered = ks_state_add (self, copy_profile (profile));
   } else if (remembered->profile != profile) {
+    keep_former (remembered, profile);
     ks_profile_free (remembered->profile);
     remembered->profile = copy_profile (profile);
   }
@@ -120,10 +134,12 @@ find_hosts (const KsState *self)
   GHashTable *hosts = g_hash_table_new (g_str_hash, g_str_equal);
 
   for (guint i = 0; i < self->remembered->len; i++) {
-    const GPtrArray *endpoints = ((const KsRemembered *) self->remembered->pdata[i])->profile->endpoints;
+    const KsRemembered *remembered = self->remembered->pdata[i];
+    const GPtrArray *lists[] = { remembered->profile->endpoints, remembered->former };
 
-    for (guint j = 0; j < endpoints->len; j++)
-      g_hash_table_add (hosts, ((const KsEndpoint *) endpoints->pdata[j])->host);
+    for (guint j = 0; j < G_N_ELEMENTS (lists); j++)
+      for (guint k = 0; k < lists[j]->len; k++)
+        g_hash_table_add (hosts, ((const KsEndpoint *) lists[j]->pdata[k])->host);
   }
   return hosts;
 }

@@ -14,6 +14,7 @@
 /* One profile as it was when it was last armed. */
 typedef struct {
   KsProfile *profile;
+  GPtrArray *former; /* of KsEndpoint: servers that the profile had before it was edited with its VPN up */
   char *tunnel; /* nullable: the interface of its tunnel at the last activation */
   GArray *prefixes; /* KsPrefix: the tunnel's subnets and DNS servers at the last activation */
   GArray *addresses; /* KsPrefix: the tunnel's own */
@@ -45,7 +46,10 @@ void ks_state_set_numbers (KsState *self, const KsConfig *config);
 KsRemembered *ks_state_find (const KsState *self, const char *key);
 /* Adds a record of @profile (transfer full), which must not have one yet (transfer none). */
 KsRemembered *ks_state_add (KsState *self, KsProfile *profile);
-/* The record of @profile, created if necessary, with the profile's current contents. */
+/*
+ * The record of @profile, created if necessary, with the profile's current contents. Endpoints that the profile no
+ * longer has are added to those in @former, except for a section.
+ */
 KsRemembered *ks_state_remember (KsState *self, const KsProfile *profile);
 /* Forgets every record whose key is not in @keys (a set of char*), and the addresses of names no longer in use. */
 void ks_state_keep_only (KsState *self, GHashTable *keys);

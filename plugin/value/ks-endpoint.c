@@ -38,6 +38,22 @@ ks_endpoint_equal (const KsEndpoint *a, const KsEndpoint *b)
 }
 
 gboolean
+ks_endpoint_array_contains (const GPtrArray *endpoints, const KsEndpoint *endpoint)
+{
+  for (guint i = 0; i < endpoints->len; i++)
+    if (ks_endpoint_equal (endpoints->pdata[i], endpoint))
+      return TRUE;
+  return FALSE;
+}
+
+void
+ks_endpoint_array_add (GPtrArray *endpoints, const KsEndpoint *endpoint)
+{
+  if (!ks_endpoint_array_contains (endpoints, endpoint))
+    g_ptr_array_add (endpoints, ks_endpoint_copy (endpoint));
+}
+
+gboolean
 ks_endpoint_is_resolvers (const KsEndpoint *self)
 {
   return strcmp (self->host, KS_ENDPOINT_RESOLVERS) == 0;

@@ -32,6 +32,9 @@ KsEndpoint *ks_endpoint_copy (const KsEndpoint *self);
 void ks_endpoint_free (KsEndpoint *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsEndpoint, ks_endpoint_free)
 gboolean ks_endpoint_equal (const KsEndpoint *a, const KsEndpoint *b);
+gboolean ks_endpoint_array_contains (const GPtrArray *endpoints, const KsEndpoint *endpoint);
+/* Adds a copy of @endpoint to an array of KsEndpoint unless it is there already. */
+void ks_endpoint_array_add (GPtrArray *endpoints, const KsEndpoint *endpoint);
 /* True if it stands for the resolvers of the uplinks. */
 gboolean ks_endpoint_is_resolvers (const KsEndpoint *self);
 /* Whether the host is an address rather than a name; @out, nullable, is then set to it. */

@@ -300,6 +300,23 @@ def aliases_of_the_servers_name_may_be_looked_up_too():
 
 
 @test
+def a_profile_that_is_edited_while_up_stays_connected_and_then_has_its_new_server():
+    """NetworkManager goes by what was edited only when the profile is activated again."""
+    m = machine(True)
+    other = m.server.address.replace(".10", ".11")
+    try:
+        m.nm.modify(VPN, "+vpn.data", f"remote={other}")
+        m.check_tunnel_carries()
+        m.nm.down(VPN)
+        wait_for(lambda: f" to {m.server.address} " not in m.host.run("nm-killswitch", "status").stdout, 10,
+                 "the old server is no longer exempted")
+        check(f" to {other} " in m.host.run("nm-killswitch", "status").stdout, "the new server is exempted")
+        m.check_blocked()
+    finally:
+        m.nm.modify(VPN, "+vpn.data", f"remote={m.server.address}")
+
+
+@test
 def one_of_two_vpns_can_be_lost():
     m = machine(True)
     other = "other-vpn"

@@ -677,6 +677,70 @@ situation_unreadable_session_profile_is_armed_only_while_its_session_is_on (void
   assert_armed (host, 0);
 }
 
+/* --- profiles that are edited while their VPN is up --- */
+
+/* Looks, remembers, and tells the servers of the one armed profile. */
+static char *
+read_servers (KsTestHost *host, KsReadFlags flags)
+{
+  g_autoptr (KsSituation) situation = ks_situation_read (&host->paths, NULL, flags);
+  g_autoptr (GError) error = NULL;
+  GString *out = g_string_new (NULL);
+  const GPtrArray *endpoints;
+
+  assert_int_equal (situation->armed->len, 1);
+  endpoints = ((const KsProfile *) situation->armed->pdata[0])->endpoints;
+  for (guint i = 0; i < endpoints->len; i++)
+    g_string_append_printf (out, "%s%s", i ? " " : "", ((const KsEndpoint *) endpoints->pdata[i])->host);
+  assert_true (ks_situation_save (situation, &host->paths, &error));
+  return g_string_free (out, FALSE);
+}
+
+static void
+assert_servers (KsTestHost *host, KsReadFlags flags, const char *expected)
+{
+  g_autofree char *servers = read_servers (host, flags);
+
+  assert_string_equal (servers, expected);
+}
+
+/* It sends to the servers that it had until it is activated again. */
+static void
+situation_keeps_the_servers_of_a_vpn_that_is_up_when_its_profile_is_edited (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  KsTestNm *nm = ks_test_nm_new ();
+
+  write_openvpn (host, "etc/ovpn", STRICT, "remote=a.example 203.0.113.10\n");
+  set_wireguard (nm, CONNECTED, ACTIVATED);
+  assert_servers (host, KS_READ_DEFAULT, "a.example 203.0.113.10");
+  write_openvpn (host, "etc/ovpn", STRICT, "remote=203.0.113.11 203.0.113.10\n");
+  for (guint i = 0; i < 2; i++) /* the second time it is remembered */
+    assert_servers (host, KS_READ_DEFAULT, "203.0.113.11 203.0.113.10 a.example");
+  write_openvpn (host, "etc/ovpn", STRICT, "remote=203.0.113.12\n");
+  assert_servers (host, KS_READ_DEFAULT, "203.0.113.12 a.example 203.0.113.11 203.0.113.10");
+  set_wireguard (nm, CONNECTED, 0);
+  assert_servers (host, KS_READ_DEFAULT, "203.0.113.12");
+  set_wireguard (nm, CONNECTED, ACTIVATED);
+  assert_servers (host, KS_READ_DEFAULT, "203.0.113.12");
+  write_openvpn (host, "etc/ovpn", STRICT, "remote=203.0.113.13\n");
+  assert_servers (host, KS_READ_DEFAULT, "203.0.113.13 203.0.113.12");
+  ks_test_nm_free (nm); /* no answer, and no device of the VPN's */
+  assert_servers (host, KS_READ_DEFAULT, "203.0.113.13");
+}
+
+static void
+situation_takes_a_section_as_it_is_written (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+
+  ks_test_no_bus ();
+  ks_test_host_write (host, "config", "[vpn staex]\nInterface=lo\nTo=203.0.113.10\n");
+  assert_servers (host, KS_READ_DEFAULT, "203.0.113.10");
+  ks_test_host_write (host, "config", "[vpn staex]\nInterface=lo\nTo=203.0.113.11\n");
+  assert_servers (host, KS_READ_DEFAULT, "203.0.113.11");
+}
+
 /* --- tunnels --- */
 
 /* A device of this machine that is up; NULL when there is none. */
@@ -1089,6 +1153,8 @@ main (void)
     cmocka_unit_test (situation_malformed_configuration_keeps_a_custom_zone_armed),
     cmocka_unit_test (situation_corrupt_state_does_not_keep_a_profile_from_arming),
     cmocka_unit_test (situation_holds_exemptions_while_networkmanager_is_silent),
+    cmocka_unit_test (situation_keeps_the_servers_of_a_vpn_that_is_up_when_its_profile_is_edited),
+    cmocka_unit_test (situation_takes_a_section_as_it_is_written),
     cmocka_unit_test (situation_session_is_armed_by_activation),
     cmocka_unit_test (situation_session_stays_armed_when_the_tunnel_is_lost),
     cmocka_unit_test (situation_session_ends_with_an_orderly_disconnect),

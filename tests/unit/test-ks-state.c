@@ -96,6 +96,7 @@ state_remembers_everything_of_a_profile (void **state G_GNUC_UNUSED)
   guint32 devices[] = { 7, 4000000000U };
 
   remembered->tunnel = g_strdup ("tun0");
+  g_ptr_array_add (remembered->former, ks_endpoint_new ("old.example.org", 1195, IPPROTO_TCP));
   remembered->session = g_strdup ("boot-1");
   remembered->leaving = TRUE;
   remembered->listen_port = 51821;
@@ -115,6 +116,9 @@ state_remembers_everything_of_a_profile (void **state G_GNUC_UNUSED)
   remembered = ks_state_find (read, KS_TEST_UUID_1);
   assert_non_null (remembered);
   assert_string_equal (remembered->tunnel, "tun0");
+  assert_int_equal (remembered->former->len, 1);
+  assert_true (
+    ks_endpoint_equal (remembered->former->pdata[0], ks_state_find (written, KS_TEST_UUID_1)->former->pdata[0]));
   assert_string_equal (remembered->session, "boot-1");
   assert_true (remembered->leaving);
   assert_string_equal (remembered->disabled, "boot-2");
