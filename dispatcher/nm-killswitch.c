@@ -358,6 +358,23 @@ parse_switch_options (int argc, char **argv, SwitchOptions *options)
   return options->name != NULL;
 }
 
+/* Nothing can be set for a connection that goes with its device. */
+static gboolean
+is_external (const KsChoice *choice, const KsProfile *profile, const char *name)
+{
+  const KsNmConnection *connection = ks_choice_connection (choice, profile);
+
+  if (!connection || !connection->is_external)
+    return FALSE;
+  fprintf (
+    stderr,
+    "nm-killswitch: '%s' has no profile: another program has set up its device, or the device belongs to a VPN with "
+    "a profile of its own (see `nm-killswitch list`). To arm a VPN that NetworkManager does not start, add a "
+    "section [vpn NAME] to %s\n",
+    name, ks_paths_default.config);
+  return TRUE;
+}
+
 /* The profile that the user named; NULL, with a message, if it does not exist, is ambiguous, or cannot be armed. */
 static const KsProfile *
 choose (const KsChoice *choice, const SwitchOptions *options)
@@ -379,6 +396,8 @@ choose (const KsChoice *choice, const SwitchOptions *options)
              choice->silence ? choice->silence->message : "");
     return NULL;
   }
+  if (is_external (choice, profile, name))
+    return NULL;
   if (profile->vpn_type != KS_VPN_NONE)
     return profile;
   type = ks_error_printable (profile->type);
@@ -489,8 +508,8 @@ run_switch (int argc, char **argv)
   SwitchOptions options;
 
   if (!parse_switch_options (argc, argv, &options))
-    return usage_error ("%s takes PROFILE%s", argv[0],
-                        strcmp (argv[0], "enable") == 0 ? ", --session and --force" : " only");
+    return usage_error ("usage: nm-killswitch %s PROFILE%s", argv[0],
+                        strcmp (argv[0], "enable") == 0 ? " [--session] [--force]" : "");
   choice = ks_choice_read (&ks_paths_default);
   profile = choose (choice, &options);
   if (!profile)
@@ -542,9 +561,9 @@ run_help (int argc G_GNUC_UNUSED, char **argv G_GNUC_UNUSED)
 {
   printf ("Usage: nm-killswitch COMMAND\n\n");
   for (guint i = 0; i < G_N_ELEMENTS (commands); i++) {
-    g_autofree char *words = g_strdup_printf ("%s %s", commands[i].name, commands[i].arguments);
+    const char *blank = *commands[i].arguments ? " " : "";
 
-    printf ("  %s\n      %s\n", words, commands[i].help);
+    printf ("  %s%s%s\n      %s\n", commands[i].name, blank, commands[i].arguments, commands[i].help);
   }
   printf ("\nPROFILE is a name, a UUID or a file of NetworkManager's, or the NAME of a [vpn NAME] section.\n"
           "See nm-killswitch(8) and nm-killswitch.conf(5).\n");

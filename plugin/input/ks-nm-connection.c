@@ -15,6 +15,8 @@
 /* NMSettingsUpdate2Flags (nm-dbus-interface.h) */
 #define UPDATE2_KEEP 0x0
 #define UPDATE2_TO_DISK 0x1
+/* NMSettingsConnectionFlags: NM_GENERATED and EXTERNAL (nm-dbus-interface.h) */
+#define FLAGS_EXTERNAL (0x2 | 0x8)
 
 void
 ks_nm_connection_free (KsNmConnection *self)
@@ -116,6 +118,7 @@ read_connection (KsBus *bus, const char *object, GError **error)
   self->lan = get_text (data, KS_USER_DATA_LAN);
   self->filename = g_strdup (ks_bus_string (properties, "Filename"));
   self->is_unsaved = ks_bus_boolean (properties, "Unsaved");
+  self->is_external = (ks_bus_u32 (properties, "Flags") & FLAGS_EXTERNAL) != 0;
   if (!self->id || !self->uuid || !self->type)
     return NULL;
   self->file = make_file (self, data);

@@ -16,6 +16,7 @@ typedef struct {
   char *type; /* connection.type */
   char *filename; /* nullable */
   gboolean is_unsaved; /* it differs from its file, or has none */
+  gboolean is_external; /* made up by NetworkManager for a device that another program has set up */
   GKeyFile *file; /* its [connection] and [user] groups, as in a keyfile */
   char *zone; /* nullable */
   char *mode; /* nullable: user data nm-killswitch.mode */

@@ -4,51 +4,20 @@
 #include <string.h>
 
 #include "base/ks-error.h"
+#include "base/ks-shell.h"
 #include "value/ks-spelling.h"
 
 static const char *const keys[] = { KS_USER_DATA_MODE, KS_USER_DATA_LAN, KS_USER_DATA_DNS, KS_USER_DATA_TRANSPORT,
                                     NULL };
 
-/* --- the command to type --- */
-
-static gboolean
-needs_quotes (const char *word)
-{
-  static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
-
-  return !*word || word[strspn (word, plain)] != '\0';
-}
-
-/* @word quoted for a shell, without quotes if it needs none (transfer full). */
-static char *
-shell_word (const char *word)
-{
-  return needs_quotes (word) ? g_shell_quote (word) : g_strdup (word);
-}
-
-/* Whether nmcli would take the argument @id for an option or a keyword ("h" is short for "help"), or a terminal would
- * not show it as it is. */
-static gboolean
-is_awkward (const char *id)
-{
-  static const char *const words[] = { "id", "uuid", "path", NULL };
-  g_autofree char *printable = ks_error_printable (id);
-
-  return *id == '-' || g_str_has_prefix ("help", id) || g_strv_contains (words, id) || strcmp (printable, id) != 0;
-}
-
 /* The command that sets the profile's zone to @zone, to be pasted into a shell (transfer full). */
 static char *
 format_command (const KsProfile *profile, const char *zone)
 {
-  g_autofree char *id = shell_word (profile->id);
-  g_autofree char *uuid = profile->uuid ? shell_word (profile->uuid) : NULL;
-  g_autofree char *value = shell_word (zone);
+  g_autofree char *name = ks_shell_profile (profile->id, profile->uuid);
+  g_autofree char *value = ks_shell_word (zone);
 
-  if (uuid && is_awkward (profile->id))
-    return g_strdup_printf ("nmcli connection modify uuid %s connection.zone %s", uuid, value);
-  return g_strdup_printf ("nmcli connection modify %s%s connection.zone %s", is_awkward (profile->id) ? "id " : "", id,
-                          value);
+  return g_strdup_printf ("nmcli connection modify %s connection.zone %s", name, value);
 }
 
 static void add_warning (GPtrArray *warnings, const char *format, ...) G_GNUC_PRINTF (2, 3);
@@ -159,7 +128,7 @@ check_key (const KsProfile *profile, GKeyFile *file, const char *key, const KsCo
 {
   const char *meant = find_meant_key (key);
   g_autofree char *value = g_key_file_get_value (file, "user", key, NULL);
-  g_autofree char *path = shell_word (profile->path);
+  g_autofree char *path = ks_shell_word (profile->path);
   g_autoptr (GString) text = g_string_new (NULL);
   const char *zone = NULL;
 

@@ -15,27 +15,6 @@ enum {
   SERVER_COLUMNS = 7
 };
 
-static guint
-columns_of (const char *text)
-{
-  guint columns = 0;
-
-  for (const char *p = text; *p; p = g_utf8_next_char (p))
-    if (!g_unichar_iszerowidth (g_utf8_get_char (p)))
-      columns += g_unichar_iswide (g_utf8_get_char (p)) ? 2 : 1;
-  return columns;
-}
-
-/* Appends @text, made printable and padded to @columns. */
-static void
-append_cell (GString *out, const char *text, guint columns)
-{
-  g_autofree char *printable = ks_error_printable (text);
-  guint taken = columns_of (printable);
-
-  g_string_append_printf (out, "%s%*s ", printable, taken < columns ? (int) (columns - taken) : 0, "");
-}
-
 /* The reason in a few words. */
 static const char *
 why (const KsListEntry *entry)
@@ -70,12 +49,12 @@ append_entry (GString *out, const KsListEntry *entry)
 
   vpn =
     entry->is_up && entry->device ? g_strdup_printf ("up %s", entry->device) : g_strdup (entry->is_up ? "up" : "down");
-  append_cell (out, entry->id, PROFILE_COLUMNS);
-  append_cell (out, entry->type, TYPE_COLUMNS);
-  append_cell (out, entry->mode == KS_MODE_OFF ? "-" : ks_mode_format (entry->mode), MODE_COLUMNS);
-  append_cell (out, entry->is_armed ? "yes" : "no", ARMED_COLUMNS);
-  append_cell (out, vpn, VPN_COLUMNS);
-  append_cell (out, server_word (entry->server), SERVER_COLUMNS);
+  ks_style_append_cell (out, entry->id, PROFILE_COLUMNS);
+  ks_style_append_cell (out, entry->type, TYPE_COLUMNS);
+  ks_style_append_cell (out, entry->mode == KS_MODE_OFF ? "-" : ks_mode_format (entry->mode), MODE_COLUMNS);
+  ks_style_append_cell (out, entry->is_armed ? "yes" : "no", ARMED_COLUMNS);
+  ks_style_append_cell (out, vpn, VPN_COLUMNS);
+  ks_style_append_cell (out, server_word (entry->server), SERVER_COLUMNS);
   g_string_append (out, why (entry));
   for (end = out->len; end > 0 && out->str[end - 1] == ' '; end--)
     ;
@@ -89,12 +68,12 @@ ks_list_format (const KsList *self, const KsStyle *style)
   g_autoptr (GString) out = g_string_new (NULL);
   g_autoptr (GString) heading = g_string_new (NULL);
 
-  append_cell (heading, "PROFILE", PROFILE_COLUMNS);
-  append_cell (heading, "TYPE", TYPE_COLUMNS);
-  append_cell (heading, "MODE", MODE_COLUMNS);
-  append_cell (heading, "ARMED", ARMED_COLUMNS);
-  append_cell (heading, "VPN", VPN_COLUMNS);
-  append_cell (heading, "SERVER", SERVER_COLUMNS);
+  ks_style_append_cell (heading, "PROFILE", PROFILE_COLUMNS);
+  ks_style_append_cell (heading, "TYPE", TYPE_COLUMNS);
+  ks_style_append_cell (heading, "MODE", MODE_COLUMNS);
+  ks_style_append_cell (heading, "ARMED", ARMED_COLUMNS);
+  ks_style_append_cell (heading, "VPN", VPN_COLUMNS);
+  ks_style_append_cell (heading, "SERVER", SERVER_COLUMNS);
   g_string_append (heading, "WHY");
   if (self->entries->len > 0) {
     ks_style_append (style, out, KS_COLOUR_HEADING, heading->str);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "report/ks-log.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,10 +11,19 @@
 
 static const char *program_name = "nm-killswitch";
 
+static void
+print_as_it_is (const char *text)
+{
+  fputs (text, stderr);
+}
+
+/* Without a locale, which this program does not set, g_printerr() would print a question mark for every letter that is
+ * not ASCII. Standard output is UTF-8, too. */
 void
 ks_log_init (const char *program)
 {
   program_name = program;
+  g_set_printerr_handler (print_as_it_is);
 }
 
 typedef struct {

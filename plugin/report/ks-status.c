@@ -4,11 +4,10 @@
 #include <string.h>
 
 #include "base/ks-error.h"
+#include "base/ks-shell.h"
 
 /* The most profiles, and the most transports, that are shown: one screen. */
 #define MAX_LINES 12
-/* Characters that need no quoting in a shell. */
-#define PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-"
 
 void
 ks_status_init (KsStatus *self, const KsReport *report, const KsSnapshot *snapshot)
@@ -210,12 +209,15 @@ find_owner (const KsSummary *summary, const char *interface)
 static void
 format_profile (const KsSummary *summary, const KsSummaryProfile *profile, const KsProfile *section, GString *out)
 {
-  g_autofree char *id = ks_error_printable (profile->id);
-  g_autofree char *type = ks_error_printable (profile->type);
   g_autofree char *reason = ks_error_printable (profile->reason);
+  gboolean is_remembered = g_str_equal (profile->reason, KS_REASON_TEXT_REMEMBERED);
   const char *owner = profile->inside ? find_owner (summary, profile->inside) : NULL;
 
-  g_string_append_printf (out, "  %-20s %-10s %-8s by %s; ", id, type, profile->mode, reason);
+  g_string_append (out, "  ");
+  ks_style_append_cell (out, profile->id, 20);
+  ks_style_append_cell (out, profile->type, 10);
+  ks_style_append_cell (out, profile->mode, 8);
+  g_string_append_printf (out, "%s%s; ", is_remembered ? "file unreadable: " : "by ", reason);
   if (profile->tunnel)
     g_string_append_printf (out, "up on %s", profile->tunnel);
   else if (section && section->vpn_type == KS_VPN_SECTION)
@@ -383,6 +385,30 @@ format_conflicts (const KsReport *report, const KsStyle *style, GString *out)
     g_string_append_printf (out, "  %s\n", ((const KsConflict *) report->conflicts->pdata[i])->text);
 }
 
+/* "2 warnings", with a comma before it if something stands there already; nothing for none. */
+static void
+append_count (GString *out, guint count, const char *what)
+{
+  if (count > 0)
+    g_string_append_printf (out, "%s%u %s%s of the last run", out->len > 0 ? ", " : "", count, what,
+                            count == 1 ? "" : "s");
+}
+
+/* What only root is shown. */
+static void
+format_left_out (const KsSummary *summary, GString *out)
+{
+  g_autoptr (GString) what = g_string_new (NULL);
+
+  if (ks_summary_is_armed (summary) || g_str_equal (summary->state, "unknown"))
+    g_string_append (what, "the addresses and names that are allowed, other programs in the way, who is not protected, "
+                           "the guard and what it has stopped");
+  append_count (what, summary->warnings, "warning");
+  append_count (what, summary->errors, "error");
+  if (what->len > 0)
+    g_string_append_printf (out, "Not shown, since only root may see it: %s\n", what->str);
+}
+
 static void
 format_notes (const KsStatus *self, const KsSummary *summary, GString *out)
 {
@@ -391,17 +417,24 @@ format_notes (const KsStatus *self, const KsSummary *summary, GString *out)
   if (summary && ks_summary_is_armed (summary))
     g_string_append (out,
                      "NetworkManager may call the uplink's connectivity \"limited\": its own check is blocked too\n");
-  if (self->report)
-    return;
-  g_string_append (out, "Not shown, since only root may see it: the addresses and names that are allowed, other "
-                        "programs in the way, who is not protected, the guard and what it has stopped");
-  if (summary && summary->warnings + summary->errors > 0)
-    g_string_append_printf (out, ", %u warning%s and %u error%s of the last run", summary->warnings,
-                            summary->warnings == 1 ? "" : "s", summary->errors, summary->errors == 1 ? "" : "s");
-  g_string_append_c (out, '\n');
+  if (!self->report && summary)
+    format_left_out (summary, out);
 }
 
 /* --- what to do --- */
+
+/* Whether another armed profile has the same name. */
+static gboolean
+has_twin (const KsSummary *summary, const KsSummaryProfile *profile)
+{
+  for (guint i = 0; i < summary->profiles->len; i++) {
+    const KsSummaryProfile *other = summary->profiles->pdata[i];
+
+    if (other != profile && g_str_equal (other->id, profile->id))
+      return TRUE;
+  }
+  return FALSE;
+}
 
 /* The command that connects the first armed profile of NetworkManager's; NULL if there is none (transfer full). */
 static char *
@@ -409,14 +442,12 @@ connect_command (const KsSummary *summary)
 {
   for (guint i = 0; i < summary->profiles->len; i++) {
     const KsSummaryProfile *profile = summary->profiles->pdata[i];
-    g_autofree char *printable = ks_error_printable (profile->id);
+    g_autofree char *name = profile->uuid ? ks_shell_profile (profile->id, profile->uuid) : NULL;
 
-    if (!profile->uuid)
-      continue;
-    if (g_str_equal (printable, profile->id) && profile->id[strspn (profile->id, PLAIN)] == '\0' && *profile->id
-        && *profile->id != '-')
-      return g_strdup_printf ("nmcli connection up %s", profile->id);
-    return g_strdup_printf ("nmcli connection up uuid %s", profile->uuid);
+    if (name && has_twin (summary, profile))
+      return g_strdup_printf ("nmcli connection up uuid %s", profile->uuid);
+    if (name)
+      return g_strdup_printf ("nmcli connection up %s", name);
   }
   return NULL;
 }

@@ -5,7 +5,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define MIN_COLUMNS 60
+#include "base/ks-error.h"
+
+#define MIN_COLUMNS 40
 #define MAX_COLUMNS 120
 
 static const char reset[] = "\033[0m";
@@ -80,6 +82,15 @@ wrap_line (const char *start, const char *end, guint limit, GString *out)
     column += width;
     p = after;
   }
+}
+
+void
+ks_style_append_cell (GString *out, const char *text, guint columns)
+{
+  g_autofree char *printable = ks_error_printable (text);
+  guint taken = measure (printable, printable + strlen (printable));
+
+  g_string_append_printf (out, "%s%*s ", printable, taken < columns ? (int) (columns - taken) : 0, "");
 }
 
 char *

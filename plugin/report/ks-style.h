@@ -24,6 +24,9 @@ typedef enum {
 /* Appends @text in @colour, or plain. */
 void ks_style_append (const KsStyle *self, GString *out, KsColour colour, const char *text);
 
+/* Appends @text, made printable, padded to @columns, and a blank. */
+void ks_style_append_cell (GString *out, const char *text, guint columns);
+
 /*
  * @text with long lines wrapped at blanks, and continuation lines indented by two
  * more than the first (transfer full). A word that is too long is not split.

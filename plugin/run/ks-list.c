@@ -134,6 +134,15 @@ compare_entries (gconstpointer a, gconstpointer b)
   return order ? order : g_strcmp0 (first->uuid, second->uuid);
 }
 
+/* The device of a plugin VPN, for example, has such a connection beside the VPN's own profile. */
+static gboolean
+is_external (const KsChoice *choice, const KsProfile *profile)
+{
+  const KsNmConnection *connection = ks_choice_connection (choice, profile);
+
+  return connection && connection->is_external;
+}
+
 static gboolean
 is_listed (const KsChoice *choice, const KsSummaryProfile *armed)
 {
@@ -160,6 +169,8 @@ ks_list_new (const KsChoice *choice, const KsNetwork *network, const KsSummary *
   for (guint i = 0; i < choice->profiles->len; i++) {
     const KsProfile *profile = choice->profiles->pdata[i];
 
+    if (is_external (choice, profile))
+      continue;
     find_mistakes (choice, profile, paths, self->mistakes);
     if (profile->vpn_type != KS_VPN_NONE)
       g_ptr_array_add (self->entries, entry_new (profile, network, summary));

@@ -612,7 +612,7 @@ check_privileges (KsReport *report)
 
   if (geteuid () == 0)
     return TRUE;
-  g_set_error (&error, KS_ERROR, KS_ERROR_PERMISSION, "this needs root: profiles and routing rules belong to root");
+  g_set_error (&error, KS_ERROR, KS_ERROR_PERMISSION, "this needs root: run the command with sudo");
   ks_report_take_error (report, &error);
   return FALSE;
 }

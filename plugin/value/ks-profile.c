@@ -75,7 +75,7 @@ format_reason (KsReason reason)
   case KS_REASON_INVALID:
     return "an invalid setting: fail closed";
   case KS_REASON_REMEMBERED:
-    return "armed when last readable";
+    return KS_REASON_TEXT_REMEMBERED;
   default:
     return "no setting";
   }

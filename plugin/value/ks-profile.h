@@ -24,6 +24,9 @@ typedef enum {
   KS_REASON_REMEMBERED, /* the file can no longer be read, and was armed when it could */
 } KsReason;
 
+/* KS_REASON_REMEMBERED in the words of status and its JSON. */
+#define KS_REASON_TEXT_REMEMBERED "armed when last readable"
+
 typedef enum {
   KS_VPN_NONE, /* not a VPN: cannot be armed */
   KS_VPN_WIREGUARD,

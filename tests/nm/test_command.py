@@ -54,6 +54,9 @@ def a_user_sees_the_state_and_nothing_of_the_profile():
     check(netns.SERVER not in m.host.read("/run/nm-killswitch/status.json"), "the server's address is in the file")
     result = m.host.run("cat", "/var/lib/nm-killswitch/state", uid=probes.NOBODY, check=False)
     check(result.returncode, "the control: a user cannot read what is remembered")
+    for word in ("check", "sync", "release", "resume"):
+        result = command(m, word, uid=probes.NOBODY, check_status=False)
+        equal((result.returncode, result.stderr), (1, "nm-killswitch: this needs root: run the command with sudo\n"), word)
 
 
 @test
@@ -72,6 +75,8 @@ def root_and_a_user_are_told_the_same_state_through_a_whole_life():
         wait_for(lambda: state(m, 0)["state"] == expected, 5, f"root is told '{expected}'")
         equal((told["complete"], told["problems"]), (False, []), "a user is told all there is to tell")
         equal((quiet(m), quiet(m, 0)), (status, status), f"exit status of `status --quiet` while {expected}")
+        check(("Not shown" in command(m, "status", uid=probes.NOBODY).stdout) == (expected in ("protected", "blocking")),
+              f"only what is there can be left out while {expected}")
         equal([profile["tunnel"] for profile in told["armed"]], {"protected": ["tun0"], "blocking": [None]}.get(expected, []),
               f"tunnels while {expected}")
 
@@ -232,8 +237,13 @@ def list_shows_every_vpn_and_likely_mistakes():
     m.host.write("/etc/nm-killswitch.conf", "")
     delete(m, UUID["typo"])
     m.up()
-    check(f"{VPN:22}vpn       strict  yes   up tun0    known   zone" in command(m, "list", uid=probes.NOBODY).stdout.splitlines(),
-          "up, on its device")
+    # to NetworkManager the tunnel's device is a connection as well, which is not a VPN to be armed
+    wait_for(lambda: m.nm.state("tun0") == "activated", 10, "NetworkManager has a connection for the tunnel's device")
+    for uid in (0, probes.NOBODY):
+        shown = command(m, "list", uid=uid).stdout.splitlines()
+        equal(shown[1:], [f"{VPN:22}vpn       strict  yes   up tun0    known   zone"], f"{uid}: listed while it is up")
+    result = command(m, "enable", "tun0", check_status=False)
+    check(result.returncode == 1 and "'tun0' has no profile" in result.stderr, f"enable tun0: {result.stderr}")
 
 
 @test
@@ -295,10 +305,12 @@ def a_zone_that_firewalld_has_is_left_alone():
 def a_misspelt_zone_is_corrected():
     m = machine()
     m.disarm()
-    before = add(m, "typo", "kilswitch")
-    command(m, "enable", "typo")
-    equal(lines(m, "typo"), sorted([line for line in before if "zone=" not in line] + ["[connection] zone=killswitch"]), "the file")
-    delete(m, UUID["typo"])
+    before = add(m, OTHER, "kilswitch")
+    told = command(m, "sync").stderr
+    check(f"zone 'kilswitch' of '{OTHER}' does not arm" in told, f"the warning, with the letters of the name: {told}")
+    command(m, "enable", OTHER)
+    equal(lines(m, OTHER), sorted([line for line in before if "zone=" not in line] + ["[connection] zone=killswitch"]), "the file")
+    delete(m, UUID[OTHER])
 
 
 @test

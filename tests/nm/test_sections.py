@@ -392,7 +392,7 @@ def a_malformed_section_stays_blocked():
     m.configure("no section before this\n" + STAEX)  # the rest cannot be read
     m.check_carries()
     m.configure("[main]\n\0")  # nothing can be read
-    check("by armed when last readable; up on staex0" in m.status(), m.status())
+    check("file unreadable: armed when last readable; up on staex0" in m.status(), m.status())
     m.check_carries()
     m.end_programs()
     m.check_blocked()

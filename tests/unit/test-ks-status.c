@@ -628,14 +628,17 @@ status_fits_a_screen_and_has_colours_only_there (void **state G_GNUC_UNUSED)
 static void
 status_says_what_to_do (void **state G_GNUC_UNUSED)
 {
-  g_autoptr (Fixture) f = fixture_new (), odd = fixture_new (), off = fixture_new ();
+  g_autoptr (Fixture) f = fixture_new (), odd = fixture_new (), hostile = fixture_new (), off = fixture_new ();
 
   write_wireguard (f, "home");
   look (f);
   assert_text_has (f, "  Connect the VPN: nmcli connection up home\n");
   write_wireguard (odd, "$(reboot)");
   look (odd);
-  assert_text_has (odd, "  Connect the VPN: nmcli connection up uuid " KS_TEST_UUID_1 "\n");
+  assert_text_has (odd, "  Connect the VPN: nmcli connection up '$(reboot)'\n");
+  write_wireguard (hostile, "a\\nb");
+  look (hostile);
+  assert_text_has (hostile, "  Connect the VPN: nmcli connection up uuid " KS_TEST_UUID_1 "\n");
   look (off);
   assert_text_has (off, "  Arm a VPN: nm-killswitch enable PROFILE ");
 }

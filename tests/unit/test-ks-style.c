@@ -24,6 +24,19 @@ style_wraps_at_blanks_and_indents_the_rest (void **state G_GNUC_UNUSED)
 }
 
 static void
+style_cells_are_padded_by_columns (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  ks_style_append_cell (text, "ab", 4);
+  ks_style_append_cell (text, "\303\274b", 4);
+  ks_style_append_cell (text, "\346\235\261b", 4); /* the first is two columns wide */
+  ks_style_append_cell (text, "a\n", 4); /* shown as 7 characters */
+  ks_style_append_cell (text, "abcde", 4);
+  assert_string_equal (text->str, "ab   \303\274b   \346\235\261b  a\\u000a abcde ");
+}
+
+static void
 style_counts_columns_and_not_bytes (void **state G_GNUC_UNUSED)
 {
   assert_wrapped (10, "\303\274\303\274\303\274\303\274\303\274 abcd\n",
@@ -70,6 +83,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (style_wraps_at_blanks_and_indents_the_rest),
+    cmocka_unit_test (style_cells_are_padded_by_columns),
     cmocka_unit_test (style_counts_columns_and_not_bytes),
     cmocka_unit_test (style_colours_only_where_asked),
     cmocka_unit_test (style_formats_times),
