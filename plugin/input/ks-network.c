@@ -424,9 +424,9 @@ read_own_device (Reader *r, GVariant *active, GError **error)
 
 /*
  * Until it is activated, a connection does not show the configuration that its
- * device has already. An uplink whose profile brings up a VPN
+ * device already has. An uplink whose profile brings up a VPN
  * (connection.secondaries) is activated only when that VPN is, so the name of
- * the VPN's server has to be asked for before.
+ * the VPN's server has to be looked up before that.
  */
 static gboolean
 add_resolvers (Reader *r, GVariant *active, GError **error)

@@ -218,7 +218,7 @@ station_dump_request (int family G_GNUC_UNUSED, guint32 table G_GNUC_UNUSED)
   return g_steal_pointer (&message);
 }
 
-/* Of the forwarding databases only the devices' own filters (NTF_SELF), and of these no group addresses. */
+/* Takes only the devices' own filters (NTF_SELF) from the forwarding databases, without group addresses. */
 static gboolean
 collect_station (struct nlmsghdr *header, gpointer user_data)
 {

@@ -5,7 +5,7 @@
 
 #include "base/ks-error.h"
 
-/* A person reads no more. */
+/* Nobody reads more. */
 #define MAX_LINES 8
 /* The index of lo in every network namespace: LOOPBACK_IFINDEX of the kernel's include/net/flow.h. */
 #define LOOPBACK 1u
@@ -27,7 +27,7 @@ is_of_kind (const KsLink *link, const char *kind)
   return strcmp (link->kind, kind) == 0;
 }
 
-/* A network card, or what is made of some. */
+/* Whether @link is a network card, or a device on top of some. */
 static gboolean
 is_card (const KsLink *link)
 {
@@ -64,7 +64,7 @@ has_default_route (const KsUnprotectedInput *in, guint ifindex)
   return FALSE;
 }
 
-/* A device by which this host reaches the network. */
+/* Whether this host reaches the network through the device. */
 static gboolean
 is_uplink (const KsUnprotectedInput *in, const KsLink *link)
 {

@@ -101,7 +101,7 @@ copy_profile (const KsProfile *profile)
   return copy;
 }
 
-/* What @profile no longer says, although its VPN may still send there. A section takes effect as it is written. */
+/* Keeps servers that @profile no longer names, since its VPN may still send there. A section takes effect at once. */
 static void
 keep_former (KsRemembered *self, const KsProfile *profile)
 {
