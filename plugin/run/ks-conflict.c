@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/ks-error.h"
+#include "kernel/ks-flows.h"
 #include "kernel/ks-guard.h"
 #include "kernel/ks-nft-objects.h"
 
@@ -389,13 +390,13 @@ consider_nft (Search *s, const KsNftObject *object)
   if (is_ours (object))
     return;
   if (object->kind == KS_NFT_FLOWTABLE) {
+    if (s->in->flows == 0)
+      return;
     name = ks_nft_object_format (object);
-    add (
-      s, "flowtable", KS_CONFLICT_LEAKS, name, program,
-      g_strdup_printf (
-        "nftables flowtable '%s'%s can keep forwarding connections past the VPN that were open before arming. Turn off "
-        "flow offloading there",
-        name, by));
+    add (s, "flowtable", KS_CONFLICT_LEAKS, name, program,
+         g_strdup_printf ("nftables flowtable '%s'%s keeps forwarding connections past the VPN that were open before "
+                          "arming (%u in all), and the kernel refuses to end them. Turn off flow offloading there",
+                          name, by, s->in->flows));
   } else if (s->in->policy->tunnels->len == 0 && may_stop_transports (object)) {
     name = ks_nft_object_format (object);
     add (
@@ -475,6 +476,7 @@ ks_conflict_read (KsKernel *kernel, const KsConfig *config, const KsPolicy *poli
                             .routes = routes,
                             .links = links,
                             .objects = objects,
+                            .flows = policy->armed ? ks_flows_count (policy) : 0,
                             .has_guard = has_guard };
 
   if (!routes)

@@ -12,9 +12,8 @@
  *     a default route into another kill switch, a firewall that drops unknown
  *     traffic. What a firewall's rules amount to cannot be computed, so such a
  *     chain is reported only while no tunnel is up.
- *   - A flowtable: packets of connections it has taken over pass no hook, and a
- *     connection over IPv6 or through a bridge keeps its route when the rules
- *     change (nf_flow_dst_check(), net/netfilter/nf_flow_table_ip.c; read, not run).
+ *   - A flowtable, if connections that it forwards past all hooks cannot be ended
+ *     (ks-flows.h).
  */
 #pragma once
 
@@ -45,6 +44,7 @@ typedef struct {
   const GArray *routes; /* KsRoute, of all tables */
   const GArray *links; /* KsLink */
   const GPtrArray *objects; /* of KsNftObject */
+  guint flows; /* how many flows of flowtables go past the VPN */
   gboolean has_guard; /* the guard is in place, and stops what the rules let out */
 } KsConflictInput;
 

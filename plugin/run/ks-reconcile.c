@@ -7,6 +7,7 @@
 #include "base/ks-lock.h"
 #include "input/ks-resolve.h"
 #include "kernel/ks-connections.h"
+#include "kernel/ks-flows.h"
 #include "kernel/ks-guard-readback.h"
 #include "run/ks-cut-off.h"
 #include "run/ks-summary.h"
@@ -590,6 +591,7 @@ reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
   ks_report_take_errors (report, report->situation->errors); /* those of finding devices */
   if (report->situation->appeared)
     report->repairs = 0; /* rules and routes of a section's new device did not exist before */
+  ks_flows_end (report->policy); /* now that the ordinary way, which they go on by, is blocked */
   if (is_new && report->policy->armed)
     warn_cut_off (report, addresses);
   if (!report->adds_only)
