@@ -6,6 +6,7 @@ LOCALSTATEDIR ?= /var
 RUNSTATEDIR ?= /run
 BINDIR      ?= $(PREFIX)/bin
 LIBEXECDIR  ?= $(PREFIX)/libexec
+DATADIR     ?= $(PREFIX)/share
 # NetworkManager, systemd, firewalld and ip(8) look only here, whatever PREFIX and SYSCONFDIR are
 NMLIBDIR    ?= /usr/lib/NetworkManager
 UNITDIR     ?= /usr/lib/systemd/system
@@ -52,6 +53,7 @@ HARDENING   ?= -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
 ALL_CPPFLAGS = -Iplugin -D_GNU_SOURCE -DG_LOG_DOMAIN='"nm-killswitch"' -DKS_VERSION='"$(VERSION)"' \
                -DKS_SYSCONFDIR='"$(SYSCONFDIR)"' -DKS_RUNSTATEDIR='"$(RUNSTATEDIR)"' \
                -DKS_LOCALSTATEDIR='"$(LOCALSTATEDIR)"' -DKS_LIBEXECDIR='"$(LIBEXECDIR)"' \
+               -DKS_DATADIR='"$(DATADIR)"' \
                $(if $(filter 1,$(FAULTS)),-DKS_FAULTS) $(PACKAGE_CFLAGS) $(CPPFLAGS)
 ALL_CFLAGS   = -std=gnu11 $(WARNINGS) $(if $(filter 1,$(WERROR)),-Werror) \
                $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fPIE -fno-sanitize-recover=all,$(HARDENING)) \
@@ -103,7 +105,7 @@ $(PROGRAMS): $(BUILD)/%: $(BUILD)/dispatcher/%.o $(PLUGIN)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %selftest.a,$^) $(PLUGIN) $(PACKAGE_LIBS)
 
 # Files that contain a path are rebuilt when a path changes, and only then.
-PATHS        = $(foreach name,BINDIR DOCDIR SYSCONFDIR LOCALSTATEDIR RUNSTATEDIR LIBEXECDIR,$(name)=$($(name)))
+PATHS        = $(foreach name,BINDIR DATADIR DOCDIR SYSCONFDIR LOCALSTATEDIR RUNSTATEDIR LIBEXECDIR,$(name)=$($(name)))
 $(BUILD)/paths: FORCE
 	@mkdir -p $(@D)
 	@echo '$(PATHS)' | cmp -s - $@ || echo '$(PATHS)' >$@
@@ -117,6 +119,7 @@ UNIT_EDITS   = $(foreach name,BINDIR LIBEXECDIR SYSCONFDIR RUNSTATEDIR,-e 's,@$(
                $(if $(OTHER_PLACES),-e '/^RuntimeDirectoryPreserve=/a ExecStartPre=+/bin/mkdir -p $(OTHER_PLACES)' \
                                     -e '/^RuntimeDirectoryPreserve=/a ReadWritePaths=$(OTHER_PLACES)')
 MANUAL_EDITS = -e 's,/usr/share/doc/nm-killswitch,$(DOCDIR),g' \
+               -e 's,/usr/share/nm-killswitch,$(DATADIR)/nm-killswitch,g' \
                -e 's,/etc/nm-killswitch\.conf,$(SYSCONFDIR)/nm-killswitch.conf,g' \
                -e 's,/var/lib/nm-killswitch,$(LOCALSTATEDIR)/lib/nm-killswitch,g' \
                -e 's,/run/nm-killswitch,$(RUNSTATEDIR)/nm-killswitch,g'
@@ -160,6 +163,7 @@ install: all
 	$(INSTALL) -D -m 0644 nm-conf/completions/_nm-killswitch $(DESTDIR)$(ZSHCOMPDIR)/_nm-killswitch
 	$(INSTALL) -D -m 0644 nm-conf/completions/nm-killswitch.fish $(DESTDIR)$(FISHCOMPDIR)/nm-killswitch.fish
 	$(INSTALL) -D -m 0644 nm-conf/nm-killswitch.catalog $(DESTDIR)$(CATALOGDIR)/nm-killswitch.catalog
+	$(INSTALL) -D -m 0644 nm-conf/nm-killswitch.cil $(DESTDIR)$(DATADIR)/nm-killswitch/nm-killswitch.cil
 	for zone in nm-conf/zones/*.xml; do \
 		$(INSTALL) -D -m 0644 "$$zone" "$(DESTDIR)$(FIREWALLDDIR)/zones/$${zone##*/}" || exit 1; done
 	$(INSTALL) -D -m 0644 $(BUILD)/man/nm-killswitch.8 $(DESTDIR)$(MANDIR)/man8/nm-killswitch.8
@@ -176,6 +180,7 @@ uninstall:
 		$(DESTDIR)$(CATALOGDIR)/nm-killswitch.catalog \
 		$(DESTDIR)$(BASHCOMPDIR)/nm-killswitch $(DESTDIR)$(ZSHCOMPDIR)/_nm-killswitch \
 		$(DESTDIR)$(FISHCOMPDIR)/nm-killswitch.fish \
+		$(DESTDIR)$(DATADIR)/nm-killswitch/nm-killswitch.cil \
 		$(DESTDIR)$(SYSCONFDIR)/nm-killswitch.conf \
 		$(DESTDIR)$(IPROUTEDIR)/rt_tables.d/nm-killswitch.conf \
 		$(DESTDIR)$(IPROUTEDIR)/rt_protos.d/nm-killswitch.conf \

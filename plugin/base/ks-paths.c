@@ -31,6 +31,7 @@ const KsPaths ks_paths_default = {
   .zones = zone_directories,
   .dispatcher = "/usr/lib/NetworkManager/dispatcher.d/no-wait.d/10-killswitch",
   .selinux_enforce = "/sys/fs/selinux/enforce",
+  .selinux_module = KS_DATADIR "/nm-killswitch/nm-killswitch.cil",
 };
 
 char *

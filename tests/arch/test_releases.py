@@ -89,6 +89,17 @@ def ip_knows_the_names_on_every_release():
 
 
 @test
+def selinuxs_policy_takes_the_module_on_any_release():
+    program = "/usr/lib/NetworkManager/dispatcher.d/no-wait.d/10-killswitch"
+    label = f"matchpathcon -n -f /etc/selinux/default/contexts/files/file_contexts {program}"
+    for release in RELEASES:
+        said = _with_package(release, f"{label}; semodule -n -s default -i /usr/share/nm-killswitch/nm-killswitch.cil; {label};"
+                                      f" semodule -n -s default -r nm-killswitch 2>/dev/null; {label}")
+        equal(said.split(), [f"system_u:object_r:{name}:s0" for name in ("lib_t", "initrc_exec_t", "lib_t")],
+              f"labels on {release}, without the module, with it, and without again")
+
+
+@test
 def an_upgrade_and_a_purge_leave_nothing_behind():
     for release in RELEASES:
         chroot, package = _chroot(release), _built(release)[".deb"]

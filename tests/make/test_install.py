@@ -100,7 +100,7 @@ def no_template_is_left_unfilled():
 def with_another_prefix_nothing_names_the_usual_one():
     for variables in (LOCAL, ALL_OTHER):
         tree = _installed(*variables)
-        for text in ("/usr/bin/nm-killswitch", "/usr/libexec"):
+        for text in ("/usr/bin/nm-killswitch", "/usr/libexec", "/usr/share/nm-killswitch"):
             equal(_naming(tree, text), [], f"files that name {text}, {variables[0]}")
 
 
@@ -124,6 +124,10 @@ def with_other_directories_units_programs_and_manual_agree():
     for text in ("/opt/ks/etc/nm-killswitch.conf", "/opt/ks/var/lib/nm-killswitch/state", "/opt/ks/run/nm-killswitch"):
         for name in ("opt/ks/bin/nm-killswitch", "opt/ks/share/man/man8/nm-killswitch.8"):
             check(name in _naming(tree, text), f"{name} does not name {text}")
+    module = "opt/ks/share/nm-killswitch/nm-killswitch.cil"
+    check(os.path.exists(os.path.join(tree, module)), f"no {module}")
+    for name in ("opt/ks/bin/nm-killswitch", "opt/ks/share/man/man8/nm-killswitch.8"):
+        check(name in _naming(tree, f"/{module}"), f"{name} does not name {module}")
     # NetworkManager's directories do not move with ours
     check("opt/ks/bin/nm-killswitch" in _naming(tree, "/etc/NetworkManager/system-connections"), "the profiles are not found")
     equal(_naming(tree, "/opt/ks/etc/NetworkManager"), [], "files that look for profiles where NetworkManager does not")

@@ -37,13 +37,16 @@ situation_warns_of_a_dispatcher_program_that_selinux_does_not_let_run (void **st
 {
   static const struct {
     const char *enforce, *context;
-    gboolean warns;
+    const char *commands; /* of the warning, if there is one */
   } cases[] = {
-    { "1", "system_u:object_r:lib_t:s0", TRUE },
-    { "1", "system_u:object_r:initrc_exec_t:s0", FALSE },
-    { "1", NULL, FALSE },
-    { "0", "system_u:object_r:lib_t:s0", FALSE },
-    { NULL, "system_u:object_r:lib_t:s0", FALSE },
+    { "1", "system_u:object_r:lib_t:s0",
+      "run 'semodule -i /some/killswitch.cil' and 'restorecon /some/10-killswitch'." },
+    /* the module would take away the label that another policy has for it */
+    { "1", "system_u:object_r:unlabeled_t:s0", "run 'restorecon /some/10-killswitch'." },
+    { "1", "system_u:object_r:initrc_exec_t:s0", NULL },
+    { "1", NULL, NULL },
+    { "0", "system_u:object_r:lib_t:s0", NULL },
+    { NULL, "system_u:object_r:lib_t:s0", NULL },
   };
 
   ks_test_no_bus ();
@@ -57,14 +60,19 @@ situation_warns_of_a_dispatcher_program_that_selinux_does_not_let_run (void **st
       assert_true (g_file_set_contents (enforce, cases[i].enforce, -1, NULL));
     host->paths.selinux_enforce = enforce;
     host->paths.dispatcher = "/some/10-killswitch";
+    host->paths.selinux_module = "/some/killswitch.cil";
     faked_context = cases[i].context;
     situation = ks_situation_read (&host->paths, NULL, KS_READ_NO_NETWORK);
     faked_context = NULL;
-    assert_int_equal (situation->warnings->len, cases[i].warns ? 1 : 0);
+    assert_int_equal (situation->warnings->len, cases[i].commands ? 1 : 0);
     assert_int_equal (situation->errors->len, 0);
-    if (cases[i].warns)
-      assert_non_null (strstr (situation->warnings->pdata[0],
-                               "running /some/10-killswitch, which has the label system_u:object_r:lib_t:s0"));
+    if (cases[i].commands) {
+      g_autofree char *what = g_strdup_printf ("running /some/10-killswitch, which has the label %s", cases[i].context);
+      const char *text = situation->warnings->pdata[0];
+
+      assert_non_null (strstr (text, what));
+      assert_non_null (strstr (text, cases[i].commands));
+    }
   }
 }
 

@@ -2,28 +2,27 @@
 
 That policy does not know our program in NetworkManager's dispatcher directory: it has the label of a library, which
 NetworkManager's domain may not run. The units alone must then keep everything from leaking, and `status` says what is
-wrong. With the label of packaging/selinux, the events arrive as well. Compiling the policy again, as its module does, takes
-minutes in this machine, so its line of file contexts is added as `semanage fcontext` does.
+wrong. With the module that comes with the package, installed as nm-killswitch(8) shows, the events arrive as well.
 """
 
 import os
-import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 
 # pylint: disable=wrong-import-position
+from kstest import documents
 from kstest.runner import check, equal, main, test
 from kstest.vm import NOBODY
-from kstest.vm_image import ROOT
 from kstest.vm_life import all_probes, messages, now, quiet, set_zone, wait_armed, wait_released, wait_rule, wait_same
 from kstest.vm_stages import Stages
-from kstest.vm_vpn import (PUBLIC, assert_blocked, assert_leak, assert_no_leak, assert_tunnel, down, ping, purge, up,
+from kstest.vm_vpn import (PUBLIC, assert_blocked, assert_leak, assert_no_leak, assert_tunnel, down, install, ping, purge, up,
                            wait_idle)
 
 at = Stages("selinux", "selinux")
 PROGRAM = "/usr/lib/NetworkManager/dispatcher.d/no-wait.d/10-killswitch"
 UNITS = "system_u:system_r:initrc_t:s0"
+LABEL = "system_u:object_r:initrc_exec_t:s0"
 WARNING = "SELinux keeps NetworkManager from running"
 
 
@@ -31,22 +30,15 @@ def _context(machine):
     return machine.run(["stat", "--format=%C", PROGRAM]).stdout.strip()
 
 
-def _label():
-    """The line of file contexts that the module of packaging/selinux has, as the compiled policy writes it."""
-    with open(os.path.join(ROOT, "packaging", "selinux", "nm_killswitch.fc"), encoding="ascii") as file:
-        pattern, kind, context = next(line.split() for line in file if line.startswith("/"))
-    user, level = re.fullmatch(r"gen_context\((\S+),(\S+)\)", context).groups()
-    return f"{pattern}\t{kind}\t{user}:{level}"
-
-
-def _labelled():
-    """The machine, with the label that the module gives, and nothing armed."""
+def _with_module():
+    """The machine with the policy module installed, and nothing armed."""
     def build():
         machine = at.installed()
-        machine.run(f"cat >>/etc/selinux/default/contexts/files/file_contexts.local; restorecon {PROGRAM}",
-                    stdin=_label() + "\n")
-        equal(_context(machine), "system_u:object_r:initrc_exec_t:s0", "the program's label")
-    at.machine.stage("labelled", build)
+        commands, = (lines for lines in documents.blocks("man/nm-killswitch.8") if lines[0].startswith("semodule -i "))
+        for command in commands:
+            machine.run(command, timeout=600)   # the policy is compiled anew
+        equal(_context(machine), LABEL, "the program's label")
+    at.machine.stage("with-module", build)
     return at.machine
 
 
@@ -83,7 +75,9 @@ def without_the_module_status_says_so_and_a_strict_vpn_is_still_protected():
     _assert_enforcing(machine)
     equal(_context(machine), "system_u:object_r:lib_t:s0", "the program's label")
     since = now(machine)
-    check(WARNING in machine.run("nm-killswitch status").stdout, "status does not say so to root")
+    shown = " ".join(machine.run("nm-killswitch status").stdout.split())
+    check(WARNING in shown, "status does not say so to root")
+    check(f"run 'semodule -i /usr/share/nm-killswitch/nm-killswitch.cil' and 'restorecon {PROGRAM}'" in shown, f"no command: {shown}")
     check("warning" in machine.run("nm-killswitch status", uid=NOBODY, check=False).stdout, "status does not say so to a user")
     check(WARNING in machine.run("journalctl --boot --no-pager -t nm-killswitch").stdout, "the journal does not say so")
     assert_blocked(machine, "armed, no module")
@@ -98,7 +92,7 @@ def without_the_module_status_says_so_and_a_strict_vpn_is_still_protected():
 
 @test
 def with_the_module_every_part_works_and_nothing_is_denied():
-    machine, vpn = _labelled(), at.vpns.vpn
+    machine, vpn = _with_module(), at.vpns.vpn
     since = now(machine)
     set_zone(machine, vpn, "killswitch")
     wait_armed(machine, "armed")
@@ -112,6 +106,8 @@ def with_the_module_every_part_works_and_nothing_is_denied():
     wait_rule(machine, "^8380:", "a deleted rule is put back")
     quiet(machine, "lost", lambda: (machine.run(["ip", "link", "delete", vpn.device]), all_probes(machine)))
     assert_blocked(machine, "lost")
+    install(machine)
+    equal(_context(machine), LABEL, "the program's label after an upgrade")
     check("Kill switch: " in machine.run("nm-killswitch status", uid=NOBODY, check=False).stdout, "no status for a user")
     machine.run("nm-killswitch release")
     wait_same(machine, at.vpns.before, "released")
@@ -119,6 +115,8 @@ def with_the_module_every_part_works_and_nothing_is_denied():
     wait_armed(machine, "resumed")
     wait_idle(machine)
     _assert_allowed(machine, since, "armed, up, lost, released")
+    # what `semodule -r nm-killswitch` removes; to compile the policy once more takes half a minute (tests/arch/test_releases.py)
+    machine.run("rm -r /var/lib/selinux/default/active/modules/400/nm-killswitch")
     purge(machine)
     wait_same(machine, at.vpns.before, "purged")
     equal(_denied(machine, since), [], "purged: denied")
@@ -127,7 +125,7 @@ def with_the_module_every_part_works_and_nothing_is_denied():
 
 @test
 def with_the_module_a_session_vpn_is_armed_by_its_activation():
-    machine, vpn = _labelled(), at.vpns.vpn
+    machine, vpn = _with_module(), at.vpns.vpn
     set_zone(machine, vpn, "killswitch-auto")
     wait_idle(machine)
     wait_released(machine, "not activated yet")
@@ -156,7 +154,7 @@ def openvpn_that_the_policy_keeps_from_connecting_leaks_nothing():
 
 @test
 def at_boot_it_is_armed_before_the_network_and_nothing_is_denied():
-    machine, vpn = _labelled(), at.vpns.vpn
+    machine, vpn = _with_module(), at.vpns.vpn
     set_zone(machine, vpn, "killswitch")
     wait_armed(machine, "armed")
     wait_idle(machine)

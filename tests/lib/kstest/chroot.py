@@ -18,8 +18,9 @@ BUILD = os.path.join(ROOT, "build", "chroot")
 MAX_AGE = 7 * 24 * 3600     # packages get security updates
 
 LIBRARIES = ("libcmocka-dev", "libglib2.0-dev", "libnftables-dev", "libnl-3-dev", "libnl-route-3-dev", "libnm-dev")
-# to build, to judge, and what the package and its tests for autopkgtest need
+# to build, to judge, what the package and its tests for autopkgtest need, and SELinux's policy
 PROGRAMS = ("autopkgtest", "build-essential", "debhelper", "dbus-daemon", "lintian", "pkgconf", "python3",
+            "policycoreutils", "selinux-policy-default", "selinux-utils",
             "dbus", "dnsmasq-base", "iproute2", "iputils-ping", "netbase", "network-manager", "network-manager-openvpn",
             "nftables", "openssl", "openvpn", "procps", "systemd-sysv", "tcpdump")
 
