@@ -30,8 +30,9 @@ UNITS = {"nm-killswitch-boot.service", "nm-killswitch-heal.service", "nm-killswi
          "nm-killswitch-sync.service"}
 USER_ENABLED = ("nm-killswitch-notify.path", "nm-killswitch-notify.service")
 ENABLED = ("nm-killswitch-boot.service", "nm-killswitch-sync.path", "nm-killswitch-names.path", "nm-killswitch-heal.socket")
-# Another place, user's mask, language and time zone: none of it may show in what is built.
-ELSEWHERE = {"LC_ALL": "C", "LANG": "C", "TZ": "Pacific/Kiritimati"}
+# Another place, user, user's mask, language and time zone: none of it may show in what is built.
+ELSEWHERE = {"LC_ALL": "C", "LANG": "C", "TZ": "Pacific/Kiritimati", "HOME": "/nonexistent", "USER": "nobody", "LOGNAME": "nobody"}
+ANOTHER_USER = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
 
 
 def _directory():
@@ -40,10 +41,10 @@ def _directory():
     return path
 
 
-def _run(*command, cwd=ROOT, umask=0o022, ok=True, **environment):
+def _run(*command, cwd=ROOT, umask=0o022, ok=True, user=None, **environment):
     result = subprocess.run(command, cwd=cwd, text=True, errors="backslashreplace", stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600, umask=umask, check=False,
-                            env={**ENVIRONMENT, **environment})
+                            env={**ENVIRONMENT, **environment}, **(user or {}))
     check(not ok or result.returncode == 0, f"{' '.join(command)} fails: {result.stdout[-2000:]}")
     return result.stdout
 
@@ -81,7 +82,9 @@ def _sums(directory, *patterns):
 @functools.cache
 def _elsewhere():
     """The tar ball, unpacked in a directory of another name, without git."""
-    directory = os.path.join(_directory(), "a-rather-long-name-of-a-directory", "below")
+    top = _directory()
+    os.chmod(top, 0o755)    # another user builds there
+    directory = os.path.join(top, "a-rather-long-name-of-a-directory", "below")
     os.makedirs(directory)
     out = _directory()
     _run("packaging/dist", _version(), DIST_DIR=out)
@@ -89,10 +92,12 @@ def _elsewhere():
     return _only(directory, "nm-killswitch-*")
 
 
-def _built(kind, cwd=ROOT, umask=0o022, **environment):
+def _built(kind, cwd=ROOT, umask=0o022, user=None, **environment):
     """The directory in which packaging/KIND/build has left the package of the tree at CWD."""
     out = os.path.join(_directory(), kind)
-    _run(f"packaging/{kind}/build", _version(), cwd=cwd, umask=umask, **{f"{kind.upper()}_DIR": out}, **environment)
+    if user:
+        shutil.chown(os.path.dirname(out), user["user"])
+    _run(f"packaging/{kind}/build", _version(), cwd=cwd, umask=umask, user=user, **{f"{kind.upper()}_DIR": out}, **environment)
     return out
 
 
@@ -170,7 +175,7 @@ def the_tarball_has_everything_in_git_and_nothing_built():
 def the_debian_package_is_the_same_when_built_elsewhere():
     _needs("dpkg-buildpackage", "dh")
     patterns = ("*.deb", "*.dsc", "*.debian.tar.xz", "*.orig.tar.xz")
-    again = _built("deb", cwd=_elsewhere(), umask=0o002, DEB_BUILD_OPTIONS="nocheck parallel=1", **ELSEWHERE)
+    again = _built("deb", cwd=_elsewhere(), umask=0o002, user=ANOTHER_USER, DEB_BUILD_OPTIONS="nocheck parallel=1", **ELSEWHERE)
     equal(_sums(again, *patterns), _sums(_deb(), *patterns), "the packages' sums")
 
 
@@ -276,7 +281,7 @@ def _scriptlet(name):
     return path
 
 
-# systemd, and the programs that scripts call, stood in for: what they were told is kept.
+# systemd, and the programs that scripts call, stood in for: what they were told is kept. Somebody is logged in.
 _STAND_INS = """
 set -e
 mount -t tmpfs tmpfs /run
@@ -284,6 +289,7 @@ mkdir -p /run/systemd/system /run/bin
 for program in systemctl nm-killswitch; do
     printf '#!/bin/sh\\necho "%s $*" >>/run/told\\n' $program >/run/bin/$program
 done
+echo 'case "$1" in list-units) echo "user@1000.service loaded active running User Manager for UID 1000" ;; esac' >>/run/bin/systemctl
 chmod 755 /run/bin/*
 [ "$1" = booted ] || rmdir /run/systemd/system
 """
@@ -310,6 +316,17 @@ def the_rpms_scriptlets_arm_on_installation_and_upgrade_and_release_on_removal()
     told = _told(f"sh {preun} 0")
     check("nm-killswitch release" in told and any("disable --now" in line for line in told), f"%preun of a removal: {told}")
     equal(_told(f"sh {preun} 1") + _told(f"sh {postun} 1"), [], "told on an upgrade")
+
+
+@test
+def the_rpm_starts_the_notifications_of_users_who_are_logged_in():
+    start = "systemctl --user --machine=1000@ start nm-killswitch-notify.path"
+    post = _scriptlet("post")
+    check(start in _told(f"sh {post} 1"), "not started")
+    check(start not in _told(f"sh {post} 2"), "started by an upgrade")
+    # a stand-in for a preset, or an administrator, that does not want them
+    unwanted = "sed -i '1a case \"$*\" in *--global*is-enabled*) exit 1 ;; esac' /run/bin/systemctl"
+    check(start not in _told(f"{unwanted}; sh {post} 1"), "started though they are not enabled")
 
 
 @test
@@ -397,6 +414,7 @@ def all_packages_install_the_same():
         equal(found["rpm"].pop(f"usr/lib/systemd/{kind}-preset/80-nm-killswitch.preset", "none"), None, f"the preset, {kind}")
     equal(found["rpm"], found["deb"], "Fedora's and Debian's")
     equal(found["arch"], found["deb"], "Arch's and Debian's")
+    check("usr/share/nm-killswitch/nm-killswitch.cil" in found["deb"], "the module for SELinux is missing")
     equal({os.path.basename(path) for path in found["deb"] if path.startswith("usr/lib/systemd/system/")}, UNITS, "units")
     equal([found["deb"].get(f"{DISPATCHER}/{name}") for name in ("no-wait.d/10-killswitch", "10-killswitch", "pre-up.d/10-killswitch")],
           [None, "no-wait.d/10-killswitch", "../no-wait.d/10-killswitch"], "the dispatcher's program and links")
