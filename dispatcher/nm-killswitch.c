@@ -391,9 +391,12 @@ choose (const KsChoice *choice, const SwitchOptions *options)
     return NULL;
   }
   if (!profile) {
-    fprintf (stderr, "nm-killswitch: there is no profile or section '%s'%s%s; `nm-killswitch list` shows them\n", name,
-             choice->silence ? ": NetworkManager does not answer: " : "",
-             choice->silence ? choice->silence->message : "");
+    if (choice->silence)
+      fprintf (stderr, "nm-killswitch: NetworkManager does not answer, so profile '%s' cannot be changed: %s%s\n", name,
+               choice->silence->message,
+               options->action == KS_SWITCH_OFF ? "; to lift the block all the same, run: nm-killswitch release" : "");
+    else
+      fprintf (stderr, "nm-killswitch: there is no profile or section '%s'; `nm-killswitch list` shows them\n", name);
     return NULL;
   }
   if (is_external (choice, profile, name))

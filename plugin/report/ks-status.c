@@ -472,7 +472,9 @@ format_advice (const KsStatus *self, const KsSummary *summary, const KsStyle *st
   if (g_str_equal (word, "protected") && !has_leak (self->report))
     g_string_append (out, "  Nothing. If the VPN is lost, all else stays blocked until it is back.\n");
   else if (g_str_equal (word, "blocking") && connect)
-    g_string_append_printf (out, "  Connect the VPN: %s\n", connect);
+    g_string_append_printf (out, "  %s: %s\n",
+                            summary->networkmanager ? "Connect the VPN" : "Start NetworkManager, then connect the VPN",
+                            connect);
   else if (g_str_equal (word, "blocking"))
     g_string_append (out, "  Connect the VPN.\n");
   else if (g_str_equal (word, "incomplete"))

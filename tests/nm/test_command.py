@@ -46,7 +46,7 @@ def a_user_sees_the_state_and_nothing_of_the_profile():
     m = machine()
     told = command(m, "status", uid=probes.NOBODY).stdout
     for text in ("Kill switch: blocking", VPN, "by connection.zone; down", "Not shown, since only root may see it",
-                 f"nmcli connection up {VPN}", "sudo nm-killswitch release"):
+                 f"  Connect the VPN: nmcli connection up {VPN}", "sudo nm-killswitch release"):
         check(text in told, f"'{text}' is not in: {told}")
     check(netns.SERVER not in told, f"the server's address is root's: {told}")
     check(netns.SERVER in command(m, "status").stdout, "root sees the server's address")

@@ -353,7 +353,7 @@ def disable_explains_why_it_refuses():
     result = m.host.run("nm-killswitch", "disable", "staex", check=False)
     check(result.returncode == 1 and "set Mode=session" in result.stderr, result.stderr)
     result = m.host.run("nm-killswitch", "disable", "home", check=False)
-    check(result.returncode == 1 and "there is no profile or section 'home': NetworkManager does not answer" in result.stderr,
+    check(result.returncode == 1 and "NetworkManager does not answer, so profile 'home' cannot be changed" in result.stderr,
           result.stderr)
     m.wait_rules(True)
 
