@@ -487,8 +487,11 @@ switch_connection (const KsChoice *choice, const KsProfile *profile, const Switc
     if (is_refused (choice, profile, options))
       return EXIT_ERROR;
     if (!ks_nm_connection_set (choice->bus, connection, &setting, &error)) {
-      fprintf (stderr, "nm-killswitch: NetworkManager refuses to change '%s': %s%s\n", name, error->message,
-               geteuid () == 0 ? "" : "; run the command with sudo");
+      gboolean is_denied = g_error_matches (error, KS_ERROR, KS_ERROR_PERMISSION);
+
+      fprintf (stderr, "nm-killswitch: NetworkManager %s '%s': %s%s\n",
+               is_denied ? "does not allow you to change" : "cannot change", name, error->message,
+               is_denied && geteuid () != 0 ? "; run the command with sudo" : "");
       return EXIT_ERROR;
     }
   }

@@ -266,9 +266,14 @@ error_code (const char *name)
                                         DBUS ".Error.NoReply",        DBUS ".Error.Timeout",
                                         DBUS ".Error.TimedOut",       NULL };
 
+  static const char *const refused[] = { DBUS ".Error.AccessDenied", DBUS ".Error.InteractiveAuthorizationRequired",
+                                         BUS_NAME ".Settings.PermissionDenied", NULL };
+
   if (g_strv_contains (gone, name))
     return KS_ERROR_INVALID;
-  return g_strv_contains (silent, name) ? KS_ERROR_SILENT : KS_ERROR_PERMISSION;
+  if (g_strv_contains (refused, name))
+    return KS_ERROR_PERMISSION;
+  return g_strv_contains (silent, name) ? KS_ERROR_SILENT : KS_ERROR_IO;
 }
 
 static void

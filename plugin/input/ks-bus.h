@@ -20,8 +20,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsBus, ks_bus_free)
 /*
  * All properties of one interface of an object: a{sv} (transfer full). NULL with
  * KS_ERROR_INVALID if the object does not exist, KS_ERROR_SILENT if nobody
- * answers or the time is up, KS_ERROR_PERMISSION for any other error reply,
- * KS_ERROR_IO if the bus fails.
+ * answers or the time is up, KS_ERROR_PERMISSION if the user may not,
+ * KS_ERROR_IO for any other error reply and if the bus fails.
  */
 GVariant *ks_bus_get (KsBus *self, const char *path, const char *interface, GError **error);
 /* As ks_bus_get(), but with an empty dictionary for "/" and for an object that has vanished. */

@@ -367,6 +367,12 @@ def a_user_may_not_switch_where_networkmanager_does_not_allow_it():
     m.host.run("rm", "/etc/NetworkManager/conf.d/90-root.conf")
     m.nm.restart()
     m.nm.wait_state(m.lab.lan.name, "activated")
+    # where root could not do it either, sudo is no advice
+    m.host.run("mount", "-o", "remount,ro", "/etc")
+    result = command(m, "enable", VPN, uid=probes.NOBODY, check_status=False)
+    m.host.run("mount", "-o", "remount,rw", "/etc")
+    check(result.returncode == 1 and "Read-only file system" in result.stderr and "sudo" not in result.stderr,
+          f"with a read-only /etc: {result.stderr}")
 
 
 @test
