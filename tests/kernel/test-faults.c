@@ -76,6 +76,7 @@ static pid_t flooder;
 static pid_t network_manager;
 static gboolean has_nft;
 static gboolean guard_is_on;
+static gboolean local_is_behind; /* table local is looked up behind our rules, as with VRFs */
 static gboolean second_sends; /* the second VPN's own packets are part of the flood */
 
 /* --- files --- */
@@ -975,6 +976,24 @@ assert_management (const Way *way, const char *fault)
   }
 }
 
+/* Whether a program may send to the loopback address of @family. */
+static gboolean
+has_way_to_itself (int family)
+{
+  const struct sockaddr_in to4 = { .sin_family = AF_INET,
+                                   .sin_port = htons (9),
+                                   .sin_addr = { htonl (INADDR_LOOPBACK) } };
+  const struct sockaddr_in6 to6 = { .sin6_family = AF_INET6,
+                                    .sin6_port = htons (9),
+                                    .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+  int fd = socket (family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  int result = family == AF_INET6 ? connect (fd, (const struct sockaddr *) &to6, sizeof to6)
+                                  : connect (fd, (const struct sockaddr *) &to4, sizeof to4);
+
+  close (fd);
+  return result == 0;
+}
+
 /* What came out during a run with @fault, and whether a transport would come out now. */
 static void
 assert_wire (const Transition *t, const Way *way, const char *fault)
@@ -982,6 +1001,13 @@ assert_wire (const Transition *t, const Way *way, const char *fault)
   Seen seen = read_wire ();
 
   assert_management (way, fault);
+  if (local_is_behind && (!has_way_to_itself (AF_INET) || !has_way_to_itself (AF_INET6))) {
+    g_autofree char *state = kernel_state ();
+
+    stop_flood ();
+    print_message ("%s\n", state);
+    fail_msg ("%s, %s: the host is cut off from itself", way->name, fault);
+  }
 
   if (t->stays_armed && seen.leaks > 0) {
     g_autofree char *state = kernel_state ();
@@ -1081,7 +1107,7 @@ start (gboolean with_guard)
 static void
 finish (void)
 {
-  second_sends = FALSE;
+  second_sends = local_is_behind = FALSE;
   stop_flood ();
   if (network_manager > 0) {
     kill (network_manager, SIGKILL);
@@ -1253,6 +1279,20 @@ every_fault_with_a_section (void **state G_GNUC_UNUSED)
     }
     finish ();
   }
+}
+
+/* As with VRFs: a rule of ours has to look table local up before any of those that block is in, until the last is out.
+ */
+static void
+every_fault_with_table_local_behind_our_rules (void **state G_GNUC_UNUSED)
+{
+  START_OR_SKIP (FALSE);
+  for (const char *const *family = (const char *const[]){ "-4", "-6", NULL }; *family; family++) {
+    netns_run ("ip %s rule add pref 32765 lookup local", *family);
+    netns_run ("ip %s rule del pref 0", *family);
+  }
+  local_is_behind = TRUE;
+  try_every_fault (&arming);
 }
 
 /* A kernel without connection tracking: the rest of the guard is there, and nothing that relies on it. */
@@ -1555,6 +1595,7 @@ main (void)
     cmocka_unit_test_teardown (every_fault_while_a_vpn_moves_inside_another, teardown),
     cmocka_unit_test_teardown (every_fault_while_a_vpn_stays_inside_another, teardown),
     cmocka_unit_test_teardown (every_fault_with_a_section, teardown),
+    cmocka_unit_test_teardown (every_fault_with_table_local_behind_our_rules, teardown),
     cmocka_unit_test_teardown (management_without_connection_tracking_is_an_error_and_opens_nothing, teardown),
     cmocka_unit_test_teardown (names_without_a_guard_that_counts_them_are_an_error_and_not_asked_for, teardown),
     cmocka_unit_test_teardown (tunnel_that_is_replaced_during_a_run_is_taken_as_it_is_now, teardown),
