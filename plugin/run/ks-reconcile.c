@@ -563,7 +563,7 @@ reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
 
   report->situation = ks_situation_read (look->paths, look->event, read_flags (look->flags));
   if (look->answers)
-    ks_answers_merge (report->situation->state->answers, look->answers);
+    ks_situation_take_answers (report->situation, look->answers);
   ks_report_take_errors (report, report->situation->errors);
   /* a run started by our own changes (nm-killswitch-heal.service) must not arm again */
   if (report->situation->state->released && !ks_situation_save (report->situation, look->paths, &error))
@@ -697,7 +697,7 @@ ks_reconcile (const KsPaths *paths, const KsEvent *event, KsReconcileFlags flags
   hosts = ks_situation_hosts (report->situation);
   answers = ks_answers_new ();
   if (!ks_resolve_hosts (hosts, ks_alias_ask, RESOLVE_TIMEOUT_MS, answers)
-      || !ks_answers_merge (report->situation->state->answers, answers))
+      || !ks_situation_take_answers (report->situation, answers))
     return g_steal_pointer (&report);
   /* the event is over by now: what NetworkManager says counts */
   return ks_report_join (g_steal_pointer (&report), run (paths, NULL, flags, answers));

@@ -534,6 +534,39 @@ ks_situation_awaits_names (const KsSituation *self)
   return FALSE;
 }
 
+/* Whether the VPN of @remembered is up. For a section, and while NetworkManager is silent, the device tells. */
+static gboolean
+is_up (const KsSituation *self, const KsRemembered *remembered)
+{
+  KsActiveState active;
+
+  if (!self->network || is_section (remembered->profile))
+    return remembered->tunnel && if_nametoindex (remembered->tunnel) != 0;
+  active = ks_network_active_state (self->network, ks_profile_key (remembered->profile));
+  return active == KS_ACTIVE_ACTIVATED || active == KS_ACTIVE_DEACTIVATING;
+}
+
+/*
+ * A name may stand for hundreds of servers, with others in every answer. Which
+ * of them a VPN is connected to is not known, but it was known when it
+ * connected, or it could not have.
+ */
+gboolean
+ks_situation_take_answers (KsSituation *self, const KsAnswers *answers)
+{
+  g_autoptr (GPtrArray) kept = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; i < self->state->remembered->len; i++) {
+    const KsRemembered *remembered = self->state->remembered->pdata[i];
+
+    if (!is_up (self, remembered))
+      continue;
+    ks_endpoint_collect_names (remembered->profile->endpoints, kept);
+    ks_endpoint_collect_names (remembered->former, kept);
+  }
+  return ks_answers_merge (self->state->answers, answers, kept);
+}
+
 GPtrArray *
 ks_situation_hosts (const KsSituation *self)
 {

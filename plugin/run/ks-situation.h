@@ -70,6 +70,8 @@ gboolean ks_situation_lacks_network (const KsSituation *self);
 KsDiffFlags ks_situation_diff_flags (const KsSituation *self);
 /* The host names among the armed profiles' endpoints (transfer full; of char*). */
 GPtrArray *ks_situation_hosts (const KsSituation *self);
+/* Adds what these names were resolved to; the address that a VPN is connected to stays. Returns whether any is new. */
+gboolean ks_situation_take_answers (KsSituation *self, const KsAnswers *answers);
 /*
  * Whether an armed VPN that is down can come up only once the present address of
  * its server's name is exempted, while nothing will tell when it tries. (A

@@ -43,6 +43,21 @@ ks_answers_add (KsAnswers *self, const char *host, const GArray *addresses)
   return TRUE;
 }
 
+/* Adds behind those known for @host what there is room for. Returns whether there is anything new. */
+static gboolean
+append (KsAnswers *self, const char *host, const GArray *addresses)
+{
+  GArray *known = g_hash_table_lookup (self->addresses, host);
+  guint before;
+
+  if (!known)
+    return ks_answers_add (self, host, addresses);
+  before = known->len;
+  for (guint i = 0; i < addresses->len && known->len < KS_ANSWERS_MAX; i++)
+    ks_prefix_array_add (known, &g_array_index (addresses, KsPrefix, i));
+  return known->len > before;
+}
+
 static gboolean
 has_same_strings (const GPtrArray *a, const GPtrArray *b)
 {
@@ -72,7 +87,7 @@ ks_answers_set_aliases (KsAnswers *self, const char *host, const GPtrArray *alia
 }
 
 gboolean
-ks_answers_merge (KsAnswers *self, const KsAnswers *other)
+ks_answers_merge (KsAnswers *self, const KsAnswers *other, const GPtrArray *kept)
 {
   GHashTableIter iter;
   gpointer host, value;
@@ -80,7 +95,9 @@ ks_answers_merge (KsAnswers *self, const KsAnswers *other)
 
   g_hash_table_iter_init (&iter, other->addresses);
   while (g_hash_table_iter_next (&iter, &host, &value))
-    if (ks_answers_add (self, host, value))
+    if (g_ptr_array_find_with_equal_func ((GPtrArray *) kept, host, g_str_equal, NULL)
+          ? append (self, host, value)
+          : ks_answers_add (self, host, value))
       is_news = TRUE;
   g_hash_table_iter_init (&iter, other->aliases);
   while (g_hash_table_iter_next (&iter, &host, &value))

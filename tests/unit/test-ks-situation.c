@@ -729,6 +729,55 @@ situation_keeps_the_servers_of_a_vpn_that_is_up_when_its_profile_is_edited (void
   assert_servers (host, KS_READ_DEFAULT, "203.0.113.13");
 }
 
+/* Takes as many answers to its server's name as are kept, each of one address, and remembers. */
+static void
+take_answers (KsTestHost *host, guint network)
+{
+  g_autoptr (KsSituation) situation = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 1; i <= KS_ANSWERS_MAX; i++) {
+    g_autofree char *text = g_strdup_printf ("203.0.%u.%u", network, i);
+    g_autoptr (GArray) addresses = ks_test_prefixes (text);
+    g_autoptr (KsAnswers) answers = ks_answers_new ();
+
+    ks_answers_add (answers, "vpn.example", addresses);
+    ks_situation_take_answers (situation, answers);
+  }
+  assert_true (ks_situation_save (situation, &host->paths, &error));
+}
+
+static gboolean
+knows_address (KsTestHost *host, const char *text)
+{
+  g_autoptr (KsSituation) situation = ks_situation_read (&host->paths, NULL, KS_READ_DEFAULT);
+  g_autoptr (GArray) addresses = ks_test_prefixes (text);
+
+  return ks_prefix_array_contains (g_hash_table_lookup (situation->state->answers->addresses, "vpn.example"),
+                                   &g_array_index (addresses, KsPrefix, 0));
+}
+
+/* The provider's name server gives other servers each time: the VPN would be cut off from its own. */
+static void
+situation_keeps_the_address_that_a_vpn_is_connected_to (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsTestHost) host = ks_test_host_new ();
+  g_autoptr (KsTestNm) nm = ks_test_nm_new ();
+
+  write_openvpn (host, "etc/ovpn", STRICT, "remote=vpn.example\n");
+  set_wireguard (nm, CONNECTED, 0);
+  assert_armed (host, 1);
+  take_answers (host, 113);
+  set_wireguard (nm, CONNECTED, ACTIVATED);
+  take_answers (host, 114);
+  assert_true (knows_address (host, "203.0.113.1"));
+  assert_false (knows_address (host, "203.0.114.1"));
+  set_wireguard (nm, CONNECTED, 0);
+  take_answers (host, 115);
+  assert_false (knows_address (host, "203.0.113.1"));
+  assert_true (knows_address (host, "203.0.115.1"));
+}
+
 static void
 situation_takes_a_section_as_it_is_written (void **state G_GNUC_UNUSED)
 {
@@ -1154,6 +1203,7 @@ main (void)
     cmocka_unit_test (situation_corrupt_state_does_not_keep_a_profile_from_arming),
     cmocka_unit_test (situation_holds_exemptions_while_networkmanager_is_silent),
     cmocka_unit_test (situation_keeps_the_servers_of_a_vpn_that_is_up_when_its_profile_is_edited),
+    cmocka_unit_test (situation_keeps_the_address_that_a_vpn_is_connected_to),
     cmocka_unit_test (situation_takes_a_section_as_it_is_written),
     cmocka_unit_test (situation_session_is_armed_by_activation),
     cmocka_unit_test (situation_session_stays_armed_when_the_tunnel_is_lost),
