@@ -358,7 +358,7 @@ parse_switch_options (int argc, char **argv, SwitchOptions *options)
   return options->name != NULL;
 }
 
-/* Nothing can be set for a connection that goes with its device. */
+/* A connection that vanishes with its device cannot keep a setting. */
 static gboolean
 is_external (const KsChoice *choice, const KsProfile *profile, const char *name)
 {

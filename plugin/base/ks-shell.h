@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Words of commands that a person is told to type: what they paste into a shell
- * must do what it says, whatever the names in it are.
+ * Quoting for commands that are shown to users: a command pasted into a shell
+ * must do what it says, whatever names it contains.
  */
 #pragma once
 

@@ -30,7 +30,7 @@ ks_resume (const KsPaths *paths)
   g_autoptr (GError) error = NULL;
   KsReport *report;
 
-  /* anyone but root is told by the run itself that they may not */
+  /* for other users, the run itself reports that it needs root */
   if (geteuid () == 0 && ks_marker_remove (paths, KS_MARKER_RELEASED, &error))
     ks_marker_make (paths, KS_MARKER_RESUMED, &error);
   report = ks_reconcile (paths, NULL, KS_RECONCILE_RESUME);
