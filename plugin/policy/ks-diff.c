@@ -15,6 +15,8 @@
  *                                on to the LAN rules, which may already exist; DNS must not follow them
  *      LAN rules                 after the tunnel's own subnets, which they must not shadow, and after the bypass
  *                                routes are gone: with Lan=routes, any program could reach the server through them
+ *      shortcuts                 after the routes that lead local network traffic past them: before that, they
+ *                                would take it into the tunnel
  *   8  stale LAN rules, stale exemptions by port, mark
  *   9  stale routes that carry   tunnels that are gone: any earlier, the LAN rule behind a tunnel's subnet would
  *                                take over what the tunnel carried. Also the routes for ManagementFrom=, whose
@@ -66,6 +68,7 @@ enum {
   PHASE_ADD_SERVER,
   PHASE_ADD_BLOCKING_RULE,
   PHASE_ADD_SHIELD,
+  PHASE_ADD_SHORTCUT,
   PHASE_DELETE_BYPASS,
   PHASE_ADD_LAN,
   PHASE_DELETE_LAN,
@@ -92,7 +95,7 @@ rule_role (const KsConfig *config, const KsRule *rule)
   if (rule->priority < config->priority)
     return ks_rule_is_local_lookup (rule) ? ROLE_EXEMPTION : ROLE_BLOCKER;
   offset = rule->priority - config->priority;
-  if (offset < KS_PRIORITY_DNS)
+  if (offset < KS_PRIORITY_TUNNEL)
     return rule->table == config->servers_table ? ROLE_SERVER : ROLE_EXEMPTION;
   if ((offset >= KS_PRIORITY_LAN && offset < KS_PRIORITY_PROGRAMS) || offset == KS_PRIORITY_GATEWAY)
     return ROLE_LAN;
@@ -171,11 +174,18 @@ is_kept_server (const KsRoute *route, GHashTable *had, GHashTable *wanted)
   return place_of (had, route) == place_of (wanted, route);
 }
 
-/* Types of routes that only shields have in table 84. */
+/* Types of routes that only shields have in table 84, and the passes of the shortcut. */
 static gboolean
 is_end_of_shield (const KsConfig *config, const KsRoute *route)
 {
   return route->table == config->tunnel_table && (route->type == RTN_UNREACHABLE || route->type == RTN_THROW);
+}
+
+/* A default route of table 84. */
+static gboolean
+is_shortcut (const KsConfig *config, const KsRoute *route)
+{
+  return route->table == config->tunnel_table && ks_route_is_default (route);
 }
 
 /* The prefixes of table 84 among @routes that shields are for (set of KsPrefix; transfer full). */
@@ -187,7 +197,7 @@ shields_of (const KsConfig *config, const GPtrArray *routes)
   for (guint i = 0; i < routes->len; i++) {
     KsRoute *route = routes->pdata[i];
 
-    if (is_end_of_shield (config, route))
+    if (is_end_of_shield (config, route) && !ks_policy_is_pass (config, route))
       g_hash_table_add (shields, &route->dst);
   }
   return shields;
@@ -206,6 +216,8 @@ add_route_phase (const KsConfig *config, const KsRoute *route, GHashTable *had, 
 {
   if (route->table == config->servers_table && !is_kept_server (route, had, wanted))
     return PHASE_ADD_SERVER;
+  if (is_shortcut (config, route))
+    return PHASE_ADD_SHORTCUT;
   if (is_of_shield (config, route, shields))
     return PHASE_ADD_SHIELD;
   return route_blocks (config, route) ? PHASE_ADD_BLOCKING_ROUTE : PHASE_ADD_ROUTE;
@@ -279,6 +291,7 @@ compare_steps (gconstpointer first, gconstpointer second)
   case PHASE_ADD_ROUTE:
   case PHASE_ADD_SERVER:
   case PHASE_ADD_SHIELD:
+  case PHASE_ADD_SHORTCUT:
     return compare_precedence (&a->route, &b->route);
   case PHASE_DELETE_ROUTE:
   case PHASE_DELETE_UPLINK_ROUTE:
@@ -358,6 +371,7 @@ opened_by (const KsStep *step)
   switch (step->phase) {
   case PHASE_ADD_SHIELD:
     return step->route.type == RTN_THROW ? KS_CONCERN_BLOCK : KS_CONCERN_NONE;
+  case PHASE_ADD_SHORTCUT:
   case PHASE_ADD_LAN:
   case PHASE_DELETE_ROUTE:
   case PHASE_DELETE_BLOCKING_RULE:
@@ -551,7 +565,7 @@ is_held (const KsConfig *config, const KsStep *step, KsDiffFlags flags)
     return TRUE;
   case PHASE_DELETE_ROUTE:
     /* the LAN rule that stays would take over what the tunnel carried */
-    return step->route.table == config->tunnel_table;
+    return step->route.table == config->tunnel_table && !is_shortcut (config, &step->route);
   case PHASE_DELETE_BLOCKING_ROUTE:
     return TRUE;
   default:

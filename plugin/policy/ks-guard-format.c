@@ -319,7 +319,10 @@ add_forward_chain (GString *out, const KsPolicy *policy)
   ks_guard_end_chain (out);
 }
 
-/* A link-local IPv6 address belongs to its link: another device may have the same one. */
+/*
+ * Each packet that arrives passes this, so each line begins with what ends it soonest: the family, to half of them.
+ * A link-local IPv6 address belongs to its link: another device may have the same one.
+ */
 static void
 add_prerouting_chain (GString *out, const KsPolicy *policy, const GArray *answering)
 {
@@ -341,14 +344,15 @@ add_prerouting_chain (GString *out, const KsPolicy *policy, const GArray *answer
           || (address->family == AF_INET6 && ks_prefix_is_link_local (address)))
         continue;
       ks_prefix_array_add (done, address);
-      ks_guard_add_line (out, "iif != %s %s daddr %s counter name \"dropped_input\" drop", holders,
+      ks_guard_add_line (out, "meta nfproto %s iif != %s %s daddr %s counter name \"dropped_input\" drop",
+                         address->family == AF_INET6 ? "ipv6" : "ipv4", holders,
                          address->family == AF_INET6 ? "ip6" : "ip", text);
     }
   }
   if (ks_prefix_array_has_family (answering, AF_INET))
-    ks_guard_add_line (out, "meta mark 0 ip saddr @answering4 meta mark set %u", ks_policy_answers_mark (policy));
+    ks_guard_add_line (out, "ip saddr @answering4 meta mark 0 meta mark set %u", ks_policy_answers_mark (policy));
   if (ks_prefix_array_has_family (answering, AF_INET6))
-    ks_guard_add_line (out, "meta mark 0 ip6 saddr @answering6 meta mark set %u", ks_policy_answers_mark (policy));
+    ks_guard_add_line (out, "ip6 saddr @answering6 meta mark 0 meta mark set %u", ks_policy_answers_mark (policy));
   ks_guard_end_chain (out);
 }
 

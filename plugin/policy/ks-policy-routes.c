@@ -96,15 +96,23 @@ carries_default (const KsPolicyBuilder *b, const KsTunnel *tunnel, int family)
   return has_family && tunnel->ifindex && (!profile || !is_never_default (profile, family) || !is_any_full (b, family));
 }
 
+/* To @dst by the tunnel that is @index-th in preference. */
+static KsRoute
+route_by_tunnel (const KsPolicyBuilder *b, guint32 table, guint index, const KsPrefix *dst)
+{
+  const KsTunnel *tunnel = b->in->tunnels->pdata[index];
+
+  return ks_route_via (table, b->config->protocol, dst, tunnel_metric (b, index), tunnel->ifindex,
+                       dst->family == AF_INET6 ? &tunnel->gateway6 : &tunnel->gateway4);
+}
+
 void
 ks_policy_add_default_routes_to (KsPolicyBuilder *b, guint32 table, const KsPrefix *dst)
 {
   for (guint i = 0; i < b->in->tunnels->len; i++) {
-    const KsTunnel *tunnel = b->in->tunnels->pdata[i];
-    const KsPrefix *gateway = dst->family == AF_INET6 ? &tunnel->gateway6 : &tunnel->gateway4;
-    KsRoute route = ks_route_via (table, b->config->protocol, dst, tunnel_metric (b, i), tunnel->ifindex, gateway);
+    KsRoute route = route_by_tunnel (b, table, i, dst);
 
-    if (carries_default (b, tunnel, dst->family))
+    if (carries_default (b, b->in->tunnels->pdata[i], dst->family))
       add_route (b, &route);
   }
 }
@@ -208,43 +216,45 @@ overlaps_uplink (const KsPolicyBuilder *b, const KsPrefix *prefix)
 }
 
 static void
-add_tunnel_blackhole (KsPolicyBuilder *b, guint32 table, const KsPrefix *prefix)
+add_tunnel_blackhole (KsPolicyBuilder *b, const KsPrefix *prefix)
 {
-  KsRoute route = ks_route_blackhole (table, b->config->protocol, prefix, b->config->blackhole_metric);
+  KsRoute route =
+    ks_route_blackhole (b->config->tunnel_table, b->config->protocol, prefix, b->config->blackhole_metric);
 
   if (is_specific (b, &route.dst) && !overlaps_uplink (b, &route.dst))
     add_route (b, &route);
 }
 
 static void
-add_tunnel_blackholes (KsPolicyBuilder *b, guint32 table, const GArray *prefixes)
+add_tunnel_blackholes (KsPolicyBuilder *b, const GArray *prefixes)
 {
   for (guint i = 0; prefixes && i < prefixes->len; i++)
-    add_tunnel_blackhole (b, table, &g_array_index (prefixes, KsPrefix, i));
+    add_tunnel_blackhole (b, &g_array_index (prefixes, KsPrefix, i));
 }
 
 static void
-add_tunnel_route (KsPolicyBuilder *b, guint32 table, guint index, const KsPrefix *prefix, const KsPrefix *gateway)
+add_tunnel_route (KsPolicyBuilder *b, guint index, const KsPrefix *prefix, const KsPrefix *gateway)
 {
   const KsTunnel *tunnel = b->in->tunnels->pdata[index];
   gboolean carries = prefix->family == AF_INET ? tunnel->has_ipv4 : tunnel->has_ipv6;
-  KsRoute route = ks_route_via (table, b->config->protocol, prefix, tunnel_metric (b, index), tunnel->ifindex, gateway);
+  KsRoute route = ks_route_via (b->config->tunnel_table, b->config->protocol, prefix, tunnel_metric (b, index),
+                                tunnel->ifindex, gateway);
 
   if (carries && tunnel->ifindex && is_specific (b, &route.dst))
     add_route (b, &route);
 }
 
 static void
-add_nameserver_routes (KsPolicyBuilder *b, guint32 table, guint index)
+add_nameserver_routes (KsPolicyBuilder *b, guint index)
 {
   const KsTunnel *tunnel = b->in->tunnels->pdata[index];
 
   for (guint i = 0; i < tunnel->nameservers->len; i++) {
     const KsPrefix *server = &g_array_index (tunnel->nameservers, KsPrefix, i);
 
-    add_tunnel_route (b, table, index, server, server->family == AF_INET ? &tunnel->gateway4 : &tunnel->gateway6);
+    add_tunnel_route (b, index, server, server->family == AF_INET ? &tunnel->gateway4 : &tunnel->gateway6);
   }
-  add_tunnel_blackholes (b, table, tunnel->nameservers);
+  add_tunnel_blackholes (b, tunnel->nameservers);
 }
 
 static void
@@ -254,36 +264,125 @@ add_tunnel_routes (KsPolicyBuilder *b)
     const KsTunnel *tunnel = b->in->tunnels->pdata[i];
 
     for (guint j = 0; j < tunnel->prefixes->len; j++)
-      add_tunnel_route (b, b->config->tunnel_table, i, &g_array_index (tunnel->prefixes, KsPrefix, j),
+      add_tunnel_route (b, i, &g_array_index (tunnel->prefixes, KsPrefix, j),
                         &g_array_index (tunnel->gateways, KsPrefix, j));
-    add_nameserver_routes (b, b->config->tunnel_table, i);
-    add_tunnel_blackholes (b, b->config->tunnel_table, tunnel->prefixes);
+    add_nameserver_routes (b, i);
+    add_tunnel_blackholes (b, tunnel->prefixes);
   }
   for (guint i = 0; i < b->in->armed->len; i++) {
     const KsProfile *profile = b->in->armed->pdata[i];
 
-    add_tunnel_blackholes (b, b->config->tunnel_table, profile->prefixes);
-    add_tunnel_blackholes (b, b->config->tunnel_table, profile->nameservers);
+    add_tunnel_blackholes (b, profile->prefixes);
+    add_tunnel_blackholes (b, profile->nameservers);
     if (b->in->remembered)
-      add_tunnel_blackholes (b, b->config->tunnel_table,
-                             g_hash_table_lookup (b->in->remembered, ks_profile_key (profile)));
+      add_tunnel_blackholes (b, g_hash_table_lookup (b->in->remembered, ks_profile_key (profile)));
   }
 }
 
 /*
- * DNS queries look up table 83 alone. With several VPNs, each one's own DNS
- * servers have routes there too; otherwise queries to one VPN's servers would
- * follow another's default route.
+ * Whether a copy of @route, a default route through @tunnel, sends packets the
+ * same way if its scope is universe. (Only IPv4 has scopes.) With scope link, the
+ * check of a new route's gateway (ks-policy.c) would find the tunnel; it skips
+ * routes of a wider scope. But the kernel then also chooses the source among the
+ * device's addresses of scope universe, and link-local ones are not.
  */
-static void
-add_own_nameservers (KsPolicyBuilder *b)
+static gboolean
+may_have_shortcut (const KsTunnel *tunnel, const KsRoute *route)
 {
-  if (b->in->armed->len < 2)
+  gboolean has_address = FALSE;
+
+  if (route->family == AF_INET6 || route->scope == RT_SCOPE_UNIVERSE)
+    return TRUE;
+  for (guint i = 0; i < tunnel->addresses->len; i++) {
+    const KsPrefix *address = &g_array_index (tunnel->addresses, KsPrefix, i);
+
+    if (address->family != AF_INET)
+      continue;
+    if (ks_prefix_is_link_local (address))
+      return FALSE;
+    has_address = TRUE;
+  }
+  return has_address;
+}
+
+/*
+ * As many of the default routes of @family, from the first, as may stand in
+ * table 84: where none of these is left, the lookup goes on to table 83, which
+ * has all of them.
+ */
+static gboolean
+add_default_shortcuts (KsPolicyBuilder *b, int family)
+{
+  KsPrefix all = ks_prefix_default (family);
+  gboolean is_any = FALSE;
+
+  for (guint i = 0; i < b->in->tunnels->len; i++) {
+    const KsTunnel *tunnel = b->in->tunnels->pdata[i];
+    KsRoute route = route_by_tunnel (b, b->config->tunnel_table, i, &all);
+
+    if (!carries_default (b, tunnel, family))
+      continue;
+    if (!may_have_shortcut (tunnel, &route))
+      break;
+    route.scope = RT_SCOPE_UNIVERSE;
+    add_route (b, &route);
+    is_any = TRUE;
+  }
+  return is_any;
+}
+
+/* Behind the shields: what these keep from the local network stays so. */
+static guint32
+pass_metric (const KsConfig *config)
+{
+  return config->blackhole_metric + 3;
+}
+
+gboolean
+ks_policy_is_pass (const KsConfig *config, const KsRoute *route)
+{
+  return route->table == config->tunnel_table && route->type == RTN_THROW && route->metric == pass_metric (config);
+}
+
+static void
+add_pass (KsPolicyBuilder *b, const KsPrefix *prefix)
+{
+  KsRoute route = ks_route_init (b->config->tunnel_table, b->config->protocol, prefix, pass_metric (b->config));
+
+  route.type = RTN_THROW;
+  add_route (b, &route);
+}
+
+/* Whether the rules behind table 84 are for some prefixes only, and not for everything. */
+static gboolean
+is_lan_limited (const KsPolicyBuilder *b, int family)
+{
+  for (guint i = 0; i < b->policy->lan_prefixes->len; i++) {
+    const KsPrefix *prefix = &g_array_index (b->policy->lan_prefixes, KsPrefix, i);
+
+    if (prefix->family == family && prefix->length == 0)
+      return FALSE;
+  }
+  return b->policy->lan != KS_LAN_ROUTES;
+}
+
+static void
+add_shortcuts (KsPolicyBuilder *b, int family)
+{
+  if (!is_lan_limited (b, family) || !add_default_shortcuts (b, family))
     return;
-  for (guint i = 0; i < b->in->tunnels->len; i++)
-    add_nameserver_routes (b, b->config->table, i);
-  for (guint i = 0; i < b->in->armed->len; i++)
-    add_tunnel_blackholes (b, b->config->table, ((const KsProfile *) b->in->armed->pdata[i])->nameservers);
+  for (guint i = 0; i < b->policy->lan_prefixes->len; i++) {
+    const KsPrefix *prefix = &g_array_index (b->policy->lan_prefixes, KsPrefix, i);
+
+    if (prefix->family == family)
+      add_pass (b, prefix);
+  }
+  for (guint i = 0; family == AF_INET && b->policy->lan != KS_LAN_OFF && ks_policy_multicast_groups[i]; i++) {
+    KsPrefix group;
+
+    ks_prefix_parse (ks_policy_multicast_groups[i], &group, NULL);
+    add_pass (b, &group);
+  }
 }
 
 /*
@@ -466,11 +565,12 @@ ks_policy_add_routes (KsPolicyBuilder *b)
   b->uplink_subnets = subnets;
   add_default_routes (b);
   add_tunnel_routes (b);
-  add_own_nameservers (b);
   b->servers = servers = find_servers (b->policy->transports);
   add_uplink_routes (b);
   add_server_routes (b);
   ks_policy_add_shields (b);
+  for (guint i = 0; i < ks_policy_family_count (b); i++)
+    add_shortcuts (b, ks_policy_families[i]);
   ks_policy_add_management (b);
   b->servers = NULL;
   b->uplink_subnets = NULL;

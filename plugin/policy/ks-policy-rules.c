@@ -272,10 +272,10 @@ ks_policy_add_rules (KsPolicyBuilder *b, int family)
   add_bootstrap_rules (b, family);
   add_dhcp_rule (b, family);
   add_management_rules (b, family);
-  if (b->policy->dns == KS_DNS_TUNNEL)
-    add_dns_rules (b, family);
   rule = lookup (b, family, KS_PRIORITY_TUNNEL, b->config->tunnel_table);
   add_rule (b, &rule);
+  if (b->policy->dns == KS_DNS_TUNNEL)
+    add_dns_rules (b, family);
   if (b->policy->lan != KS_LAN_OFF) {
     add_lan_rules (b, family);
     if (family == AF_INET)

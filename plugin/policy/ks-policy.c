@@ -16,8 +16,8 @@
  *                            to RESOLVER fwmark 86 uidrange 0-0 lookup 85                 (their answers)
  *   +7   DHCP renewal        ipproto udp sport 68 dport 67 uidrange 0-0 lookup 85   (IPv6: 546, 547)
  *   +8   management          from ADDRESS to PREFIX lookup 8300|8301|...   (ManagementFrom=)
+ *   +9   the tunnel          lookup 84                                         (its own subnets; the shortcut)
  *   +10  DNS                 dport 53|853 lookup 83                            (of any protocol that has ports)
- *   +20  the tunnel's own    lookup 84
  *   +30  LAN                 to PREFIX lookup main suppress_prefixlength 0
  *   +35  LAN multicast       to 224.0.0.0/24|239.255.0.0/16|255.255.255.255 lookup 85
  *   +70  what programs send  ipproto udp lookup 83                                       (IPv4; +71 tcp, +72 icmp)
@@ -75,17 +75,29 @@
  * With a tunnel up, no query needs to go beside it.
  *
  * The tunnel's own subnets come before the LAN, so that neither a LAN nor a
- * DHCP route (option 121) can shadow them. Table 84 never holds a default
- * route, nor one so wide that it covers a whole LAN prefix (0.0.0.0/1).
+ * DHCP route (option 121) can shadow them. None of them in table 84 is so wide
+ * that it covers a whole LAN prefix (0.0.0.0/1).
+ *
+ * The shortcut: nearly every packet is for a public address and goes into the
+ * tunnel. Table 84 also has the default routes of table 83, so that such a packet
+ * finds its route before it walks the rules for DNS and the LAN, nine of them for
+ * IPv4. Throw routes lead the LAN rules' destinations past these default routes,
+ * so they reach the rules as if there were no shortcut. No blackhole stands behind
+ * the shortcut: if the tunnel is gone, or a route is missing, the lookup goes on to
+ * table 83. Its scope is universe, because the gateway check (below) looks for a
+ * route of scope link and must not find the tunnel.
  *
  * Each packet of an unconnected socket, and each forwarded packet, walks the
- * rules until one of them decides, at some 4 ns a rule (docs/performance.md).
- * So there are as few rules as the promises allow:
+ * rules until one of them decides, at some 4 ns a rule (docs/performance.md);
+ * most of them decide at the shortcut, after five. So there are as few rules as
+ * the promises allow:
  *
  *   - DNS has one rule for each port. Without `ipproto`, a rule applies to every
  *     protocol that has ports, and sending other protocols into the tunnel by
  *     mistake (SCTP to port 53) opens nothing. For ICMP the kernel keeps type
- *     and code where the ports are, and no ICMP type has these numbers.
+ *     and code where the ports are, and no ICMP type has these numbers. DNS comes
+ *     after table 84, which leads only into tunnels: with several VPNs, to each
+ *     one's own DNS servers.
  *   - The LAN's prefixes and groups share no selector that excludes public
  *     addresses, and as routes they would have to follow main.
  *   - Only the protocol distinguishes what programs send from the gateway check.
@@ -143,12 +155,12 @@
  *   83   default dev TUNNEL [via GATEWAY] metric 100+n   for each tunnel, in order of preference; one that wants no
  *                                                        default route only if no armed VPN wants one
  *        blackhole default metric 200                    always: the kill switch itself
- *        SERVER dev TUNNEL [via GATEWAY] metric 100+n    with several VPNs armed: each one's own DNS servers, since DNS
- *        blackhole SERVER metric 200                     looks up nothing else
  *   84   PREFIX dev TUNNEL [via GATEWAY] metric 100+n    the tunnel's subnets and its DNS servers
  *        blackhole PREFIX metric 200                     also while the tunnel is down, unless an uplink's own
  *                                                        subnet overlaps
  *        PREFIX dev TUNNEL ..., unreachable, throw       ks-policy-shield.c: unarmed VPNs' tunnels are not the LAN
+ *        default dev TUNNEL [via GATEWAY] metric 100+n   the shortcut: those of table 83, unless Lan=routes
+ *        throw PREFIX metric 203                         the LAN rules' destinations pass it by
  *   85   every route of main that does not leave through a tunnel, with the exceptions in ks-bypass.h
  *        unreachable default metric 4294967295           a transport without an uplink ends here, and is
  *                                                        not sent into its own tunnel

@@ -93,5 +93,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KsPolicy, ks_policy_free)
 guint32 ks_policy_answers_mark (const KsPolicy *self);
 /* Whether packets from the resolver of @bootstrap get that mark; a resolver in the local network needs none. */
 gboolean ks_policy_marks_resolver (const KsPolicy *self, const KsTransport *bootstrap);
+/* Whether @route leads what is for the local network past the default routes of table 84 (ks-policy.c). */
+gboolean ks_policy_is_pass (const KsConfig *config, const KsRoute *route);
 /* Whether the device @ifindex is one of the tunnels. */
 gboolean ks_policy_has_tunnel (const KsPolicy *self, guint ifindex);

@@ -113,6 +113,7 @@ add_tunnel (Scene *scene, const char *name, const char *interface, const char *s
   tunnel->ifindex = if_nametoindex (interface);
   assert_true (tunnel->ifindex > 0);
   tunnel->has_ipv4 = TRUE;
+  ks_prefix_array_add (tunnel->addresses, &subnet);
   ks_tunnel_add_prefix (tunnel, &subnet, NULL);
   if (subnet6) {
     subnet = ks_test_prefix (subnet6);
@@ -309,7 +310,8 @@ expect_no_port (void)
 static void
 expect_tunnel (const char *device, gboolean with_ipv6)
 {
-  g_autofree char *by_tunnel = g_strdup_printf ("%s table 83", device);
+  g_autofree char *by_tunnel = g_strdup_printf ("%s table 84", device);
+  g_autofree char *dns = g_strdup_printf ("%s table 83", device);
 
   expect_armed ();
   /* wherever its peers have roamed to */
@@ -317,7 +319,8 @@ expect_tunnel (const char *device, gboolean with_ipv6)
   expect (PUBLIC, by_tunnel);
   expect (PUBLIC " uid 65534 ipproto udp sport 51820", by_tunnel);
   expect (SERVER " uid 0 ipproto tcp dport 80", by_tunnel);
-  expect ("192.168.50.1 ipproto udp dport 53", by_tunnel);
+  expect ("192.168.50.1 ipproto udp dport 53", dns);
+  expect ("192.168.50.77", "uplink table 254");
   expect (PUBLIC6, with_ipv6 ? by_tunnel : "blocked");
 }
 
@@ -388,6 +391,62 @@ tunnel_carries_everything_while_it_is_there (void **state G_GNUC_UNUSED)
   expect_blocked ();
 }
 
+/* Where no device is named, the kernel looks for the gateway's: it must not be the tunnel. */
+static void
+gateway_outside_the_lan_is_found_while_the_tunnel_is_up (void **state G_GNUC_UNUSED)
+{
+  static const char *const gateways[] = { NULL, "10.8.0.1" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (gateways); i++) {
+    g_autoptr (Scene) scene = scene_new ();
+    g_autofree char *routes = NULL;
+    KsTunnel *tunnel;
+
+    NETNS_ENTER_OR_SKIP ();
+    make_network ();
+    netns_run ("ip address add 100.64.3.2/24 dev uplink");
+    make_tunnel ("tun0", "10.8.0.2/24", NULL);
+    arm (scene, "wg", SERVER, 51820);
+    tunnel = add_tunnel (scene, "wg", "tun0", "10.8.0.0/24", NULL);
+    if (gateways[i])
+      tunnel->gateway4 = ks_test_prefix (gateways[i]);
+    apply (scene);
+    expect (PUBLIC, "tun0 table 84");
+    netns_run ("ip route add 198.18.0.0/15 via 100.64.3.1");
+    routes = netns_output ("ip route show 198.18.0.0/15");
+    assert_non_null (strstr (routes, "via 100.64.3.1 dev uplink"));
+  }
+}
+
+/* What the policy leaves out, or somebody takes away, costs time and nothing else. */
+static void
+without_the_shortcut_all_is_the_same (void **state G_GNUC_UNUSED)
+{
+  static const char *const losses[] = { "ip route delete default dev tun0 table 84",
+                                        "ip -6 route delete default dev tun0 table 84" };
+  g_autoptr (Scene) scene = scene_new ();
+
+  NETNS_ENTER_OR_SKIP ();
+  make_network ();
+  make_tunnel ("tun0", "10.8.0.2/24", "fd08::2/64");
+  arm (scene, "wg", SERVER, 51820);
+  add_tunnel (scene, "wg", "tun0", "10.8.0.0/24", "fd08::/64");
+  apply (scene);
+  expect_tunnel ("tun0", TRUE);
+  for (guint i = 0; i < G_N_ELEMENTS (losses); i++)
+    netns_run ("%s", losses[i]);
+  expect (PUBLIC, "tun0 table 83");
+  expect (PUBLIC6, "tun0 table 83");
+  expect ("192.168.50.77", "uplink table 254");
+  expect ("fd50::77", "uplink table 254");
+  assert_int_equal (apply (scene), G_N_ELEMENTS (losses));
+  /* with Lan=routes the LAN has no prefixes to lead past it */
+  scene->config->lan = KS_LAN_ROUTES;
+  apply (scene);
+  expect (PUBLIC, "tun0 table 83");
+  expect ("192.168.50.77", "uplink table 254");
+}
+
 static void
 vpn_without_ipv6_leaves_ipv6_blocked (void **state G_GNUC_UNUSED)
 {
@@ -428,12 +487,12 @@ tunnels_switch_without_a_gap_for_the_transport (void **state G_GNUC_UNUSED)
   /* the second is preferred now */
   g_ptr_array_add (scene->tunnels, g_ptr_array_steal_index (scene->tunnels, 0));
   apply (scene);
-  expect (PUBLIC, "tun1 table 83");
-  expect (PUBLIC6, "tun0 table 83");
+  expect (PUBLIC, "tun1 table 84");
+  expect (PUBLIC6, "tun0 table 84");
 
   g_ptr_array_set_size (scene->tunnels, 1);
   apply (scene);
-  expect (PUBLIC, "tun1 table 83");
+  expect (PUBLIC, "tun1 table 84");
   expect (PUBLIC6, "blocked");
   /* the device is still there, with its subnet: a LAN like any other now */
   expect ("10.8.0.5", "tun0 table 254");
@@ -909,11 +968,11 @@ thousands_of_foreign_routes_and_a_hundred_tunnels_are_handled (void **state G_GN
   print_message ("armed with %d tunnels over %d routes in %d ms\n", TUNNELS, ROUTES,
                  (int) ((g_get_monotonic_time () - start) / 1000));
   apply (scene);
-  expect (PUBLIC, "t0 table 83");
-  expect (PUBLIC6, "t0 table 83");
+  expect (PUBLIC, "t0 table 84");
+  expect (PUBLIC6, "t0 table 84");
   expect ("10.119.3.3", "t119 table 84");
   expect ("203.0.113.129 uid 0 ipproto udp dport 51939", "uplink table 86");
-  expect ("100.64.7.1", "t0 table 83"); /* a public route of main is no LAN */
+  expect ("100.64.7.1", "t0 table 84"); /* a public route of main is no LAN */
 
   g_ptr_array_set_size (scene->armed, 0);
   g_ptr_array_set_size (scene->tunnels, 0);
@@ -1064,6 +1123,8 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (armed_without_a_tunnel_only_lan_and_transport_get_out),
     cmocka_unit_test (tunnel_carries_everything_while_it_is_there),
+    cmocka_unit_test (gateway_outside_the_lan_is_found_while_the_tunnel_is_up),
+    cmocka_unit_test (without_the_shortcut_all_is_the_same),
     cmocka_unit_test (vpn_without_ipv6_leaves_ipv6_blocked),
     cmocka_unit_test (tunnels_switch_without_a_gap_for_the_transport),
     cmocka_unit_test (uplink_table_follows_main),

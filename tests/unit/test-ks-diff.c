@@ -74,6 +74,7 @@ add_tunnel (Scene *self, const char *key, guint ifindex, const char *subnet)
 
   tunnel->ifindex = ifindex;
   tunnel->has_ipv4 = tunnel->has_ipv6 = TRUE;
+  ks_prefix_array_add (tunnel->addresses, &prefix);
   ks_tunnel_add_prefix (tunnel, &prefix, NULL);
   g_ptr_array_add (self->tunnels, tunnel);
 }
@@ -392,7 +393,7 @@ diff_looks_table_local_up_before_anything_blocks (void **state G_GNUC_UNUSED)
 
     if (step->kind == KS_STEP_ADD_RULE && step->rule.priority == 8299)
       assert_int_equal (blocking, 0);
-    else if (step->kind == KS_STEP_ADD_RULE && step->rule.priority >= 8310)
+    else if (step->kind == KS_STEP_ADD_RULE && step->rule.priority >= 8309)
       blocking++;
   }
   assert_int_not_equal (blocking, 0);
@@ -423,15 +424,53 @@ diff_arms_in_order (void **state G_GNUC_UNUSED)
   text = phases_of (plan);
   assert_string_equal (
     text, "add blackholes, add carrying routes, add 8300, add 8307, add 8300, add servers, "
-          "add 8390, add 8380, add 8372, add 8371, add 8370, add 8320, add 8310, add 8330, add 8335, add 8375");
+          "add 8390, add 8380, add 8372, add 8371, add 8370, add 8310, add 8309, "
+          "add blackholes, add carrying routes, " /* what leads the LAN past the shortcut, and that itself */
+          "add 8330, add 8335, add 8375");
   for (guint i = 0; i < plan->len; i++) {
     const KsStep *step = &g_array_index (plan, KsStep, i);
     gboolean blocks = step->kind == KS_STEP_ADD_RULE
-                        ? step->rule.priority >= 8310 && step->rule.priority != 8330 && step->rule.priority != 8335
+                        ? step->rule.priority >= 8309 && step->rule.priority != 8330 && step->rule.priority != 8335
                             && step->rule.priority != 8307 && step->rule.priority != 8375
-                        : step->route.table == 84 || (step->route.type != RTN_UNICAST && step->route.table < 85);
+                        : (step->route.table == 84 && !ks_route_is_default (&step->route))
+                            || (step->route.type != RTN_UNICAST && step->route.table < 85);
 
     assert_int_equal (step->closes, blocks ? KS_CONCERN_BLOCK : KS_CONCERN_NONE);
+  }
+}
+
+/* The shortcut comes after the routes that lead the local network past it, and goes before them. */
+static void
+diff_leads_the_lan_past_the_shortcut_at_all_times (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) up = scene_new (), down = scene_new ();
+  g_autoptr (Model) model = model_new (up);
+  g_autoptr (KsPolicy) with = NULL, without = NULL;
+
+  add_profile (up, "a", "203.0.113.10");
+  add_profile (down, "a", "203.0.113.10");
+  add_tunnel (up, "a", 7, "10.8.0.0/24");
+  with = policy_of (up);
+  without = policy_of (down);
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (GArray) plan = model_diff (up, model, i ? without : with, KS_DIFF_DEFAULT);
+    guint shortcuts = 0, passes = 0;
+
+    for (guint j = 0; j < plan->len; j++) {
+      const KsStep *step = &g_array_index (plan, KsStep, j);
+
+      if (step->kind == KS_STEP_ADD_RULE || step->kind == KS_STEP_DELETE_RULE || step->route.table != 84
+          || step->route.family != AF_INET)
+        continue;
+      shortcuts += ks_route_is_default (&step->route);
+      if (!ks_policy_is_pass (up->config, &step->route))
+        continue;
+      passes++;
+      assert_int_equal (shortcuts, i);
+    }
+    assert_int_equal (shortcuts, 1);
+    assert_int_equal (passes, 7);
+    model_apply (up, model, i ? without : with);
   }
 }
 
@@ -547,7 +586,7 @@ diff_disarms_from_the_last_rule_to_the_first (void **state G_GNUC_UNUSED)
   plan = model_diff (scene, model, off, KS_DIFF_DEFAULT);
   text = phases_of (plan);
   assert_true (g_str_has_prefix (text, "delete 8390, delete 8380, delete 8375, delete 8372, delete 8371, delete 8370, "
-                                       "delete 8335, delete 8330, delete 8320, delete 8310, "
+                                       "delete 8335, delete 8330, delete 8310, delete 8309, "
                                        "delete 8307, delete 8300, "));
   /* every rule before every route */
   while (i < plan->len && g_array_index (plan, KsStep, i).kind == KS_STEP_DELETE_RULE)
@@ -848,6 +887,7 @@ main (void)
     cmocka_unit_test (diff_plans_nothing_when_nothing_is_armed_and_nothing_is_ours),
     cmocka_unit_test (diff_is_empty_after_its_plan_was_applied),
     cmocka_unit_test (diff_arms_in_order),
+    cmocka_unit_test (diff_leads_the_lan_past_the_shortcut_at_all_times),
     cmocka_unit_test (diff_looks_table_local_up_before_anything_blocks),
     cmocka_unit_test (diff_replaces_servers_without_mixing_old_and_new),
     cmocka_unit_test (diff_moves_a_server_to_another_gateway_without_a_gap),

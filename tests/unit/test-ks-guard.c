@@ -354,7 +354,7 @@ guard_marks_what_servers_and_resolvers_answer (void **state G_GNUC_UNUSED)
   add_server_route (policy, "192.168.50.1");
   server = ks_guard_format (policy, NULL);
   assert_non_null (strstr (server, "  set answering4 {\n    type ipv4_addr\n    elements = { " SERVER " }\n  }\n"));
-  assert_non_null (strstr (server, "    meta mark 0 ip saddr @answering4 meta mark set 86\n"));
+  assert_non_null (strstr (server, "    ip saddr @answering4 meta mark 0 meta mark set 86\n"));
   assert_no_text (server, "answering6");
 
   if (!ks_prefix_array_covers (policy->lan_prefixes, &lan))
@@ -364,7 +364,7 @@ guard_marks_what_servers_and_resolvers_answer (void **state G_GNUC_UNUSED)
   all = ks_guard_format (policy, NULL);
   assert_non_null (strstr (all, "  set answering4 {\n    type ipv4_addr\n    elements = { " SERVER " }\n  }\n"));
   assert_non_null (strstr (all, "elements = { 2001:db8::53 }\n"));
-  assert_non_null (strstr (all, "    meta mark 0 ip6 saddr @answering6 meta mark set 86\n"));
+  assert_non_null (strstr (all, "    ip6 saddr @answering6 meta mark 0 meta mark set 86\n"));
 }
 
 /* One line with a set, however many servers there are, so that the cost for a packet stays the same. */
@@ -671,8 +671,8 @@ guard_drops_what_arrives_elsewhere_for_a_tunnels_address (void **state G_GNUC_UN
   ks_test_policy_add_tunnel (policy, "tun3", 10, "fe80::2");
   text = ks_guard_format (policy, NULL);
   assert_line (text, "type filter hook prerouting priority raw; policy accept;"); /* before connection tracking */
-  assert_line (text, "iif != { 7, 8 } ip daddr 10.8.0.2 counter name \"dropped_input\" drop");
-  assert_line (text, "iif != { 9 } ip6 daddr fd08::2 counter name \"dropped_input\" drop");
+  assert_line (text, "meta nfproto ipv4 iif != { 7, 8 } ip daddr 10.8.0.2 counter name \"dropped_input\" drop");
+  assert_line (text, "meta nfproto ipv6 iif != { 9 } ip6 daddr fd08::2 counter name \"dropped_input\" drop");
   assert_no_text (text, "fe80::2 ");
 }
 

@@ -176,7 +176,14 @@ format_rules (const KsPolicy *policy, int family)
   return g_string_free (out, FALSE);
 }
 
-/* The routes of @table; 0 for all. */
+/* Whether the route is table 84's shortcut, or leads past it. */
+static gboolean
+is_of_shortcut (const KsRoute *route)
+{
+  return route->table == 84 && (ks_route_is_default (route) || (route->type == RTN_THROW && route->metric == 203));
+}
+
+/* The routes of @table; 0 for all. Of table 84 alone without the shortcut, which has tests of its own. */
 static char *
 format_routes (const KsPolicy *policy, int family, guint32 table)
 {
@@ -186,6 +193,8 @@ format_routes (const KsPolicy *policy, int family, guint32 table)
     const KsRoute *route = &g_array_index (policy->routes, KsRoute, i);
     g_autofree char *text = ks_route_format (route);
 
+    if (table == 84 && is_of_shortcut (route))
+      continue;
     if ((family == AF_UNSPEC || route->family == family) && (table == 0 || route->table == table))
       g_string_append_printf (out, "%s\n", text);
   }
@@ -235,6 +244,22 @@ assert_routes (const Scene *scene, int family, guint32 table, const char *expect
   assert_string_equal (text, expected);
 }
 
+static void
+assert_shortcut (const Scene *scene, int family, const char *expected)
+{
+  g_autoptr (KsPolicy) policy = ks_policy_compute (&scene->input);
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  for (guint i = 0; i < policy->routes->len; i++) {
+    const KsRoute *route = &g_array_index (policy->routes, KsRoute, i);
+    g_autofree char *line = ks_route_format (route);
+
+    if (route->family == family && is_of_shortcut (route))
+      g_string_append_printf (text, "%s\n", line);
+  }
+  assert_string_equal (text->str, expected);
+}
+
 /* --- claims --- */
 
 static void
@@ -267,9 +292,9 @@ policy_of_a_wireguard_vpn_that_is_up (void **state G_GNUC_UNUSED)
                 "priority 8300 from all fwmark 0x56 uidrange 0-0 lookup 86 protocol 83\n"
                 "priority 8300 from all uidrange 0-0 ipproto udp dport 51820 lookup 86 protocol 83\n"
                 "priority 8307 from all uidrange 0-0 ipproto udp sport 68 dport 67 lookup 85 protocol 83\n"
+                "priority 8309 from all lookup 84 protocol 83\n"
                 "priority 8310 from all dport 53 lookup 83 protocol 83\n"
                 "priority 8310 from all dport 853 lookup 83 protocol 83\n"
-                "priority 8320 from all lookup 84 protocol 83\n"
                 "priority 8330 from all to 10.0.0.0/8 lookup main suppress_prefixlength 0 protocol 83\n"
                 "priority 8330 from all to 172.16.0.0/12 lookup main suppress_prefixlength 0 protocol 83\n"
                 "priority 8330 from all to 192.168.0.0/16 lookup main suppress_prefixlength 0 protocol 83\n"
@@ -287,9 +312,9 @@ policy_of_a_wireguard_vpn_that_is_up (void **state G_GNUC_UNUSED)
                 "priority 8300 from all nop protocol 83\n"
                 "priority 8300 from all uidrange 0-0 ipproto udp sport 51820 lookup 85 protocol 83\n"
                 "priority 8307 from all uidrange 0-0 ipproto udp sport 546 dport 547 lookup 85 protocol 83\n"
+                "priority 8309 from all lookup 84 protocol 83\n"
                 "priority 8310 from all dport 53 lookup 83 protocol 83\n"
                 "priority 8310 from all dport 853 lookup 83 protocol 83\n"
-                "priority 8320 from all lookup 84 protocol 83\n"
                 "priority 8330 from all to fc00::/7 lookup main suppress_prefixlength 0 protocol 83\n"
                 "priority 8330 from all to fe80::/10 lookup main suppress_prefixlength 0 protocol 83\n"
                 "priority 8380 from all lookup 83 protocol 83\n"
@@ -297,8 +322,16 @@ policy_of_a_wireguard_vpn_that_is_up (void **state G_GNUC_UNUSED)
   assert_routes (scene, AF_INET, 0,
                  "default dev if7 table 83 protocol 83 metric 100\n"
                  "blackhole default table 83 protocol 83 metric 200\n"
+                 "default dev if7 table 84 protocol 83 metric 100\n"
+                 "throw 10.0.0.0/8 table 84 protocol 83 metric 203\n"
+                 "throw 172.16.0.0/12 table 84 protocol 83 metric 203\n"
+                 "throw 169.254.0.0/16 table 84 protocol 83 metric 203\n"
+                 "throw 192.168.0.0/16 table 84 protocol 83 metric 203\n"
+                 "throw 239.255.0.0/16 table 84 protocol 83 metric 203\n"
                  "10.8.0.0/24 dev if7 table 84 protocol 83 metric 100\n"
                  "blackhole 10.8.0.0/24 table 84 protocol 83 metric 200\n"
+                 "throw 224.0.0.0/24 table 84 protocol 83 metric 203\n"
+                 "throw 255.255.255.255 table 84 protocol 83 metric 203\n"
                  "default via 192.168.1.1 dev if2 onlink table 85 protocol 83 metric 100\n"
                  "unreachable default table 85 protocol 83 metric 4294967295\n"
                  "192.168.1.0/24 dev if2 table 85 protocol 83 metric 100\n"
@@ -307,6 +340,9 @@ policy_of_a_wireguard_vpn_that_is_up (void **state G_GNUC_UNUSED)
   assert_routes (scene, AF_INET6, 0,
                  "default dev if7 table 83 protocol 83 metric 100\n"
                  "blackhole default table 83 protocol 83 metric 200\n"
+                 "default dev if7 table 84 protocol 83 metric 100\n"
+                 "throw fc00::/7 table 84 protocol 83 metric 203\n"
+                 "throw fe80::/10 table 84 protocol 83 metric 203\n"
                  "fd08::/64 dev if7 table 84 protocol 83 metric 100\n"
                  "blackhole fd08::/64 table 84 protocol 83 metric 200\n"
                  "unreachable default table 85 protocol 83 metric 4294967295\n");
@@ -1007,6 +1043,70 @@ policy_has_no_bootstrap_while_another_vpn_is_up (void **state G_GNUC_UNUSED)
 
 /* --- table 84 --- */
 
+#define PASSES_IPV4 \
+  "throw 10.0.0.0/8 table 84 protocol 83 metric 203\n" \
+  "throw 172.16.0.0/12 table 84 protocol 83 metric 203\n" \
+  "throw 169.254.0.0/16 table 84 protocol 83 metric 203\n" \
+  "throw 192.168.0.0/16 table 84 protocol 83 metric 203\n" \
+  "throw 239.255.0.0/16 table 84 protocol 83 metric 203\n" \
+  "throw 224.0.0.0/24 table 84 protocol 83 metric 203\n" \
+  "throw 255.255.255.255 table 84 protocol 83 metric 203\n"
+#define PASSES_IPV6 \
+  "throw fc00::/7 table 84 protocol 83 metric 203\n" \
+  "throw fe80::/10 table 84 protocol 83 metric 203\n"
+
+static void
+policy_sends_by_the_tunnel_before_the_lan_rules_what_these_are_not_for (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_wireguard (scene);
+  assert_shortcut (scene, AF_INET, "");
+  add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24 fd08::2/64");
+  assert_shortcut (scene, AF_INET, "default dev if7 table 84 protocol 83 metric 100\n" PASSES_IPV4);
+  assert_shortcut (scene, AF_INET6, "default dev if7 table 84 protocol 83 metric 100\n" PASSES_IPV6);
+  scene->config->lan = KS_LAN_OFF; /* there are no such rules */
+  assert_shortcut (scene, AF_INET, "default dev if7 table 84 protocol 83 metric 100\n");
+  assert_shortcut (scene, AF_INET6, "default dev if7 table 84 protocol 83 metric 100\n");
+  scene->config->lan = KS_LAN_ROUTES; /* they are for everything */
+  assert_shortcut (scene, AF_INET, "");
+  assert_shortcut (scene, AF_INET6, "");
+}
+
+static void
+policy_has_no_shortcut_past_a_lan_that_is_everything (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsPrefix all = ks_test_prefix ("0.0.0.0/0");
+
+  add_wireguard (scene);
+  add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24 fd08::2/64");
+  g_array_append_val (scene->config->lan_prefixes, all);
+  assert_shortcut (scene, AF_INET, "");
+  assert_shortcut (scene, AF_INET6, "default dev if7 table 84 protocol 83 metric 100\n" PASSES_IPV6);
+}
+
+/* The tunnels of table 83 in its order, or some from the first: one may not be passed over. */
+static void
+policy_takes_no_shortcut_by_which_the_kernel_would_choose_another_source (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  KsTunnel *second;
+
+  add_wireguard (scene);
+  add_profile (scene, "second", KS_VPN_PLUGIN, "203.0.113.11", 1194, IPPROTO_UDP);
+  add_tunnel (scene, "wg", "wg0", 7, "10.8.0.2/24");
+  second = add_tunnel (scene, "second", "tun0", 8, "169.254.7.2/30");
+  assert_shortcut (scene, AF_INET, "default dev if7 table 84 protocol 83 metric 100\n" PASSES_IPV4);
+  second->gateway4 = ks_test_prefix ("169.254.7.1");
+  assert_shortcut (scene, AF_INET,
+                   "default dev if7 table 84 protocol 83 metric 100\n"
+                   "default via 169.254.7.1 dev if8 onlink table 84 protocol 83 metric 101\n" PASSES_IPV4);
+  second->gateway4 = (KsPrefix) KS_PREFIX_UNSET;
+  g_ptr_array_add (scene->tunnels, g_ptr_array_steal_index (scene->tunnels, 0)); /* the second is preferred now */
+  assert_shortcut (scene, AF_INET, "");
+}
+
 static void
 policy_table_84_holds_nothing_that_takes_the_lan_or_multicast_whole (void **state G_GNUC_UNUSED)
 {
@@ -1193,12 +1293,12 @@ policy_sends_replies_to_management_by_the_device_of_their_address (void **state 
   g_autoptr (Scene) scene = scene_new ();
 
   add_server (scene, "198.51.100.7 198.51.100.128/25 2001:db8:9::/64");
-  assert_rules_between (scene, AF_INET, 8308, 8309,
+  assert_rules_between (scene, AF_INET, 8308, 8308,
                         "priority 8308 from 192.0.2.5 to 198.51.100.7 lookup 8300 protocol 83\n"
                         "priority 8308 from 192.0.2.5 to 198.51.100.128/25 lookup 8300 protocol 83\n"
                         "priority 8308 from 203.0.113.77 to 198.51.100.7 lookup 8301 protocol 83\n"
                         "priority 8308 from 203.0.113.77 to 198.51.100.128/25 lookup 8301 protocol 83\n");
-  assert_rules_between (scene, AF_INET6, 8308, 8309,
+  assert_rules_between (scene, AF_INET6, 8308, 8308,
                         "priority 8308 from 2001:db8:1::5 to 2001:db8:9::/64 lookup 8300 protocol 83\n");
   assert_routes (scene, AF_INET, 8300,
                  "default via 192.0.2.1 dev if2 onlink table 8300 protocol 83 metric 100\n"
@@ -1241,7 +1341,7 @@ policy_lets_no_reply_out_without_the_guard_or_the_setting (void **state G_GNUC_U
       scene->input.addresses = NULL; /* the guard could not be installed */
     policy = ks_policy_compute (&scene->input);
     assert_int_equal (policy->management->len, i == 3 ? 3 : 0);
-    assert_rules_between (scene, AF_INET6, 8308, 8309,
+    assert_rules_between (scene, AF_INET6, 8308, 8308,
                           i == 3 ? "priority 8308 from 2001:db8:1::5 to 2001:db8:9::/64 lookup 8300 protocol 83\n"
                                  : "");
     if (i != 3)
@@ -1260,7 +1360,7 @@ policy_does_not_take_a_tunnel_for_an_uplink_of_management (void **state G_GNUC_U
   add_main (scene, "0.0.0.0/0", "10.8.0.1", 7)->metric = 50;
   add_address (scene, "192.168.9.9/24", 4); /* a device without a route to the prefix */
   add_main (scene, "192.168.9.0/24", "", 4);
-  assert_rules_between (scene, AF_INET, 8308, 8309,
+  assert_rules_between (scene, AF_INET, 8308, 8308,
                         "priority 8308 from 192.0.2.5 to 198.51.100.7 lookup 8300 protocol 83\n"
                         "priority 8308 from 203.0.113.77 to 198.51.100.7 lookup 8301 protocol 83\n");
   assert_routes (scene, AF_INET, 8302, "");
@@ -1569,17 +1669,12 @@ policy_asks_each_vpns_dns_servers_through_its_tunnel (void **state G_GNUC_UNUSED
   add_tunnel (scene, "home", "tunh", 7, "10.8.0.2");
   tunnel = add_tunnel (scene, "company", "tunc", 8, "10.9.0.2");
   g_array_append_val (tunnel->nameservers, dns);
-  assert_routes (scene, AF_INET, 83,
-                 "default dev if7 table 83 protocol 83 metric 100\n"
-                 "blackhole default table 83 protocol 83 metric 200\n"
-                 "10.9.0.1 dev if8 table 83 protocol 83 metric 101\n"
-                 "blackhole 10.9.0.1 table 83 protocol 83 metric 200\n");
+  assert_routes (scene, AF_INET, 84,
+                 "10.9.0.1 dev if8 table 84 protocol 83 metric 101\n"
+                 "blackhole 10.9.0.1 table 84 protocol 83 metric 200\n");
   /* and through no other one while it is down */
   g_ptr_array_remove_index (scene->tunnels, 1);
-  assert_routes (scene, AF_INET, 83,
-                 "default dev if7 table 83 protocol 83 metric 100\n"
-                 "blackhole default table 83 protocol 83 metric 200\n"
-                 "blackhole 10.9.0.1 table 83 protocol 83 metric 200\n");
+  assert_routes (scene, AF_INET, 84, "blackhole 10.9.0.1 table 84 protocol 83 metric 200\n");
 }
 
 static void
@@ -1877,6 +1972,9 @@ main (void)
     cmocka_unit_test (policy_has_no_bootstrap_for_a_name_nobody_could_ask_for),
     cmocka_unit_test (policy_has_no_bootstrap_while_up_or_for_addresses),
     cmocka_unit_test (policy_has_no_bootstrap_while_another_vpn_is_up),
+    cmocka_unit_test (policy_sends_by_the_tunnel_before_the_lan_rules_what_these_are_not_for),
+    cmocka_unit_test (policy_has_no_shortcut_past_a_lan_that_is_everything),
+    cmocka_unit_test (policy_takes_no_shortcut_by_which_the_kernel_would_choose_another_source),
     cmocka_unit_test (policy_table_84_holds_nothing_that_takes_the_lan_or_multicast_whole),
     cmocka_unit_test (policy_keeps_the_tunnels_subnets_and_resolvers_from_the_lan),
     cmocka_unit_test (policy_blackholes_behind_tunnel_prefixes_stay_while_down),

@@ -438,6 +438,11 @@ random_tunnel (GRand *random, guint which)
   for (guint i = 0; i < prefixes->len; i++)
     ks_tunnel_add_prefix (tunnel, &g_array_index (prefixes, KsPrefix, i), NULL);
   add_chosen (random, tunnel->nameservers, nameservers, G_N_ELEMENTS (nameservers), 25);
+  if (which != 3) { /* whether the shortcut may have an IPv4 default route without a gateway */
+    KsPrefix address = ks_test_prefix ("10.8.0.7/24");
+
+    ks_prefix_array_add (tunnel->addresses, &address);
+  }
   if (which == 0 || which == 3) {
     tunnel->listen_port = chance (random, 70) ? 51820 + which : 0;
     tunnel->fwmark = chance (random, 30) ? 0xca6c : 0;
@@ -830,7 +835,7 @@ standing_of (const KsConfig *config, const State *state, const Packet *packet)
       continue;
     }
     if (rule->table == config->uplink_table || ks_owner_is_management_table (config, rule->table))
-      return rule->priority < config->priority + KS_PRIORITY_DNS ? EXEMPT : MULTICAST;
+      return rule->priority < config->priority + KS_PRIORITY_TUNNEL ? EXEMPT : MULTICAST;
     if (rule->table == config->table)
       return ORDINARY;
     route = find_route (state, rule->table, packet);
