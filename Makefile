@@ -287,7 +287,7 @@ mutate:
 
 # Measurements, not tests. PARTS=... selects; QUICK=1 only shows that they run.
 .PHONY: bench bench-repair
-bench: all
+bench: all deb
 	packaging/install-dependencies bench
 	$(PYTHON) tests/bench/bench.py $(if $(filter 1,$(QUICK)),--quick) $(PARTS)
 bench-repair: all

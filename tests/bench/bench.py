@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """The benchmarks: figures, no tests. They judge nothing but that what is measured works and that nothing leaks.
 
-usage: tests/bench/bench.py [--quick] [PART...]     PARTs are packets, gap, idle, events, system; all without any
+usage: tests/bench/bench.py [--quick] [PART...]     PARTs are packets, gap, idle, events, system, machine; all without any
 
 Prints a table. Without --quick, and with all parts, also writes docs/performance.json, docs/performance.md
 and its plots. --quick only proves that everything runs: its figures mean nothing, and nothing is written.
-Network namespaces of its own, and a container for what needs systemd; the machine's network is left alone. Everything ends
-with this process.
+Network namespaces of its own, a container for what needs systemd, and a virtual machine for what needs WireGuard in the
+kernel; the machine's network is left alone. Everything ends with this process.
 """
 
 import json
@@ -18,12 +18,12 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 
 # pylint: disable=wrong-import-position
-from kstest import bench_events, bench_gap, bench_idle, bench_packets, bench_report, bench_system, netns
+from kstest import bench_events, bench_gap, bench_idle, bench_machine, bench_packets, bench_report, bench_system, netns
 from kstest.runner import main, test
 
 QUICK = "--quick" in sys.argv
 PARTS = {"packets": bench_packets, "gap": bench_gap, "idle": bench_idle, "events": bench_events,
-         "system": bench_system}
+         "system": bench_system, "machine": bench_machine}
 STORE = os.path.join(netns.ROOT, "build", "bench")
 
 
@@ -71,6 +71,11 @@ def events():
 @test
 def system():
     _run("system")
+
+
+@test
+def machine():
+    _run("machine")
 
 
 @test

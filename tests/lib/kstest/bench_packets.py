@@ -9,10 +9,28 @@ from .runner import check
 NONE, WG = "no kill switch", "wg-quick with iptables"
 VENDORS = "nftables, as vendors' clients do"
 OURS = "nm-killswitch, {} armed"
+# What any kill switch of rules and nftables costs before it decides anything.
+RULE, PORT_RULE, CHAINS, BOTH = ("one rule", "one rule with a port", "empty chains at the guard's three hooks",
+                                 "a rule with a port, and the chains")
+NEVER = {RULE: "fwmark 0x4e4f", PORT_RULE: "ipproto udp dport 7"}      # match nothing that is sent here
+EMPTY_CHAINS = "\n".join(["table inet floor {"] + [
+    f"chain {hook} {{\n type filter hook {hook} priority {priority}; policy accept;\n }}"
+    for hook, priority in (("prerouting", "raw"), ("forward", "filter"), ("postrouting", "filter"))] + ["}", ""])
+
+
+def _add_floors(add):
+    for name, rule, chains in ((RULE, RULE, False), (PORT_RULE, PORT_RULE, False), (CHAINS, None, True),
+                               (BOTH, PORT_RULE, True)):
+        host = add(name)
+        host.main_by_tunnel()
+        for family in ("-4", "-6") if rule else ():
+            host.script(f"ip {family} rule add {NEVER[rule]} table 4711 priority 100")
+        if chains:
+            host.host.run("nft", "-f", "-", input=EMPTY_CHAINS)
 
 
 def hosts(counts):
-    """One for each kill switch; of ours one for each number of armed profiles in COUNTS."""
+    """One for each kill switch; of ours one for each number of armed profiles in COUNTS; and the floors."""
     where = directory()
     far = Far(where)
     made = []
@@ -34,9 +52,11 @@ def hosts(counts):
         host = add(OURS.format(count))
         host.main_by_tunnel()
         host.install(profiles=[(f"vpn-{n}", openvpn_profile(n)) for n in range(count - 1)])
+    killswitches = list(made)
+    _add_floors(add)
     for host in made:
         _check_carries(host)
-    return made
+    return killswitches, made[len(killswitches):]
 
 
 def _check_carries(host):
@@ -85,13 +105,22 @@ def _measures(quick):
             ("the tunnel's own packets, IPv4", transport(SERVER)), ("the tunnel's own packets, IPv6", transport(SERVER6))]
 
 
+def _floors(compared, measures, rounds):
+    """{title: {host: nanoseconds more than without any}}, of rather many rounds: they differ little."""
+    return {title: differences(interleave(compared, measure, rounds), NONE)
+            for title, measure in measures if title.startswith(("connected", "unconnected", "forwarded"))}
+
+
 def run(quick):
-    """{"hosts": names, "base": name, "figures": {title: {host: {"ns", "ratio" to base, "more" nanoseconds}}}}."""
-    made = hosts([1, 10] if quick else [1, 10, 100, 1000])
+    """{"hosts": names, "base": name, "figures": {title: {host: {"ns", "ratio" to base, "more" nanoseconds}}}, "floors"}."""
+    made, floors = hosts([1, 10] if quick else [1, 10, 100, 1000])
+    measures = _measures(quick)
     figures = {}
-    for title, measure in _measures(quick):
+    for title, measure in measures:
         taken = interleave(made, measure, 1 if quick else 11)
         by_ratio, by_difference = ratios(taken, NONE), differences(taken, NONE)
         figures[title] = {host.name: {"ns": median(taken[host.name]), "ratio": by_ratio[host.name],
                                       "more": by_difference[host.name]} for host in made}
-    return {"hosts": [host.name for host in made], "base": NONE, "figures": figures}
+    compared = [host for host in made if host.name in (NONE, WG, OURS.format(1))] + floors
+    return {"hosts": [host.name for host in made], "base": NONE, "figures": figures,
+            "floors": _floors(compared, measures, 1 if quick else 9)}
