@@ -1,4 +1,4 @@
-"""Containers beside an armed VPN: Docker, Podman, macvlan, ipvlan and VRFs, really run.
+"""Containers beside an armed VPN: Docker, Podman with and without root, macvlan, ipvlan and VRFs, really run.
 
 Containers send all the time, also while their program is stopped, started and restarted: to the internet, by sockets of
 before and after arming, to the VPN's server and port as the VPN does, and to the LAN's resolver. Each packet is labelled
@@ -13,10 +13,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 
 # pylint: disable=wrong-import-position
 from kstest import containers
-from kstest.containers import (IMAGE, SLOW, answer_at_router, ask_name, assert_nothing_sent, assert_reached,
-                               assert_sent, reaches, reaches_from_lan, reaches_from_server, sending, sent_since)
+from kstest.containers import (IMAGE, LAN6_CLIENT, PEERS, SLOW, answer_at_router, ask_name, assert_nothing_sent, assert_reached,
+                               assert_sent, peer_sending, reaches, reaches_from_lan, reaches_from_server, sending, sent_since,
+                               wait_sent)
 from kstest.runner import check, equal, main, test
-from kstest.vm import PATIENCE
 from kstest.vm_life import prober, wait_rule
 from kstest.vm_neighbour import theirs
 from kstest.vm_router import LAN_CLIENT, LAN_GATEWAY
@@ -26,12 +26,7 @@ from kstest.vm_vpn import (PUBLIC, PUBLIC6, SERVER, arm, assert_leak, assert_sam
 
 at = Stages("neighbours-containers", "neighbours")
 
-LAN6_CLIENT = "fd77::5054:ff:fe77:2"
 IN_FRONT = "198.51.100.2"       # on the internet, at the router
-
-
-def _sleep(seconds=3):
-    return lambda: time.sleep(seconds * PATIENCE)
 
 
 def _kill_tunnel():
@@ -47,6 +42,7 @@ def _bring_up():
 # Docker
 
 DOCKER = "/run/docker/netns/*"      # `default` is the host's own: that of a container with --network host
+DOCKERS = 4                         # namespaces
 WEB, APP, PUB = "172.17.0.2", "172.18.0.10", "198.18.5.10"
 WEB6, APP6 = "fd17::242:ac11:2", "fd18::10"
 _DOCKER = """set -e
@@ -88,13 +84,6 @@ def _pid(program, name):
     return at.machine.run(f"{program} inspect --format '{{{{.State.Pid}}}}' {name}").stdout.strip()
 
 
-@test
-def without_kill_switch_everything_docker_containers_send_is_seen():
-    machine = _docker()
-    with sending(machine, at.vpns.vpn, DOCKER):
-        assert_sent(machine, "Docker, nothing armed", (WEB, APP, PUB, LAN_CLIENT, WEB6, APP6))
-
-
 def _ways_in(machine, armed):
     """Who reaches the published ports, from where; only those on the internet stop being answered."""
     web = _pid("docker", "web")
@@ -102,6 +91,7 @@ def _ways_in(machine, armed):
         "from the LAN": (lambda: reaches_from_lan(machine, LAN_CLIENT, 8080), True),
         "from the LAN, IPv6": (lambda: reaches_from_lan(machine, LAN6_CLIENT, 8080), True),
         "from the LAN, a network of one's own": (lambda: reaches_from_lan(machine, LAN_CLIENT, 8081), True),
+        "from the LAN, by the container's address": (lambda: reaches_from_lan(machine, WEB, 80), True),
         "from the internet": (lambda: reaches_from_lan(machine, LAN_CLIENT, 8080, IN_FRONT), not armed),
         "from the host, by loopback": (lambda: reaches(machine, "127.0.0.1", 8080), True),
         "from the host, by its address": (lambda: reaches(machine, LAN_CLIENT, 8080), True),
@@ -117,13 +107,14 @@ def docker_containers_reach_the_internet_through_the_tunnel_and_by_nothing_else(
     before = theirs(machine)
     assert_reached(_ways_in(machine, False), "published ports, nothing armed")
     with sending(machine, vpn, DOCKER):
-        assert_sent(machine, "before arming", (APP, APP6))      # connections that go on when it is armed
+        # the control; these connections go on when it is armed
+        assert_sent(machine, "before arming", (WEB, APP, PUB, LAN_CLIENT, WEB6, APP6))
         arm(machine, vpn)
-        assert_nothing_sent(machine, "armed, down", _sleep())
+        assert_nothing_sent(machine, "armed, down", None, DOCKERS)
         assert_same(before, theirs(machine), "armed, down")
-        assert_nothing_sent(machine, "brought up", _bring_up, 3)
-        assert_nothing_sent(machine, "the tunnel is lost", _kill_tunnel, 3)
-        assert_nothing_sent(machine, "brought up again", _bring_up, 3)
+        assert_nothing_sent(machine, "brought up", _bring_up, DOCKERS)
+        assert_nothing_sent(machine, "the tunnel is lost", _kill_tunnel, DOCKERS)
+        assert_nothing_sent(machine, "brought up again", _bring_up, DOCKERS)
     web, app, pub = (_pid("docker", name) for name in ("web", "app", "pub"))
 
     def through_the_tunnel():
@@ -150,6 +141,17 @@ def docker_containers_reach_the_internet_through_the_tunnel_and_by_nothing_else(
     assert_nothing_sent(machine, "public addresses in LanPrefixes", lambda: check(
         machine.run(f"nsenter --net --target={pub} ping -q -c3 -W5 {PUBLIC}", check=False), "no answer through the tunnel"))
 
+    # a network of Docker's macvlan driver is beside the kill switch, as documented; that is said
+    machine.run(f"docker network create --driver macvlan --subnet 192.168.77.0/24 --gateway {LAN_GATEWAY} -o parent=eth0 lan;"
+                f" docker run -d --name mac --network lan --ip {MAC} {IMAGE} /bin/sleep 1000000", timeout=SLOW)
+    with sending(machine, vpn, DOCKER):
+        assert_sent(machine, "Docker's macvlan", (MAC,))
+    for command in ("status", "check"):
+        check("on eth0, probably a container (macvlan)" in machine.run(["nm-killswitch", command]).stdout, command)
+    machine.run("docker rm -f mac; docker network rm lan", timeout=SLOW)
+    check("macvlan" not in machine.run("nm-killswitch status").stdout, "said of a container that is gone")
+    assert_tunnel(machine, "the host itself, beside macvlan")
+
     down(machine, vpn)
     disarm(machine, vpn)
     # app was started again: its port at the host is the only thing of theirs with a new name
@@ -174,7 +176,7 @@ def nothing_leaks_while_docker_is_stopped_started_and_restarted():
         # as on a machine that has never run it: bridges, chains and addresses are made while armed
         machine.run("for link in $(ls /sys/class/net | grep -E '^(br-|docker0)'); do ip link delete $link; done;"
                     f" {_NO_CHAINS}")
-        assert_nothing_sent(machine, "started, up", run("systemctl start docker"), 3)
+        assert_nothing_sent(machine, "started, up", run("systemctl start docker"), DOCKERS)
         assert_tunnel(machine, "started, up")
         check(reaches_from_lan(machine, LAN_CLIENT, 8080), "its port is not published")
         assert_nothing_sent(machine, "the tunnel is lost", _kill_tunnel)
@@ -184,9 +186,9 @@ def nothing_leaks_while_docker_is_stopped_started_and_restarted():
         machine.run("sed -i 's/{/{\"live-restore\": true, /' /etc/docker/daemon.json; systemctl reload docker;"
                     " sed -i 's/{/{\"iptables\": false, /; s/\"ip6tables\": true/\"ip6tables\": false/' /etc/docker/daemon.json")
         assert_nothing_sent(machine, "restarted without iptables, lost",
-                            run(f"systemctl stop docker; {_NO_CHAINS}; systemctl start docker"), 3)
+                            run(f"systemctl stop docker; {_NO_CHAINS}; systemctl start docker"), DOCKERS)
         equal(_pid("docker", "web"), web, "the container that goes on")
-        assert_nothing_sent(machine, "brought up", _bring_up, 3)
+        assert_nothing_sent(machine, "brought up", _bring_up, DOCKERS)
         assert_tunnel(machine, "without iptables, up")
         down(machine, vpn)
         disarm(machine, vpn)
@@ -197,6 +199,7 @@ def nothing_leaks_while_docker_is_stopped_started_and_restarted():
 # Podman
 
 PODMAN = "/run/netns/netns-*"
+PODMANS = 2
 PWEB, PAPP, PAPP6, PRESOLVER = "10.88.0.2", "10.89.0.10", "fd19::10", "10.89.0.1"
 _PODMAN = f"""set -e
 podman import /root/image.tar {IMAGE}
@@ -229,18 +232,18 @@ def podman_containers_reach_the_internet_through_the_tunnel_and_by_nothing_else(
         "from the host, to the container": (lambda: reaches(machine, PAPP), True),
     }
     assert_reached(ways, "published ports, nothing armed")
-    with sending(machine, vpn, PODMAN), prober(machine):
-        assert_sent(machine, "Podman, nothing armed", (PWEB, PAPP, PAPP6))
+    with sending(machine, vpn, PODMAN), prober(machine), peer_sending(machine):
+        assert_sent(machine, "Podman, nothing armed", (PWEB, PAPP, PAPP6, *PEERS))
         arm(machine, vpn)
-        assert_nothing_sent(machine, "armed, down", _sleep())
+        assert_nothing_sent(machine, "armed, down", None, PODMANS)
         assert_same(before, theirs(machine), "armed, down")
-        assert_nothing_sent(machine, "brought up", _bring_up, 3)
+        assert_nothing_sent(machine, "brought up", _bring_up, PODMANS)
         assert_nothing_sent(machine, "restarted, up", lambda: machine.run("podman restart -t 0 app", timeout=SLOW))
         assert_tunnel(machine, "restarted, up")
-        assert_nothing_sent(machine, "the tunnel is lost", _kill_tunnel, 3)
+        assert_nothing_sent(machine, "the tunnel is lost", _kill_tunnel, PODMANS)
         assert_nothing_sent(machine, "stopped, started and reloaded, lost", lambda: machine.run(
-            "podman stop -t 0 web app; podman start web app; podman network reload app", timeout=SLOW), 3)
-        assert_nothing_sent(machine, "brought up again", _bring_up, 3)
+            "podman stop -t 0 web app; podman start web app; podman network reload app", timeout=SLOW), PODMANS)
+        assert_nothing_sent(machine, "brought up again", _bring_up, PODMANS)
     app = _pid("podman", "app")
 
     def works():
@@ -260,6 +263,72 @@ def podman_containers_reach_the_internet_through_the_tunnel_and_by_nothing_else(
         assert_same({name: before[name]}, {name: after[name]}, "disarmed")
     with sending(machine, vpn, PODMAN):
         assert_sent(machine, "disarmed", (PAPP, PAPP6))     # Podman gave web another address when it started again
+
+
+# Podman without root: slirp4netns sends what a container sends from sockets of the host, as the user
+
+USER, USER_ID = "ana", 1000
+SLIRP, SLIRP_RESOLVER, USER_PORT = "10.0.2.100", "10.0.2.3", 8095
+SERVER6_INSIDE = "fd66::1"
+_CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 53), 20)"
+_AS_USER = f"""#!/bin/sh
+cd /home/{USER} || exit
+exec setpriv --reuid={USER_ID} --regid={USER_ID} --clear-groups env HOME=/home/{USER} XDG_RUNTIME_DIR=/run/user/{USER_ID} \
+    podman --cgroup-manager=cgroupfs --events-backend=file "$@"
+"""
+_ROOTLESS = f"""set -e
+useradd --create-home --uid {USER_ID} {USER}
+for file in subuid subgid; do echo {USER}:100000:65536 >/etc/$file; done
+install -d -o {USER} -m 700 /run/user/{USER_ID}
+install -o {USER} /root/image.tar /home/{USER}/image.tar
+user-podman import image.tar {IMAGE}
+user-podman run -d --name web --network slirp4netns:enable_ipv6=true -p {USER_PORT}:80 {IMAGE} /bin/httpd -f -p 80 -h /
+"""
+
+
+def _rootless():
+    """A user's container runs; nothing is armed."""
+    def build():
+        machine = at.installed()
+        containers.prepare(machine, at.vpns.vpn)
+        machine.push("/usr/bin/user-podman", _AS_USER, 0o755)
+        machine.run(_ROOTLESS, timeout=SLOW)
+    at.machine.stage("rootless", build)
+    return at.machine
+
+
+@test
+def a_users_podman_container_reaches_the_internet_through_the_tunnel_and_by_nothing_else():
+    machine, vpn = _rootless(), at.vpns.vpn
+    web = _pid("user-podman", "web")
+    addresses = (SLIRP, machine.run(f"nsenter --net --target={web} ip -6 -brief address show dev tap0 scope global"
+                                    " | sed 's/.* \\([0-9a-f:]*\\)[/].*/\\1/'").stdout.strip())
+    ways = {
+        "from the LAN": (lambda: reaches_from_lan(machine, LAN_CLIENT, USER_PORT), True),
+        "from the host, by loopback": (lambda: reaches(machine, "127.0.0.1", USER_PORT), True),
+    }
+    assert_reached(ways, "published ports, nothing armed")
+    with sending(machine, vpn, f"/proc/{web}/ns/net"):
+        assert_sent(machine, "without root, nothing armed", addresses)
+        arm(machine, vpn)
+        assert_nothing_sent(machine, "armed, down", None, 1)
+        assert_nothing_sent(machine, "brought up", _bring_up, 1)
+        assert_nothing_sent(machine, "the tunnel is lost", _kill_tunnel, 1)
+        assert_nothing_sent(machine, "brought up again", _bring_up, 1)
+
+    def works():
+        check(machine.run(f"nsenter --net --target={web} ping -q -c3 -W5 {PUBLIC}", check=False), "no answer through the tunnel")
+        # slirp4netns forwards no pings over IPv6; this is the resolver behind the VPN
+        check(machine.run(["nsenter", "--net", f"--target={web}", "python3", "-c", _CONNECT, SERVER6_INSIDE], check=False),
+              "no answer through the tunnel, IPv6")
+        # slirp4netns reads resolv.conf for each query
+        equal(ask_name(machine, web, SLIRP_RESOLVER), containers.ADDRESS, "slirp4netns asks the VPN's resolver")
+        assert_reached(ways, "published ports, armed and up")
+    assert_nothing_sent(machine, "up", works)
+    down(machine, vpn)
+    disarm(machine, vpn)
+    with sending(machine, vpn, f"/proc/{web}/ns/net"):
+        assert_sent(machine, "disarmed", addresses)
 
 
 # Uplinks of their own
@@ -298,7 +367,7 @@ def an_ipvlan_that_goes_through_the_hosts_network_layer_is_stopped():
         arm(machine, vpn)
         _bring_up()
         mark = machine.wire.mark()
-        _sleep(4)()
+        wait_sent(machine, 1, 6)
         sent = sent_since(machine, mark)
     # a packet that nobody owns is taken for the VPN's own when it is for its server and port
     check(not sent.labels - {(MAC, "server")}, f"ipvlan, up: {sent}")
@@ -336,19 +405,19 @@ def a_vrf_with_a_route_to_the_uplink_leaks_nothing():
         assert_leak(machine, "bound to the VRF, nothing armed", both)
         check(machine.run(in_vrf, check=False), "inside the VRF, nothing armed")
         arm(machine, vpn)
-        assert_nothing_sent(machine, "armed, down", both, 2)
+        assert_nothing_sent(machine, "armed, down", both, 1)
         assert_same(before, theirs(machine), "armed, down")
         _bring_up()
-        assert_nothing_sent(machine, "up", both, 2)
+        assert_nothing_sent(machine, "up", both, 1)
         assert_tunnel(machine, "up")
-        assert_nothing_sent(machine, "lost", _kill_tunnel, 2)
+        assert_nothing_sent(machine, "lost", _kill_tunnel, 1)
         # as the kernel's documentation of VRFs and ifupdown2 have it; packets to the host itself go on reaching it
         machine.run("for family in -4 -6; do ip $family rule add pref 32765 table local; ip $family rule del pref 0; done")
         for family in (4, 6):
             wait_rule(machine, "^998:.*lookup 255", "table local is looked up first", family=family)
         for address in ("127.0.0.1", "::1", LAN_CLIENT, LAN_GATEWAY):
             check(ping(machine, address), f"with table local behind all else: {address} does not answer")
-        assert_nothing_sent(machine, "table local moved", both, 2)
+        assert_nothing_sent(machine, "table local moved", both, 1)
         machine.run("for family in -4 -6; do ip $family rule add pref 0 table local; ip $family rule del pref 32765; done")
         for family in (4, 6):
             wait_rule(machine, "^998:", "table local is first again", present=False, family=family)
@@ -363,6 +432,7 @@ def a_vrf_with_a_route_to_the_uplink_leaks_nothing():
 def set_up():
     at.set_up()
     answer_at_router(at.machine)
+    at.machine.router.run("ip", "route", "add", f"{WEB}/32", "via", LAN_CLIENT)     # the LAN knows where a container is
 
 
 if __name__ == "__main__":

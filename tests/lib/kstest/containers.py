@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from .netns import LIB, python_module
 from .runner import TookTooLong, at_exit, check, equal
 from .vm import PATIENCE
-from .vm_router import DIE_WITH_PARENT, LAN_GATEWAY
+from .vm_router import DIE_WITH_PARENT, LAN_CLIENT, LAN_GATEWAY
 from .vm_vpn import PUBLIC, PUBLIC6, SERVER
 
 SENDER = "/usr/local/lib/ks-container/container_send.py"
@@ -22,6 +22,8 @@ KINDS = {"new", "old", "server", "dns"}     # what container_send.py labels; of 
 SLOW = 300                                  # the seconds that a program of theirs may take
 NAME, ADDRESS = "inside.example", "198.51.100.7"    # which only the VPN's resolver knows
 RESOLVER = "10.66.0.1"
+LAN6_CLIENT = "fd77::5054:ff:fe77:2"
+ROUNDS = "/run/ks-container"                # of container_send.py
 
 _MAKE_IMAGE = """set -e
 mkdir -p /root/image/bin
@@ -32,6 +34,19 @@ tar -C /root/image -cf /root/image.tar .
 """
 _SERVE_NAMES = ("setsid dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --bind-dynamic --interface=wgs0 --user=root"
                 f" --pid-file= --host-record={NAME},{ADDRESS} >/dev/null 2>&1 </dev/null")
+_WAIT_ROUNDS = """cd {directory} || exit; declare -A first
+until ((SECONDS >= {limit})); do
+    there=0; ready=0
+    for sender in [0-9]*; do
+        read -r number <"$sender" || continue
+        : "${{first[$sender]:=$number}}"
+        ((there += 1, ready += number >= first[$sender] + {rounds}))
+    done 2>/dev/null
+    ((ready == there && ready >= {senders})) && exit
+    sleep 0.2
+done
+exit 1
+"""
 # Asks for the page that each container has; prints its last word, and the address it was asked from.
 _ASK_WEB = """
 import socket, sys
@@ -44,6 +59,27 @@ sys.exit(not answer.endswith(b"it works\\n"))
 """
 
 
+# A machine on the LAN that has the guest as its gateway to these two addresses, which the router has not. Few hops: what is
+# forwarded comes back to it.
+PEERS = {"peer": "198.51.100.200", "peer6": "2001:db8:1::c8"}
+_PEER = """
+import socket, sys, time
+def connect(address):
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(*((socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS) if ":" in address else (socket.IPPROTO_IP, socket.IP_TTL)), 3)
+    sock.connect((address, 9))
+    return sock
+old = {label: connect(address) for label, address in zip(sys.argv[1::2], sys.argv[2::2])}
+while True:
+    for label, address in zip(sys.argv[1::2], sys.argv[2::2]):
+        with connect(address) as new:
+            for sock, kind in ((new, "new"), (old[label], "old")):
+                try:
+                    sock.send(f"ks-container {label} {kind}".encode())
+                except OSError:
+                    pass        # what the guest has answered to the last one
+    time.sleep(0.3)
+"""
 # Preparing the machine
 
 def prepare(machine, vpn):
@@ -102,6 +138,7 @@ def sent_since(machine, mark):
 @contextlib.contextmanager
 def sending(machine, vpn, *patterns):
     """The containers whose namespaces are at PATTERNS send meanwhile."""
+    machine.run(["rm", "-rf", ROUNDS])      # a sender's file from an earlier time says nothing of now
     job = machine.spawn(["python3", "-I", "-S", SENDER, "send", SERVER, str(vpn.port), LAN_GATEWAY, *patterns])
     try:
         yield
@@ -110,14 +147,39 @@ def sending(machine, vpn, *patterns):
         job.wait(20 * PATIENCE)
 
 
-def assert_nothing_sent(machine, what, action, seconds=0):
-    """Nothing of theirs, and no leak of anyone's, is on the uplink during ACTION and some SECONDS after it."""
+@contextlib.contextmanager
+def peer_sending(machine):
+    """A machine on the LAN sends by the guest meanwhile."""
+    for address in PEERS.values():
+        machine.router.run("ip", "route", "replace", address, "via", LAN6_CLIENT if ":" in address else LAN_CLIENT)
+    words = [word for pair in PEERS.items() for word in pair]
+    peer = subprocess.Popen(DIE_WITH_PARENT + machine.router.command("python3", "-I", "-S", "-c", _PEER, *words))
+    try:
+        yield
+    finally:
+        peer.kill()
+        peer.wait()
+
+
+def wait_sent(machine, senders, rounds=3, timeout=60):
+    """Until at least that many SENDERS have tried all that they send ROUNDS times from now on, as have all others there are."""
+    result = machine.run(_WAIT_ROUNDS.format(directory=ROUNDS, senders=senders, rounds=rounds, limit=round(timeout * PATIENCE)),
+                         check=False, timeout=timeout + 30)
+    if not result:
+        raise TookTooLong(f"not {senders} senders {rounds} times within {timeout * PATIENCE:.0f} s: {result}")
+
+
+def assert_nothing_sent(machine, what, action=None, senders=0):
+    """Nothing of theirs, and no leak of anyone's, is on the uplink during ACTION, and while SENDERS try it some more times."""
     mark, late = machine.wire.mark(), None
     try:
-        action()
+        if action:
+            action()
+        if senders:
+            wait_sent(machine, senders)
     except TookTooLong as error:
         late = error
-    time.sleep(1 + seconds * PATIENCE)
+    time.sleep(1)   # an ARP or neighbour request is repeated each second
     sent = sent_since(machine, mark)
     check(not sent, f"{what}: on the uplink: {sent}")
     if late:
@@ -131,7 +193,7 @@ def assert_sent(machine, what, addresses, seconds=4, limit=40):
         time.sleep(seconds)
         sent = sent_since(machine, mark)
         missing = {address: wanted for address in addresses
-                   if (wanted := (KINDS if ":" not in address else {"new", "old"}) - sent.kinds_of(address))}
+                   if (wanted := (KINDS if "." in address else {"new", "old"}) - sent.kinds_of(address))}
         kinds = {(packet.kind, packet.proto) for packet in sent.others}
         if not missing and {("ipv4", 6), ("ipv4", 1)} <= kinds:
             return

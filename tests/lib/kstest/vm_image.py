@@ -41,7 +41,8 @@ VARIANTS = {
     "trixie-plugins": ("linux-image-amd64", "network-manager-strongswan", "strongswan"),
     # other programs that touch rules, routes and nftables
     "bookworm-neighbours": (
-        "firewalld", "ufw", "docker.io", "podman", "netavark", "aardvark-dns", "libvirt-daemon-system", "libvirt-clients"),
+        "firewalld", "ufw", "docker.io", "podman", "netavark", "aardvark-dns", "slirp4netns", "uidmap",
+        "libvirt-daemon-system", "libvirt-clients"),
     # what a person's session has
     "bookworm-desktop": ("polkitd", "pkexec", "dbus-user-session", "libpam-systemd"),
     # a policy that is enforced
