@@ -73,18 +73,9 @@ def a_first_time_user_is_protected_until_they_turn_it_off_and_purging_leaves_the
     shown = person.type("nm-killswitch status").stdout
     check("off" in shown.splitlines()[0] and "warning" in shown, f"status without root: {shown}")
 
-    said = clock.time("enable", lambda: person.type("nm-killswitch enable my-first-vpn")).stdout
-    equal(said, "'my-first-vpn' is armed (strict) and down: only the local network and the VPN's own transport get out\n", "enable")
-    equal(clock.time("told", lambda: person.wait_shown("enabled"))[0], DOWN, "shown when enabled")
-    with prober(machine) as since:
-        assert_no_leak(machine, "armed", lambda: _while_armed(machine, person, clock))
-    assert_no_complaint(messages(machine, since), "armed")
-    said = clock.time("disable", lambda: person.type("nm-killswitch disable my-first-vpn")).stdout
-    equal(said, "'my-first-vpn' is no longer armed; nothing is blocked\n", "disable")
-    equal(person.wait_shown("disabled")[0], "Kill switch off: nothing is blocked", "shown when disabled")
-    wait_idle(machine)
-    machine.run("nmcli connection down my-first-vpn")
-    assert_leak(machine, "off")
+    _arm_lose_and_disarm(machine, person, clock, "my-first-vpn", "pkill -KILL -x -u nm-openvpn openvpn")
+    # its device is in the kernel; NetworkManager does not bring it up again, even if the profile connects automatically
+    _arm_lose_and_disarm(machine, person, clock, at.vpns.vpn.name, f"ip link delete {at.vpns.vpn.device}")
     clock.time("purge", lambda: purge(machine, "apt-get purge -y"))
     wait_same(machine, at.vpns.before, "purged")
     assert_leak(machine, "purged", lambda: all_probes(machine))
@@ -94,14 +85,30 @@ def a_first_time_user_is_protected_until_they_turn_it_off_and_purging_leaves_the
     print(f"        in {clock.total:.0f} s: {', '.join(clock.steps)}")
 
 
-def _while_armed(machine, person, clock):
+def _arm_lose_and_disarm(machine, person, clock, name, kill):
+    """The VPN called NAME, which KILL ends."""
+    said = clock.time("enable", lambda: person.type(f"nm-killswitch enable {name}")).stdout
+    equal(said, f"'{name}' is armed (strict) and down: only the local network and the VPN's own transport get out\n", "enable")
+    equal(clock.time("told", lambda: person.wait_shown("enabled"))[0], DOWN, "shown when enabled")
+    with prober(machine) as since:
+        assert_no_leak(machine, f"{name}: armed", lambda: _while_armed(machine, person, clock, name, kill))
+    assert_no_complaint(messages(machine, since), f"{name}: armed")
+    said = clock.time("disable", lambda: person.type(f"nm-killswitch disable {name}")).stdout
+    equal(said, f"'{name}' is no longer armed; nothing is blocked\n", "disable")
+    equal(person.wait_shown("disabled")[0], "Kill switch off: nothing is blocked", "shown when disabled")
+    wait_idle(machine)
+    machine.run(f"nmcli connection down {name}")
+    assert_leak(machine, f"{name}: off")
+
+
+def _while_armed(machine, person, clock, name, kill):
     """Connect; the VPN is killed, the person is told, and connects again as `status` says."""
-    clock.time("connect", lambda: person.type("nmcli connection up my-first-vpn"))
+    clock.time("connect", lambda: person.type(f"nmcli connection up {name}"))
     check("protected" in person.type("nm-killswitch status").stdout, "status says protected")
     equal(clock.time("told", lambda: person.wait_shown("connected"))[0], UP, "shown when connected")
     assert_tunnel(machine, "connected")
-    machine.run("pkill -KILL -x -u nm-openvpn openvpn")
-    clock.time("told that it was killed", lambda: _told_lost(person, "my-first-vpn"))
+    machine.run(kill)
+    clock.time("told that it was killed", lambda: _told_lost(person, name))
     assert_blocked(machine, "killed")
     shown = clock.time("status", lambda: person.type("nm-killswitch status")).stdout
     check(shown.startswith("Kill switch: blocking"), f"status: {shown}")
