@@ -15,28 +15,31 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 
 # pylint: disable=wrong-import-position
-from kstest.runner import Skip, check, main, test, wait_for
+from kstest.runner import Skip, check, equal, main, test, wait_for
 from kstest.vm_life import all_probes, edit_zone, quiet, wait_armed, wait_released, wait_rule, wait_same
 from kstest.vm_stages import Stages
 from kstest.vm_vpn import (PUBLIC, assert_blocked, assert_kept_up, assert_leak, assert_tunnel, assert_tunnel_unprotected,
                            disarm, down, is_active, package, ping, purge, up, wait_idle)
 
 SLEEP = "busctl call org.freedesktop.NetworkManager /org/freedesktop/NetworkManager org.freedesktop.NetworkManager Sleep b"
-NEWER = "/tmp/nm-killswitch-newer.deb"
+NEWER, FORMER = "/tmp/nm-killswitch-newer.deb", "/tmp/nm-killswitch-former.deb"
+DPKG = "dpkg --force-unsafe-io"
 RUNTIME = "/run/nm-killswitch"
 at = Stages("lifecycle-system")
 
 
 @functools.cache
-def _newer_package():
-    """The package under test with a higher version."""
+def _other_version(version, change=None):
+    """The package under test with another VERSION and a CHANGE of the tree of its files."""
     if not shutil.which("dpkg-deb"):
         raise Skip("dpkg-deb is not installed")
     with tempfile.TemporaryDirectory() as directory:
-        tree, path = os.path.join(directory, "tree"), os.path.join(directory, "newer.deb")
+        tree, path = os.path.join(directory, "tree"), os.path.join(directory, "other.deb")
         subprocess.run(["dpkg-deb", "-R", package(), tree], check=True, timeout=60)
         control = os.path.join(tree, "DEBIAN", "control")
-        subprocess.run(["sed", "-i", "s/^Version: .*/&+newer/", control], check=True, timeout=10)
+        subprocess.run(["sed", "-i", f"s/^Version: .*/Version: {version}/", control], check=True, timeout=10)
+        if change:
+            change(tree)
         subprocess.run(["dpkg-deb", "--root-owner-group", "-b", tree, path], check=True, timeout=60,
                        stdout=subprocess.DEVNULL)
         with open(path, "rb") as file:
@@ -44,9 +47,24 @@ def _newer_package():
 
 
 def _with_newer(machine):
-    """MACHINE, with the newer package in a file."""
-    machine.push(NEWER, _newer_package())
+    """MACHINE, with the newer package at hand."""
+    machine.push(NEWER, _other_version("99-1"))
     return machine
+
+
+def _rename_program(tree):
+    """The dispatcher's program and the links to it have another name, and there is one unit more."""
+    dispatcher = os.path.join(tree, "usr/lib/NetworkManager/dispatcher.d")
+    for directory in ("no-wait.d", "", "pre-up.d", "pre-down.d"):
+        old, new = (os.path.join(dispatcher, directory, name) for name in ("10-killswitch", "05-killswitch"))
+        if os.path.islink(old):
+            os.symlink(os.readlink(old).replace("10-", "05-"), new)
+            os.unlink(old)
+        else:
+            os.rename(old, new)
+    boot, = (os.path.join(tree, path, "nm-killswitch-boot.service") for path in ("lib/systemd/system", "usr/lib/systemd/system")
+             if os.path.exists(os.path.join(tree, path, "nm-killswitch-boot.service")))
+    shutil.copy(boot, boot.replace("-boot", "-former"))
 
 
 def _works_again(what, was_up):
@@ -248,7 +266,7 @@ def an_upgrade_leaks_nothing_and_keeps_the_tunnel():
             longest = float(job.wait(30).stdout.split()[-1])
             print(f"        the tunnel's longest gap during the upgrade: {longest:.1f} s")
             check(longest < 10, f"the tunnel was interrupted for {longest} s")
-        check("+newer" in machine.run("dpkg-query -W -f '${Version}' nm-killswitch").stdout, "not upgraded")
+        check("99-1" in machine.run("dpkg-query -W -f '${Version}' nm-killswitch").stdout, "not upgraded")
         wait_idle(machine)
         for unit in ("nm-killswitch-sync.path", "nm-killswitch-heal.socket"):
             machine.run(["systemctl", "is-active", unit])
@@ -257,6 +275,52 @@ def an_upgrade_leaks_nothing_and_keeps_the_tunnel():
         disarm(machine, at.vpns.vpn)
         down(machine, at.vpns.vpn)
         wait_same(machine, at.vpns.before, "upgraded, disarmed")
+
+
+# Events all the time, so that dpkg replaces the dispatcher's program while it runs.
+EVENTS = "while :; do nmcli device reapply eth0; nmcli general reload dns-rc; sleep 0.2; done"
+
+
+@test
+def a_downgrade_and_an_upgrade_that_rename_the_program_leak_nothing():
+    machine = at.armed_up()
+    machine.push(FORMER, _other_version("0-1", _rename_program))
+    machine.push(NEWER, _other_version("99-1"))
+    for deb, name in ((FORMER, "05-killswitch"), (NEWER, "10-killswitch")):
+        job = machine.spawn(EVENTS)
+        quiet(machine, f"installing {deb}", lambda deb=deb: machine.run(f"{DPKG} --install {deb}", timeout=180))
+        job.kill()
+        files = machine.run("cd /usr/lib/NetworkManager/dispatcher.d && ls -d *killswitch */*killswitch").stdout.split()
+        equal(sorted(files), sorted(f"{directory}{name}" for directory in ("", "no-wait.d/", "pre-down.d/", "pre-up.d/")), "programs")
+        wait_idle(machine)
+        _works_again(f"{deb} installed", was_up=True)
+
+
+# A run of the old program, stopped while dpkg replaces its file, and let go on before the new one is set up.
+_REPLACED = f"""
+    while :; do
+        nm-killswitch sync & pid=$!
+        until grep -q "^[0-9]*: FLOCK .* $pid " /proc/locks; do kill -0 $pid || continue 2; done
+        kill -STOP $pid
+        grep -q "^State:.T" /proc/$pid/status && break
+        wait $pid
+    done
+    {DPKG} --unpack {NEWER}
+    readlink /proc/$pid/exe
+    kill -CONT $pid
+    wait $pid
+    {DPKG} --configure nm-killswitch"""
+
+
+@test
+def a_run_whose_program_is_replaced_meanwhile_leaks_nothing():
+    machine = _with_newer(at.armed())
+    said = []
+    quiet(machine, "upgrade", lambda: said.append(machine.run(_REPLACED, timeout=180).stdout))
+    check("nm-killswitch (deleted)" in said[0], f"the run had ended before: {said[0]}")
+    wait_idle(machine)
+    quiet(machine, "upgraded")
+    _works_again("upgraded", was_up=False)
 
 
 @test
