@@ -1,20 +1,24 @@
-"""firewalld, ufw and libvirt's default network, really run beside an armed VPN, by the sheet in kstest/vm_neighbour.py."""
+"""firewalld, ufw and libvirt's default network, really run beside an armed VPN, by kstest/neighbour_life.py; and flowtables."""
 
+import dataclasses
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 
 # pylint: disable=wrong-import-position
 from kstest import documents
+from kstest.containers import answer_at_router
+from kstest.neighbour_life import check_life
 from kstest.runner import check, equal, main, test, wait_for
 from kstest.vm import PATIENCE
 from kstest.vm_life import wait_armed
-from kstest.vm_neighbour import (Neighbour, assert_quiet, assert_works, check_control, check_down, check_untouched, check_up,
-                                 guest_reaches, prepare, run)
-from kstest.vm_router import LAN_CLIENT
+from kstest.vm_neighbour import Neighbour, assert_works, guest_reaches, prepare, run
+from kstest.vm_router import LAN2_GATEWAY, LAN_CLIENT, LAN_GATEWAY
 from kstest.vm_stages import Stages
-from kstest.vm_vpn import PUBLIC, arm, assert_tunnel, down, ping, provide, up
+from kstest.vm_vpn import (PUBLIC, PUBLIC6, arm, assert_blocked, assert_no_leak, assert_tunnel, disarm, down, ping, provide,
+                           up)
 
 at = Stages("neighbours-firewalls", "neighbours")
 
@@ -24,13 +28,21 @@ _CALL = f"busctl --timeout=150 call {_BUS} /org/fedoraproject/FirewallD1 {_BUS}"
 RELOAD, COMPLETE_RELOAD = f"{_CALL} reload", f"{_CALL} completeReload"
 PANIC_ON, PANIC_OFF = f"{_CALL} enablePanicMode", f"{_CALL} disablePanicMode"
 
+# It says that it runs before it has made its tables.
+_WAIT = """; until nft list ruleset | grep -q 'iifname "eth0".* goto'; do sleep 0.5; done"""
 FIREWALLD = Neighbour(
     "firewalld", prepare="systemctl unmask firewalld",
-    start="systemctl start firewalld", stop="systemctl stop firewalld",
-    again=(RELOAD, COMPLETE_RELOAD, "systemctl restart firewalld"))
+    start="systemctl start firewalld" + _WAIT, stop="systemctl stop firewalld",
+    again=(RELOAD, COMPLETE_RELOAD, "systemctl restart firewalld" + _WAIT), panic=(PANIC_ON, PANIC_OFF),
+    # its files, and the zones that devices are in
+    state=f"find /etc/firewalld -type f -exec sha256sum {{}} +; {_CALL}.zone getActiveZones")
+FIREWALLD_IPTABLES = dataclasses.replace(
+    FIREWALLD, name="firewalld with iptables",
+    prepare="systemctl unmask firewalld; sed -i s/^FirewallBackend=.*/FirewallBackend=iptables/ /etc/firewalld/firewalld.conf")
 UFW = Neighbour(
     "ufw", start="ufw --force enable", stop="ufw disable",
-    again=("ufw reload", "ufw allow 22/tcp; ufw route allow in on eth0 out on wg0; ufw route allow in on wg0 out on eth0"))
+    again=("ufw reload", "ufw route delete allow in on eth0 out on wg0; ufw allow 22/tcp; ufw route allow in on eth0 out on wg0"),
+    state="cat /etc/ufw/*.rules")
 
 LIBVIRT = Neighbour(
     "libvirt",
@@ -59,20 +71,15 @@ RESOLVER = "10.66.0.1"      # at the VPN's other end
 
 # By the sheet
 
-def _register(neighbour, *cases):
-    claims = {check_control: "without_kill_switch_all_leaks_beside_{}",
-              check_down: "nothing_leaks_beside_{}_and_the_vpn_comes_up",
-              check_up: "the_vpn_works_beside_{}_and_nothing_leaks", check_untouched: "{}_is_left_as_it_was"}
-    for case in cases or claims:
-        def run_case(case=case):
-            case(at, neighbour)
-        run_case.__name__ = claims[case].format(neighbour.name.replace(" ", "_"))
-        test(run_case)
+def _register(neighbour):
+    def run_life():
+        check_life(at, neighbour)
+    run_life.__name__ = f"nothing_leaks_beside_{neighbour.name.replace(' ', '_')}_which_is_left_as_it_was"
+    test(run_life)
 
 
-_register(FIREWALLD, check_control, check_down)
-_register(UFW)
-_register(LIBVIRT)
+for each in (FIREWALLD, FIREWALLD_IPTABLES, UFW, LIBVIRT):
+    _register(each)
 
 
 # firewalld
@@ -82,8 +89,8 @@ def _zone(machine, device="wg0"):
     return machine.run(f"{_CALL}.zone getZoneOfInterface s {device} | cut -d'\"' -f2").stdout.strip()
 
 
-def _wait_zone(machine, zone):
-    wait_for(lambda: _zone(machine) == zone, 30 * PATIENCE, f"the tunnel is in zone {zone}", 0.5)
+def _wait_zone(machine, zone, device="wg0"):
+    wait_for(lambda: _zone(machine, device) == zone, 30 * PATIENCE, f"{device} is in zone {zone}", 0.5)
 
 
 def _reached(machine, vpn):
@@ -120,23 +127,32 @@ def arming_opens_nothing_that_the_default_zone_of_firewalld_closes():
     machine.run("nmcli connection modify my-vpn connection.zone killswitch-auto")
     _wait_zone(machine, "killswitch-auto")
     equal(_reached(machine, vpn), after, "in zone killswitch-auto")
-    # in a zone of one's own it is armed by user data, and what that zone lets in stays reachable
+    # in a zone that another profile uses, too, it is armed by user data, and what that zone lets in stays reachable
+    machine.run("nmcli connection modify lan connection.zone work")
     machine.run("nmcli connection modify my-vpn connection.zone work; nm-killswitch enable my-vpn")
     wait_armed(machine, "by user data")
-    _wait_zone(machine, "work")
+    for device in ("wg0", "eth0"):
+        _wait_zone(machine, "work", device)
     equal(_reached(machine, vpn), before, "armed in zone work")
     assert_works(machine, FIREWALLD, "armed in zone work")
 
 
 @test
-def firewallds_panic_mode_stops_everything_and_then_all_works_again():
-    machine = at.armed_up()
+def with_zone_drop_as_the_default_the_vpn_works_and_nothing_is_let_in():
+    machine, vpn = at.installed(), at.vpns.vpn
     prepare(machine, FIREWALLD)
+    machine.run("sed -i s/^DefaultZone=.*/DefaultZone=drop/ /etc/firewalld/firewalld.conf")
     run(machine, FIREWALLD.start)
-    assert_quiet(machine, FIREWALLD, "panic", lambda: run(machine, PANIC_ON))
-    check(not ping(machine, PUBLIC, timeout=1), "the tunnel carries in panic mode")
-    assert_quiet(machine, FIREWALLD, "panic over", lambda: run(machine, PANIC_OFF))
-    assert_works(machine, FIREWALLD, "panic over")
+    machine.spawn(["python3", "-c", LISTEN, str(SSH), str(CLOSED)])
+    arm(machine, vpn)
+    up(machine, vpn)
+    equal(_zone(machine, "eth0"), "drop", "the uplink's zone")
+    assert_tunnel(machine, "firewalld: zone drop")
+    equal(_reached(machine, vpn), set(), "what is reached")
+    run(machine, COMPLETE_RELOAD)
+    assert_tunnel(machine, "firewalld: zone drop, reloaded")
+    down(machine, vpn)
+    assert_blocked(machine, "firewalld: zone drop, disconnected")
 
 
 @test
@@ -168,7 +184,95 @@ def the_vpn_can_be_allowed_under_ufws_deny_outgoing_as_documented():
     for command in documents.block_after("docs/neighbours.md", "**ufw with `default deny outgoing`.**"):
         machine.run(command.removeprefix("sudo "))
     assert_tunnel(machine, "ufw: allowed")
-    assert_quiet(machine, UFW, "deny outgoing")
+    assert_no_leak(machine, "ufw: deny outgoing")
+
+
+# Flowtables
+
+# A guest behind the host, in a network namespace; SEND keeps one UDP connection of each family open.
+_SEND = f"""
+import socket, time
+flows = [socket.socket(family, socket.SOCK_DGRAM) for family in (socket.AF_INET, socket.AF_INET6)]
+for flow, address in zip(flows, ("{PUBLIC}", "{PUBLIC6}")):
+    flow.setblocking(False)
+    flow.connect((address, 9))
+while True:
+    for flow in flows:
+        try:
+            flow.send(b"ks-flow")
+        except OSError:
+            pass
+    time.sleep(0.2)
+"""
+# {guest} is the device that the guest is behind, {uplink} the one with the addresses, {port} that of the cable.
+_FLOWS = """set -e
+ip address add 10.50.0.1/24 dev {guest}; ip address add fd50::1/64 dev {guest} nodad
+ip -n guest link set lo up; ip -n guest link set eth0 up
+ip -n guest address add 10.50.0.2/24 dev eth0; ip -n guest address add fd50::2/64 dev eth0 nodad
+ip -n guest route add default via 10.50.0.1; ip -n guest -6 route add default via fd50::1
+sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+nft -f - <<END
+table inet flows {{
+  flowtable f {{ hook ingress priority 0; devices = {{ {port}, g0 }}; }}
+  chain forward {{ type filter hook forward priority filter; ct state established meta l4proto udp flow add @f; }}
+  chain postrouting {{ type nat hook postrouting priority srcnat; oifname "{uplink}" masquerade; }}
+}}
+END
+"""
+_GUEST = "ip netns add guest; ip link add g0 type veth peer name eth0 netns guest; ip link set g0 up; "
+_BRIDGES = """set -e
+nmcli device set eth2 managed no; nmcli --wait 30 device disconnect eth0
+ip link add br1 type bridge; ip link set g0 master br1; ip link set br1 up
+ip link add br0 type bridge; ip link set eth2 up; ip link set eth2 master br0; ip link set br0 up
+ip address add 192.168.78.60/24 dev br0; ip address add fd78::60/64 dev br0 nodad
+ip route add default via 192.168.78.1 dev br0; ip -6 route add default via fd78::1 dev br0
+"""
+
+
+def _flows(wire, mark):
+    """The families of the guest's connections on the WIRE since MARK."""
+    return {packet.kind for packet in wire.since(mark).leak if packet.payload == b"ks-flow"}
+
+
+def _check_flows(machine, wire, setup, gateway):
+    vpn, both = at.vpns.vpn, {"ipv4", "ipv6"}
+    machine.run(setup)
+    for address in (PUBLIC, PUBLIC6):
+        check(ping(machine, address), f"{address} does not answer while nothing is armed")
+    machine.spawn(["ip", "netns", "exec", "guest", "python3", "-c", _SEND])
+    wait_for(lambda: machine.run("grep -c OFFLOAD /proc/net/nf_conntrack", check=False).stdout.strip() == "2", 30 * PATIENCE,
+             "the flowtable has both connections", 1)
+    # the control: they pass no chain any more
+    machine.run("nft insert rule inet flows forward meta l4proto udp drop")
+    mark = wire.mark()
+    wait_for(lambda: _flows(wire, mark) == both, 30 * PATIENCE, "both connections pass the flowtable", 0.5)
+    arm(machine, vpn)
+    machine.run("nft flush chain inet flows forward")   # nothing but the kill switch stops them now
+    time.sleep(2 * PATIENCE)
+    mark = wire.mark()
+    check(machine.run(f"ip netns exec guest ping -q -c3 -i2 -W5 {gateway}", check=False), "the LAN does not answer the guest")
+    equal(_flows(wire, mark), set(), "connections on the uplink, armed")
+    check("flowtable" not in machine.run("nm-killswitch status", check=False).stdout, "a flowtable that does no harm is reported")
+    disarm(machine, vpn)
+    mark = wire.mark()
+    wait_for(lambda: _flows(wire, mark) == both, 30 * PATIENCE, "both connections go on once disarmed", 0.5)
+
+
+@test
+def connections_that_a_flowtable_routes_are_stopped():
+    machine = at.installed()
+    _check_flows(machine, machine.wire, _GUEST + _FLOWS.format(guest="g0", uplink="eth0", port="eth0"), LAN_GATEWAY)
+
+
+@test
+def connections_that_a_flowtable_passes_between_bridges_are_stopped():
+    machine = at.installed()
+    machine.run(_GUEST + _BRIDGES)
+    machine.plug(2)
+    try:
+        _check_flows(machine, machine.wire2, _FLOWS.format(guest="br1", uplink="br0", port="eth2"), LAN2_GATEWAY)
+    finally:
+        machine.plug(2, False)
 
 
 # libvirt
@@ -208,5 +312,10 @@ def a_libvirt_guests_dns_queries_go_through_the_tunnel():
         equal(_asked_in_the_lan(machine, mark, name), [], f"questions for {name} on the LAN")
 
 
+def set_up():
+    at.set_up()
+    answer_at_router(at.machine)    # a flowtable takes over a connection only once it has been answered
+
+
 if __name__ == "__main__":
-    main(at.set_up)
+    main(set_up)
