@@ -29,6 +29,7 @@ ks_snapshot_free (KsSnapshot *self)
   g_array_unref (self->routes);
   g_array_unref (self->addresses);
   g_clear_pointer (&self->tunnel_links, g_array_unref);
+  g_clear_pointer (&self->offload_links, g_array_unref);
   g_free (self);
 }
 
@@ -203,6 +204,7 @@ collect_link (struct nlmsghdr *header, gpointer user_data)
     memcpy (link.address, nla_data (address), KS_LINK_ADDRESS);
   link.is_hardware = is_hardware (message, kind);
   link.is_tunnel = kind && ks_interface_kind_is_tunnel (kind);
+  link.is_offload = kind && ks_interface_kind_is_offload (kind);
   g_array_append_val ((GArray *) user_data, link);
   return TRUE;
 }
@@ -330,13 +332,18 @@ dump_rules (KsKernel *self, int family, GArray *out, GError **error)
 }
 
 static gboolean
-collect_tunnel_links (KsKernel *self, GArray *out, GError **error)
+collect_tunnel_links (KsKernel *self, KsSnapshot *out, GError **error)
 {
   g_autoptr (GArray) links = ks_kernel_dump_links (self, error);
 
-  for (guint i = 0; links && i < links->len; i++)
-    if (g_array_index (links, KsLink, i).is_tunnel)
-      g_array_append_val (out, g_array_index (links, KsLink, i).ifindex);
+  for (guint i = 0; links && i < links->len; i++) {
+    const KsLink *link = &g_array_index (links, KsLink, i);
+
+    if (link->is_tunnel)
+      g_array_append_val (out->tunnel_links, link->ifindex);
+    if (link->is_offload)
+      g_array_append_val (out->offload_links, link->ifindex);
+  }
   return links != NULL;
 }
 
@@ -352,6 +359,7 @@ ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **error)
   snapshot->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
   snapshot->addresses = g_array_new (FALSE, FALSE, sizeof (KsAddress));
   snapshot->tunnel_links = g_array_new (FALSE, FALSE, sizeof (guint));
+  snapshot->offload_links = g_array_new (FALSE, FALSE, sizeof (guint));
   snapshot->no_ipv6 = is_ipv6_absent ();
   for (guint i = 0; i < (snapshot->no_ipv6 ? 1 : G_N_ELEMENTS (families)); i++) {
     if (!dump_rules (self, families[i], snapshot->rules, error))
@@ -366,7 +374,7 @@ ks_kernel_dump (KsKernel *self, const KsConfig *config, GError **error)
     if (!dump (self, address_dump_request, families[i], 0, collect_address, snapshot->addresses, error))
       return NULL;
   }
-  if (!collect_tunnel_links (self, snapshot->tunnel_links, error))
+  if (!collect_tunnel_links (self, snapshot, error))
     return NULL;
   return g_steal_pointer (&snapshot);
 }

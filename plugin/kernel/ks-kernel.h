@@ -16,6 +16,7 @@ typedef struct {
   GArray *routes; /* KsRoute, both families: our tables and main */
   GArray *addresses; /* KsAddress, both families */
   GArray *tunnel_links; /* guint: the devices of kinds that VPNs use, whoever created them */
+  GArray *offload_links; /* guint: those of them that encapsulate in place of a program */
   gboolean no_ipv6; /* the kernel has no IPv6 (ipv6.disable=1): nothing to block there */
 } KsSnapshot;
 
@@ -49,6 +50,7 @@ typedef struct {
   guint8 address[KS_LINK_ADDRESS]; /* zeros for a device without an Ethernet address */
   gboolean is_up; /* set up by the administrator or a program (IFF_UP) */
   gboolean is_tunnel; /* of a kind that VPNs use, whoever created it */
+  gboolean is_offload; /* a tunnel that encapsulates in place of a program: ks_interface_kind_is_offload() */
   gboolean is_hardware; /* a network card, a bridge or similar on top of some, or lo: certainly no tunnel */
 } KsLink;
 

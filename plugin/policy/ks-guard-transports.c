@@ -20,16 +20,17 @@
  *     the tunnel holds and nobody else can bind. If the device's mark is known,
  *     its packets are recognised by the mark instead, and the port, which anyone
  *     can bind once the device is gone, opens nothing.
- *   - A program and the kernel, by UDP (L2TP, ESP in UDP): while the tunnel is
- *     up, any owner, since packets have that of the inner packet, if they have
- *     the next hop of the server's route in table 86; before that, the program's
- *     uid, and packets without an owner, such as PPP's own. The next hop
- *     distinguishes the kernel's packets, which are routed as root's, from those
- *     of a program bound to the uplink: the program's lookup fails, the kernel
- *     treats the server as on link, and so the next hop is the server itself.
- *     This does not work where the route has no gateway (a server in the uplink's
- *     own subnet, a point-to-point uplink): there, any program may send to that
- *     port of the server while the VPN is up. IPv6 has no such fallback.
+ *   - A program and the kernel, by UDP (L2TP, ESP in UDP, OpenVPN's data channel
+ *     offload): while the tunnel is up, any owner, since packets have that of the
+ *     inner packet, if they have the next hop of the server's route in table 86;
+ *     before that, the program's uid, and, but for OpenVPN, packets without an
+ *     owner, such as PPP's own. The next hop distinguishes the kernel's packets,
+ *     which are routed as root's, from those of a program bound to the uplink:
+ *     the program's lookup fails, the kernel treats the server as on link, and so
+ *     the next hop is the server itself. This does not work where the route has
+ *     no gateway (a server in the uplink's own subnet, a point-to-point uplink):
+ *     there, any program may send to that port of the server while the VPN is
+ *     up. IPv6 has no such fallback.
  *   - A protocol that takes CAP_NET_RAW to send (ESP, GRE): any owner.
  *
  * Servers are kept in sets of address, protocol, port and uid together, so a

@@ -103,6 +103,33 @@ add_lookup (KsPolicyBuilder *b, const KsProfile *profile, const KsTransport *esp
   g_array_append_val (b->policy->transports, lookup);
 }
 
+static gboolean
+is_offloaded (const KsPolicyBuilder *b, const KsTunnel *tunnel)
+{
+  for (guint i = 0; b->in->offload_links && i < b->in->offload_links->len; i++)
+    if (tunnel->ifindex && g_array_index (b->in->offload_links, guint, i) == tunnel->ifindex)
+      return TRUE;
+  return FALSE;
+}
+
+/*
+ * What the kernel sends in place of the program that @sent is of, while @tunnel
+ * is up. Over UDP only: over TCP it writes to the program's own socket.
+ */
+static void
+add_offloaded (KsPolicyBuilder *b, const KsTransport *sent, const KsTunnel *tunnel)
+{
+  KsTransport transport = *sent;
+
+  if (transport.ip_protocol && transport.ip_protocol != IPPROTO_UDP)
+    return;
+  transport.ip_protocol = IPPROTO_UDP;
+  transport.uid = 0;
+  transport.kernel = TRUE;
+  g_strlcpy (transport.device, tunnel->interface, sizeof transport.device);
+  g_array_append_val (b->policy->transports, transport);
+}
+
 /* To the profile's servers, from whoever sends the transport. All selectors of a section apply together. */
 static void
 add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
@@ -138,6 +165,8 @@ add_endpoint_transports (KsPolicyBuilder *b, const KsProfile *profile)
         g_array_append_val (b->policy->transports, transport);
         if (profile->vpn_type == KS_VPN_PLUGIN && profile->fwmark && endpoint->ip_protocol == IPPROTO_ESP)
           add_lookup (b, profile, &transport);
+        if (tunnel && !kernel && endpoint->carriage == KS_CARRIAGE_PLAIN && is_offloaded (b, tunnel))
+          add_offloaded (b, &transport, tunnel);
       }
   }
 }

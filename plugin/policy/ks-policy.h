@@ -49,6 +49,7 @@ typedef struct {
   gboolean no_ipv6; /* the kernel has no IPv6 */
   const GArray *resolvers; /* KsPrefix: the DNS servers the uplinks were given */
   const GArray *tunnel_links; /* guint: devices of a kind that VPNs use, the tunnels among them; NULL for none */
+  const GArray *offload_links; /* guint: those of them that encapsulate in place of a program; NULL for none */
   const GArray *addresses; /* KsAddress: the host's; NULL if no reply of ManagementFrom= may leave */
   const GArray *resolver_uids; /* guint32: the users that a resolver of the system may run as, besides root */
   gboolean no_names; /* the guard cannot compare names: none may be queried */

@@ -103,3 +103,20 @@ ks_transport_format (const KsTransport *self)
     g_string_append_printf (out, ", inside %s", self->outer);
   return g_string_free (out, FALSE);
 }
+
+GPtrArray *
+ks_transport_format_all (const GArray *transports)
+{
+  GPtrArray *texts = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
+
+  for (guint i = 0; i < transports->len; i++) {
+    g_autofree char *text = ks_transport_format (&g_array_index (transports, KsTransport, i));
+
+    if (g_hash_table_contains (seen, text))
+      continue;
+    g_hash_table_add (seen, text);
+    g_ptr_array_add (texts, g_steal_pointer (&text));
+  }
+  return texts;
+}

@@ -40,3 +40,5 @@ gboolean ks_transport_has_server (const KsTransport *self);
 int ks_transport_compare (gconstpointer a, gconstpointer b);
 /* For people, such as "udp to 203.0.113.10 port 51820, uid 0" (transfer full). */
 char *ks_transport_format (const KsTransport *self);
+/* The same for all of @transports (of KsTransport), in their order, each text once (of char*; transfer full). */
+GPtrArray *ks_transport_format_all (const GArray *transports);

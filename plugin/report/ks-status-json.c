@@ -48,12 +48,11 @@ json_profiles (KsJson *json, const KsStatus *self, const KsSummary *summary)
 static void
 json_transports (KsJson *json, const char *key, const GArray *transports)
 {
-  ks_json_open (json, key, '[');
-  for (guint i = 0; i < transports->len; i++) {
-    g_autofree char *text = ks_transport_format (&g_array_index (transports, KsTransport, i));
+  g_autoptr (GPtrArray) texts = ks_transport_format_all (transports);
 
-    ks_json_string (json, NULL, text);
-  }
+  ks_json_open (json, key, '[');
+  for (guint i = 0; i < texts->len; i++)
+    ks_json_string (json, NULL, texts->pdata[i]);
   ks_json_close (json, ']');
 }
 

@@ -254,13 +254,10 @@ format_profiles (const KsStatus *self, const KsSummary *summary, const KsStyle *
 /* --- what may leave --- */
 
 static void
-format_transports (const GArray *transports, const char *what, guint *lines, GString *out)
+format_transports (const GPtrArray *texts, const char *what, guint *lines, GString *out)
 {
-  for (guint i = 0; i < transports->len && *lines < MAX_LINES; i++, (*lines)++) {
-    g_autofree char *text = ks_transport_format (&g_array_index (transports, KsTransport, i));
-
-    g_string_append_printf (out, "  %s%s\n", what, text);
-  }
+  for (guint i = 0; i < texts->len && *lines < MAX_LINES; i++, (*lines)++)
+    g_string_append_printf (out, "  %s%s\n", what, (const char *) texts->pdata[i]);
 }
 
 /* The DNS queries that leave outside a tunnel while there is none. */
@@ -320,11 +317,13 @@ format_management (const KsPolicy *policy, GString *out)
 static void
 format_allowed (const KsPolicy *policy, const KsStyle *style, GString *out)
 {
-  guint lines = 0, all = policy->transports->len + policy->bootstrap->len;
+  g_autoptr (GPtrArray) transports = ks_transport_format_all (policy->transports);
+  g_autoptr (GPtrArray) bootstrap = ks_transport_format_all (policy->bootstrap);
+  guint lines = 0, all = transports->len + bootstrap->len;
 
   format_heading (style, "Allowed outside the VPN:", out);
-  format_transports (policy->transports, "", &lines, out);
-  format_transports (policy->bootstrap, "DNS while down: ", &lines, out);
+  format_transports (transports, "", &lines, out);
+  format_transports (bootstrap, "DNS while down: ", &lines, out);
   if (lines < all)
     g_string_append_printf (out, "  and %u more: see `nm-killswitch status --json`\n", all - lines);
   if (policy->transports->len == 0)

@@ -485,6 +485,7 @@ ks_situation_policy (const KsSituation *self, const KsSnapshot *snapshot)
     .main_routes = snapshot->routes,
     .rules = snapshot->rules,
     .tunnel_links = snapshot->tunnel_links,
+    .offload_links = snapshot->offload_links,
     .addresses = self->no_management ? NULL : snapshot->addresses,
     .no_ipv6 = snapshot->no_ipv6,
     .resolvers = self->resolvers,

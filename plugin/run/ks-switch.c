@@ -88,6 +88,7 @@ is_cut_off (const KsChoice *choice, const KsProfile *profile, const GPtrArray *t
     .main_routes = snapshot->routes,
     .rules = snapshot->rules,
     .tunnel_links = snapshot->tunnel_links,
+    .offload_links = snapshot->offload_links,
     .addresses = snapshot->addresses,
     .no_ipv6 = snapshot->no_ipv6,
   };

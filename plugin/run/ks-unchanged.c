@@ -228,6 +228,7 @@ encode_snapshot (const KsSnapshot *snapshot)
   put_array (out, snapshot->rules);
   put_array (out, snapshot->addresses);
   put_array (out, snapshot->tunnel_links);
+  put_array (out, snapshot->offload_links);
   ks_bytes_put_u32 (out, snapshot->routes->len);
   for (guint i = 0; i < snapshot->routes->len; i++) {
     const KsRoute *route = &g_array_index (snapshot->routes, KsRoute, i);

@@ -30,6 +30,12 @@ ks_interface_kind_is_tunnel (const char *kind)
 }
 
 gboolean
+ks_interface_kind_is_offload (const char *kind)
+{
+  return strcmp (kind, "ovpn") == 0 || strcmp (kind, "ovpn-dco") == 0;
+}
+
+gboolean
 ks_interface_kind_is_stacked (const char *kind)
 {
   static const char *const kinds[] = {

@@ -22,7 +22,7 @@ typedef struct {
   GArray *resolvers;
   GArray *resolver_uids;
   GArray *addresses;
-  GArray *tunnel_links;
+  GArray *tunnel_links, *offload_links;
   GPtrArray *standby;
 } Scene;
 
@@ -41,6 +41,7 @@ scene_new (void)
   self->resolver_uids = g_array_new (FALSE, FALSE, sizeof (guint32));
   self->addresses = g_array_new (FALSE, FALSE, sizeof (KsAddress));
   self->tunnel_links = g_array_new (FALSE, FALSE, sizeof (guint));
+  self->offload_links = g_array_new (FALSE, FALSE, sizeof (guint));
   self->standby = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_profile_free);
   self->input = (KsPolicyInput){
     .config = self->config,
@@ -53,6 +54,7 @@ scene_new (void)
     .resolver_uids = self->resolver_uids,
     .addresses = self->addresses,
     .tunnel_links = self->tunnel_links,
+    .offload_links = self->offload_links,
     .standby = self->standby,
   };
   return self;
@@ -71,6 +73,7 @@ scene_free (Scene *self)
   g_array_unref (self->resolver_uids);
   g_array_unref (self->addresses);
   g_array_unref (self->tunnel_links);
+  g_array_unref (self->offload_links);
   g_ptr_array_unref (self->standby);
   g_free (self);
 }
@@ -490,6 +493,60 @@ policy_tells_the_guard_which_device_holds_a_port (void **state G_GNUC_UNUSED)
     assert_string_equal (transport->device, "wg0");
   }
   assert_int_equal (found, 2); /* one for each family */
+}
+
+/* The transport that the kernel sends in a program's place; NULL for none. */
+static const KsTransport *
+find_offloaded (const KsPolicy *policy)
+{
+  const KsTransport *found = NULL;
+
+  for (guint i = 0; i < policy->transports->len; i++) {
+    const KsTransport *transport = &g_array_index (policy->transports, KsTransport, i);
+
+    if (transport->kernel) {
+      assert_null (found);
+      found = transport;
+    }
+  }
+  return found;
+}
+
+/* OpenVPN's data channel offload: whoever sends the packet inside owns the one outside, and it is routed as root's. */
+static void
+policy_exempts_what_the_kernel_sends_in_place_of_a_program (void **state G_GNUC_UNUSED)
+{
+  static const guint8 protocols[] = { IPPROTO_UDP, IPPROTO_TCP, 0 };
+  const guint ifindex = 7, other = 8;
+
+  for (guint i = 0; i < G_N_ELEMENTS (protocols); i++) {
+    g_autoptr (Scene) scene = scene_new ();
+    g_autoptr (KsPolicy) before = NULL, plain = NULL, offloaded = NULL;
+    KsProfile *profile = add_profile (scene, "ovpn", KS_VPN_PLUGIN, SERVER, 1194, protocols[i]);
+    const KsTransport *found;
+
+    g_array_index (profile->uids, guint32, 0) = 117;
+    g_array_append_val (scene->offload_links, other);
+    before = ks_policy_compute (&scene->input);
+    add_tunnel (scene, "ovpn", "tun0", ifindex, "10.8.0.2/24");
+    plain = ks_policy_compute (&scene->input);
+    g_array_append_val (scene->offload_links, ifindex);
+    offloaded = ks_policy_compute (&scene->input);
+    assert_null (find_offloaded (before));
+    assert_null (find_offloaded (plain));
+    found = find_offloaded (offloaded);
+    if (protocols[i] == IPPROTO_TCP) {
+      assert_null (found);
+      continue;
+    }
+    assert_non_null (found);
+    assert_int_equal (found->ip_protocol, IPPROTO_UDP);
+    assert_int_equal (found->dport, 1194);
+    assert_int_equal (found->uid, 0);
+    assert_string_equal (found->device, "tun0");
+    assert_int_equal (offloaded->transports->len, plain->transports->len + 1);
+    assert_int_equal (offloaded->rules->len, plain->rules->len + 1);
+  }
 }
 
 static void
@@ -1947,6 +2004,7 @@ main (void)
     cmocka_unit_test (policy_uses_the_port_and_mark_of_the_device),
     cmocka_unit_test (policy_exempts_no_port_and_no_mark_before_there_is_a_device),
     cmocka_unit_test (policy_tells_the_guard_which_device_holds_a_port),
+    cmocka_unit_test (policy_exempts_what_the_kernel_sends_in_place_of_a_program),
     cmocka_unit_test (policy_exempts_a_plugin_vpn_for_root_and_its_service_user),
     cmocka_unit_test (policy_exempts_every_remote),
     cmocka_unit_test (policy_exempts_ipsec_by_whatever_the_kernel_routes_it_as),

@@ -638,7 +638,8 @@ status_says_what_to_do (void **state G_GNUC_UNUSED)
   assert_text_has (odd, "  Start NetworkManager, then connect the VPN: nmcli connection up '$(reboot)'\n");
   write_wireguard (hostile, "a\\nb");
   look (hostile);
-  assert_text_has (hostile, "  Start NetworkManager, then connect the VPN: nmcli connection up uuid " KS_TEST_UUID_1 "\n");
+  assert_text_has (hostile,
+                   "  Start NetworkManager, then connect the VPN: nmcli connection up uuid " KS_TEST_UUID_1 "\n");
   look (off);
   assert_text_has (off, "  Arm a VPN: nm-killswitch enable PROFILE ");
 }

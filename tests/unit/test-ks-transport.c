@@ -125,6 +125,26 @@ transport_comparison_uses_every_field (void **state G_GNUC_UNUSED)
         i == j);
 }
 
+static void
+transports_that_read_the_same_are_listed_once (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (GArray) transports = g_array_new (FALSE, FALSE, sizeof (KsTransport));
+  g_autoptr (GPtrArray) texts = NULL;
+  KsTransport program = plain, kernel, other = plain;
+
+  program.to = other.to = ks_test_prefix ("203.0.113.10");
+  kernel = program;
+  kernel.kernel = TRUE;
+  other.uid = 117;
+  g_array_append_val (transports, program);
+  g_array_append_val (transports, kernel);
+  g_array_append_val (transports, other);
+  texts = ks_transport_format_all (transports);
+  assert_int_equal (texts->len, 2);
+  assert_string_equal (texts->pdata[0], "udp to 203.0.113.10, uid 0");
+  assert_string_equal (texts->pdata[1], "udp to 203.0.113.10, uid 117");
+}
+
 int
 main (void)
 {
@@ -133,6 +153,7 @@ main (void)
     cmocka_unit_test (transport_of_uid_0_is_not_one_of_any_uid),
     cmocka_unit_test (transport_reads_well),
     cmocka_unit_test (transport_comparison_uses_every_field),
+    cmocka_unit_test (transports_that_read_the_same_are_listed_once),
   };
 
   return cmocka_run_group_tests_name ("ks-transport", tests, NULL, NULL);

@@ -37,7 +37,7 @@ VARIANTS = {
     # VPN plugins and their servers. PPP is in this kernel, and not in the cloud's.
     "bookworm-plugins": (
         "linux-image-amd64", "network-manager-strongswan", "strongswan", "network-manager-l2tp", "xl2tpd",
-        "network-manager-pptp", "pptpd", "network-manager-sstp"),
+        "network-manager-pptp", "pptpd", "network-manager-sstp", "openvpn-dco-dkms", "linux-headers-amd64"),
     "trixie-plugins": ("linux-image-amd64", "network-manager-strongswan", "strongswan"),
     # other programs that touch rules, routes and nftables
     "bookworm-neighbours": (

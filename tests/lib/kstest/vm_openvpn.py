@@ -10,7 +10,7 @@ from .vm_wire import Transport
 _DIRECTORY = "/etc/ks-openvpn"
 
 # ED25519: RSA keys take a minute to make in an emulated machine
-_MAKE_KEYS = f"""set -e
+MAKE_KEYS = f"""set -e
 mkdir -p {_DIRECTORY}; cd {_DIRECTORY}
 [ ! -e ca.crt ] || exit 0
 openssl req -x509 -newkey ed25519 -nodes -days 30 -keyout ca.key -out ca.crt -subj /CN=ca
@@ -76,18 +76,27 @@ class OpenVPN:
     config: str         # of the provider's daemon, in the guest
 
 
+def server_text(port, proto, number, push=""):
+    """The configuration of a provider's daemon, whose keys MAKE_KEYS makes."""
+    return _SERVER.format(port=port, proto=proto, number=number, net=80 + number, push=push, directory=_DIRECTORY)
+
+
+def profile_text(name, number, port, tcp=False, server=SERVER):
+    """The keyfile of a profile for it."""
+    return _PROFILE.format(name=name, number=number, server=server, port=port, tcp="proto-tcp=yes" if tcp else "",
+                           directory=_DIRECTORY)
+
+
 def make_openvpn(machine, name="my-openvpn", number=0, tcp=False, server=SERVER, push=""):
     """Make the provider's daemon and the client's profile; PUSH are further lines of its configuration."""
     port = 1194 + number
     proto = ("tcp-server" if tcp else "udp") if ":" not in server else ("tcp6-server" if tcp else "udp6")
     vpn = OpenVPN(name=name, port=port, transports=[Transport(server, port, TCP if tcp else UDP)],
                   config=f"{_DIRECTORY}/server{number}.conf")
-    machine.run(_MAKE_KEYS)
-    machine.push(vpn.config, _SERVER.format(port=port, proto=proto, number=number, net=80 + number, push=push,
-                                            directory=_DIRECTORY))
+    machine.run(MAKE_KEYS)
+    machine.push(vpn.config, server_text(port, proto, number, push))
     serve_openvpn(machine, vpn)
-    load_profile(machine, name, _PROFILE.format(name=name, number=number, server=server, port=port,
-                                                tcp="proto-tcp=yes" if tcp else "", directory=_DIRECTORY))
+    load_profile(machine, name, profile_text(name, number, port, tcp, server))
     watch(machine, vpn)
     return vpn
 
