@@ -19,7 +19,7 @@ from kstest.runner import Skip, check, equal, main, test, wait_for
 from kstest.vm_life import all_probes, edit_zone, quiet, wait_armed, wait_released, wait_rule, wait_same
 from kstest.vm_stages import Stages
 from kstest.vm_vpn import (PUBLIC, assert_blocked, assert_kept_up, assert_leak, assert_tunnel, assert_tunnel_unprotected,
-                           disarm, down, is_active, package, ping, purge, up, wait_idle)
+                           disarm, down, install, is_active, package, ping, purge, up, wait_idle)
 
 SLEEP = "busctl call org.freedesktop.NetworkManager /org/freedesktop/NetworkManager org.freedesktop.NetworkManager Sleep b"
 NEWER, FORMER = "/tmp/nm-killswitch-newer.deb", "/tmp/nm-killswitch-former.deb"
@@ -321,6 +321,24 @@ def a_run_whose_program_is_replaced_meanwhile_leaks_nothing():
     wait_idle(machine)
     quiet(machine, "upgraded")
     _works_again("upgraded", was_up=False)
+
+
+@test
+def removing_restores_the_host_and_installing_again_arms_at_once():
+    machine = at.armed_up()
+    machine.run(f"sed -i s/^#Transport=.*/Transport=beside/ /etc/nm-killswitch.conf; {DPKG} --remove nm-killswitch", timeout=180)
+    wait_released(machine, "removed")
+    assert_tunnel_unprotected(machine, "removed while up")
+    down(machine, at.vpns.vpn)
+    wait_same(machine, at.vpns.before, "removed")
+    assert_leak(machine, "removed", lambda: all_probes(machine))
+    install(machine)
+    quiet(machine, "installed again")
+    check("\nTransport=beside\n" in machine.run("cat /etc/nm-killswitch.conf").stdout, "the settings are gone")
+    _works_again("installed again", was_up=False)
+    purge(machine)
+    down(machine, at.vpns.vpn)
+    wait_same(machine, at.vpns.before, "purged")
 
 
 @test
