@@ -16,9 +16,9 @@ from kstest.runner import check, equal, main, test, wait_for
 from kstest.vm import PATIENCE
 from kstest.vm_life import all_probes, quiet, repair_time, wait_armed, wait_released, wait_rule, wait_same
 from kstest.vm_neighbour import theirs
-from kstest.vm_router import LAN_CLIENT, LAN_GATEWAY
+from kstest.vm_router import LAN6_GATEWAY, LAN_CLIENT, LAN_GATEWAY
 from kstest.vm_stages import Stages
-from kstest.vm_vpn import (PUBLIC, SERVER, arm, assert_blocked, assert_kept_up, assert_leak, assert_tunnel,
+from kstest.vm_vpn import (PUBLIC, PUBLIC6, SERVER, arm, assert_blocked, assert_kept_up, assert_leak, assert_tunnel,
                            assert_tunnel_unprotected, disarm, down, leaks_during, ping, probe, snapshot, up, wait_idle)
 from kstest.vm_wire import Transport
 
@@ -333,7 +333,7 @@ nmcli connection add type ethernet con-name lan-port ifname eth0 master lan-brid
 """
 WAIT_BRIDGE = ("until ip -4 route show default dev br0 | grep -q . && ip -6 route show default dev br0 | grep -q .;"
                " do sleep 0.2; done")
-GUEST, GUEST_MAC = "192.168.77.60", "52:54:00:77:00:60"
+GUEST, GUEST6, GUEST_MAC = "192.168.77.60", "fd77::60", "52:54:00:77:00:60"
 SET_UP_GUEST = f"""set -e
 ip netns add guest
 ip link add port0 type veth peer name eth0 address {GUEST_MAC} netns guest
@@ -341,7 +341,9 @@ ip link set port0 master br0 up
 ip -netns guest -batch - <<END
 link set eth0 up
 address add {GUEST}/24 dev eth0
+address add {GUEST6}/64 dev eth0 nodad
 route add default via {LAN_GATEWAY}
+route add default via {LAN6_GATEWAY}
 END
 """
 
@@ -389,9 +391,9 @@ def roaming_to_a_bridge_over_the_uplink_leaks_nothing():
 
 def _guest_leaks(machine):
     """What a machine on a port of the bridge sends to the internet: it is on the LAN by itself."""
-    command = f"ping -c 3 -W 1 {PUBLIC}"
+    command = f"ping -c 3 -W 1 {PUBLIC}; ping -c 3 -W 1 {PUBLIC6}"
     leaks = leaks_during(machine, lambda: machine.run(["ip", "netns", "exec", "guest", "bash", "-c", command], check=False))
-    return [packet for packet in leaks if packet.src == GUEST]
+    return {packet.src for packet in leaks} & {GUEST, GUEST6}
 
 
 @test
@@ -401,9 +403,13 @@ def a_machine_on_a_port_of_the_bridge_is_on_the_lan_by_itself():
     _move_to_bridge(machine)
     machine.run(SET_UP_GUEST)
     wait_idle(machine)
-    check(_guest_leaks(machine), "frames that are bridged pass no rule, as docs/neighbours.md says")
+    equal(_guest_leaks(machine), {GUEST, GUEST6}, "frames that are bridged pass no rule, as docs/neighbours.md says")
+    told = "the virtual machine or container on port0 (a port of br0)"
+    for command in ("status", "check"):
+        check(told in machine.run(["nm-killswitch", command]).stdout, f"{command} does not name it")
     machine.run("modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1")
     check(not _guest_leaks(machine), "with br_netfilter the guard stops them, as docs/neighbours.md says")
+    check(told not in machine.run("nm-killswitch status").stdout, "it is named although the guard stops it")
     assert_kept_up(machine, at.vpns.vpn, "with br_netfilter")
 
 
