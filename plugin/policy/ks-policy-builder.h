@@ -7,6 +7,7 @@
 
 #include "policy/ks-nesting.h"
 #include "policy/ks-policy.h"
+#include "policy/ks-route-index.h"
 
 typedef struct {
   const KsPolicyInput *in;
@@ -15,6 +16,7 @@ typedef struct {
   GPtrArray *connecting; /* of KsProfile: armed or on standby, whose transports are exempted */
   KsNesting *nesting; /* which servers are reached through another VPN's tunnel */
   GArray *uplink_subnets; /* KsPrefix: the uplinks' own subnets */
+  KsRouteIndex *main; /* of the routes of table main; NULL without any */
   GHashTable *servers; /* set of KsPrefix, hosts: the servers of transports to a single server */
 } KsPolicyBuilder;
 

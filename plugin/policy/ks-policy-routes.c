@@ -188,6 +188,41 @@ leaves_by_tunnel_only (const KsPolicyBuilder *b, const KsRoute *route)
   return TRUE;
 }
 
+/*
+ * Whether the kernel refuses a copy of @hop, with `onlink`: for an IPv6 gateway
+ * that is not link-local, table main's best route to it must use the hop's
+ * device (ip6_route_check_nh_onlink(), net/ipv6/route.c; run, 6.18). It does not
+ * where two network cards are in one subnet. Then the other card's route is
+ * there as well, and once that card is gone, this one is taken.
+ */
+static gboolean
+is_refused (const KsPolicyBuilder *b, const KsNexthop *hop)
+{
+  const GPtrArray *best;
+
+  if (!b->main || hop->gateway.family != AF_INET6 || ks_prefix_is_link_local (&hop->gateway))
+    return FALSE;
+  best = ks_route_index_match (b->main, &hop->gateway);
+  if (!best || ks_route_is_default (best->pdata[0]) || ((const KsRoute *) best->pdata[0])->type != RTN_UNICAST)
+    return FALSE;
+  return !ks_route_uses (best->pdata[0], hop->ifindex);
+}
+
+static gboolean
+is_uplink_hop (const KsPolicyBuilder *b, const KsNexthop *hop)
+{
+  return !is_tunnel_index (b, hop->ifindex) && !is_refused (b, hop);
+}
+
+static gboolean
+has_uplink_hop (const KsPolicyBuilder *b, const KsRoute *route)
+{
+  for (guint i = 0; i < route->n_nexthops; i++)
+    if (is_uplink_hop (b, &route->nexthops[i]))
+      return TRUE;
+  return FALSE;
+}
+
 /* The uplinks' own subnets (KsPrefix; transfer full): few, of all the routes there are. */
 static GArray *
 find_uplink_subnets (const KsPolicyBuilder *b)
@@ -408,7 +443,7 @@ ks_policy_uplink_route (const KsPolicyBuilder *b, const KsRoute *route, guint32 
   for (guint i = 0; i < route->n_nexthops; i++) {
     KsNexthop hop = route->nexthops[i];
 
-    if (is_tunnel_index (b, hop.ifindex))
+    if (!is_uplink_hop (b, &hop))
       continue;
     /* main has resolved the gateway; here the order in which routes are added must not matter */
     if (ks_prefix_is_set (&hop.gateway))
@@ -453,9 +488,9 @@ ks_policy_is_uplink_route (const KsPolicyBuilder *b, const KsRoute *route)
   default:
     return FALSE;
   }
-  if (route->table != RT_TABLE_MAIN || ks_owner_has_bypass (b->config, route) || leaves_by_tunnel_only (b, route))
+  if (route->table != RT_TABLE_MAIN || ks_owner_has_bypass (b->config, route))
     return FALSE;
-  if (route->type == RTN_UNICAST && route->n_nexthops == 0)
+  if (!has_uplink_hop (b, route) && (route->type == RTN_UNICAST || route->n_nexthops > 0))
     return FALSE;
   if (g_hash_table_contains (b->servers, &route->dst) && ks_bypass_is_mistaken (b->config, route, b->in->main_routes))
     return FALSE;
@@ -561,8 +596,11 @@ ks_policy_add_routes (KsPolicyBuilder *b)
 {
   g_autoptr (GHashTable) servers = NULL;
   g_autoptr (GArray) subnets = find_uplink_subnets (b);
+  g_autoptr (KsRouteIndex) main_routes =
+    b->in->main_routes ? ks_route_index_new (b->in->main_routes, RT_TABLE_MAIN) : NULL;
 
   b->uplink_subnets = subnets;
+  b->main = main_routes;
   add_default_routes (b);
   add_tunnel_routes (b);
   b->servers = servers = find_servers (b->policy->transports);
@@ -574,6 +612,7 @@ ks_policy_add_routes (KsPolicyBuilder *b)
   ks_policy_add_management (b);
   b->servers = NULL;
   b->uplink_subnets = NULL;
+  b->main = NULL;
   if (b->in->no_ipv6)
     drop_ipv6_routes (b->policy->routes);
   ks_policy_sort_routes (b->policy->routes);

@@ -347,6 +347,36 @@ mend_lock (const Machine *machine)
   assert_int_equal (g_unlink (path), 0);
 }
 
+/* A default route by @device, whose gateway is in a subnet that another card may be in as well. */
+static void
+add_ipv6_uplink (const char *device, guint metric)
+{
+  netns_run ("ip addr add 2001:db8:50::%u/64 dev %s nodad noprefixroute", metric, device);
+  netns_run ("ip route add 2001:db8:50::/64 dev %s metric %u", device, metric);
+  netns_run ("ip route add default via 2001:db8:50::1 dev %s metric %u", device, metric);
+}
+
+static void
+reconcile_takes_two_cards_in_one_ipv6_subnet (void **state G_GNUC_UNUSED)
+{
+  g_autofree char *first = NULL, *second = NULL;
+  MACHINE_OR_SKIP (TRUE);
+
+  netns_run ("ip tuntap add mode tap name second");
+  netns_run ("ip link set second up");
+  add_ipv6_uplink ("uplink", 100);
+  add_ipv6_uplink ("second", 101);
+  write_vpn (machine, STRICT);
+  sync_well (machine, NULL);
+  first = netns_output ("ip -6 route show table 85 type unicast default");
+  assert_non_null (strstr (first, "via 2001:db8:50::1 dev uplink"));
+  assert_null (strstr (first, "dev second"));
+  netns_run ("ip link delete uplink");
+  sync_well (machine, NULL);
+  second = netns_output ("ip -6 route show table 85 type unicast default");
+  assert_non_null (strstr (second, "via 2001:db8:50::1 dev second"));
+}
+
 static void
 reconcile_waits_for_the_lock_and_reads_everything_after_it (void **state G_GNUC_UNUSED)
 {
@@ -1038,6 +1068,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (reconcile_arms_follows_the_tunnel_and_leaves_no_trace),
+    cmocka_unit_test (reconcile_takes_two_cards_in_one_ipv6_subnet),
     cmocka_unit_test (reconcile_waits_for_the_lock_and_reads_everything_after_it),
     cmocka_unit_test (reconcile_without_the_lock_blocks_but_takes_nothing_away_and_remembers_nothing),
     cmocka_unit_test (reconcile_without_the_lock_lets_the_vpn_come_up),

@@ -814,6 +814,29 @@ policy_ends_at_table_86_also_where_main_has_a_route_to_the_servers_subnet (void 
                  "unreachable 203.0.113.10 table 86 protocol 83 metric 4294967295\n");
 }
 
+/* Two network cards in one subnet, with a gateway that is not link-local. */
+static void
+policy_leaves_out_what_the_kernel_refuses_beside_another_route_to_its_gateway (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_profile (scene, "vpn", KS_VPN_PLUGIN, "2001:db8:113::10", 1194, IPPROTO_UDP);
+  add_main (scene, "::/0", "2001:db8:50::1", 2);
+  add_main (scene, "2001:db8:50::/64", "", 2);
+  add_main (scene, "::/0", "2001:db8:50::1", 3)->metric = 101;
+  add_main (scene, "2001:db8:50::/64", "", 3)->metric = 101;
+  add_main (scene, "::/0", "fe80::1", 3)->metric = 102;
+  assert_routes (scene, AF_INET6, 86,
+                 "2001:db8:113::10 via 2001:db8:50::1 dev if2 onlink table 86 protocol 83 metric 100\n"
+                 "2001:db8:113::10 via fe80::1 dev if3 onlink table 86 protocol 83 metric 102\n"
+                 "unreachable 2001:db8:113::10 table 86 protocol 83 metric 4294967295\n");
+  g_array_remove_range (scene->main_routes, 0, 2);
+  assert_routes (scene, AF_INET6, 86,
+                 "2001:db8:113::10 via 2001:db8:50::1 dev if3 onlink table 86 protocol 83 metric 101\n"
+                 "2001:db8:113::10 via fe80::1 dev if3 onlink table 86 protocol 83 metric 102\n"
+                 "unreachable 2001:db8:113::10 table 86 protocol 83 metric 4294967295\n");
+}
+
 static void
 policy_has_each_selector_once_when_profiles_share_it (void **state G_GNUC_UNUSED)
 {
@@ -2017,6 +2040,7 @@ main (void)
     cmocka_unit_test (policy_exempts_a_dns_tunnel_to_the_uplinks_resolvers),
     cmocka_unit_test (policy_exempts_the_addresses_a_name_was_resolved_to),
     cmocka_unit_test (policy_ends_at_table_86_also_where_main_has_a_route_to_the_servers_subnet),
+    cmocka_unit_test (policy_leaves_out_what_the_kernel_refuses_beside_another_route_to_its_gateway),
     cmocka_unit_test (policy_has_each_selector_once_when_profiles_share_it),
     cmocka_unit_test (policy_has_as_many_rules_with_a_thousand_profiles_as_with_ten),
     cmocka_unit_test (policy_lan_modes),
