@@ -25,9 +25,9 @@ struct _KsKernel {
 void
 ks_snapshot_free (KsSnapshot *self)
 {
-  g_array_unref (self->rules);
-  g_array_unref (self->routes);
-  g_array_unref (self->addresses);
+  g_clear_pointer (&self->rules, g_array_unref);
+  g_clear_pointer (&self->routes, g_array_unref);
+  g_clear_pointer (&self->addresses, g_array_unref);
   g_clear_pointer (&self->tunnel_links, g_array_unref);
   g_clear_pointer (&self->offload_links, g_array_unref);
   g_free (self);
