@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 import time
 
@@ -13,10 +14,32 @@ from kstest.person import BACK, DOWN, LOST, NAME, UP, Person
 from kstest.runner import check, equal, main, test
 from kstest.vm_life import all_probes, assert_no_complaint, assert_prober_leaks, messages, now, prober, wait_same
 from kstest.vm_stages import Stages
-from kstest.vm_vpn import (assert_blocked, assert_leak, assert_no_leak, assert_tunnel, disarm, package, purge, up, wait_idle)
+from kstest.vm_vpn import (arm, assert_blocked, assert_leak, assert_no_leak, assert_tunnel, disarm, package, purge, up, wait_idle)
 
 at = Stages("person", "desktop")
 TYPO, RULES = "kill-switch", "/etc/polkit-1/rules.d/50-nm-killswitch.rules"
+# usage: TERMINAL COMMAND PASSWORD: runs COMMAND on a terminal of its own, and types PASSWORD when it is asked for, which is when
+# the terminal shows no more what is typed
+TERMINAL = "/usr/local/lib/ks-test/terminal.py"
+_TERMINAL = """\
+import os, pty, sys, termios, time
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execlp("bash", "bash", "-c", sys.argv[1])
+shown, is_asked = b"", False
+while True:
+    try:
+        shown += os.read(terminal, 4096)
+    except OSError:     # the command has ended
+        break
+    if not is_asked and shown.endswith(b"Password: "):
+        is_asked = True
+        end = time.monotonic() + 30
+        while termios.tcgetattr(terminal)[3] & termios.ECHO and time.monotonic() < end:
+            time.sleep(0.05)
+        os.write(terminal, sys.argv[2].encode() + b"\\n")
+print(shown.decode(errors="replace"))
+"""
 
 
 def _logged_in():
@@ -261,6 +284,14 @@ def enabling_without_root_needs_networkmanagers_polkit_permission():
     equal((refused.rc, refused.stdout), (1, ""), "refused")
     check(re.fullmatch(rf"nm-killswitch: .*'{vpn.name}'.*; run the command with sudo\n", refused.stderr), refused.stderr)
     assert_blocked(machine, "refused")
+    # an agent in the same terminal asks for an administrator's password
+    machine.run("echo root:secret | chpasswd")
+    machine.push(TERMINAL, _TERMINAL, 0o755)
+    command = ("mkfifo /tmp/registered && { pkttyagent --process $$ --notify-fd 5 5>/tmp/registered & } && cat /tmp/registered;"
+               f" exec nm-killswitch disable {vpn.name}")
+    shown = person.run(f"python3 -I {TERMINAL} {shlex.quote(command)} secret", timeout=90).stdout
+    check("Authenticating as: root" in shown and f"'{vpn.name}' is no longer armed; nothing is blocked" in shown, shown)
+    arm(machine, vpn)
     machine.push(RULES, f'''polkit.addRule(function (action, subject) {{
     if (action.id == "org.freedesktop.NetworkManager.settings.modify.system" && subject.user == "{NAME}")
         return polkit.Result.YES;
