@@ -37,7 +37,7 @@ ELSEWHERE = {
         "sudo make bench PARTS=packets", "sudo make bench QUICK=1",
         "sudo python3 tests/arch/test_architectures.py '*big_endian*'"), BUILDS),
     **dict.fromkeys(("nm-killswitch enable", "nm-killswitch heal", "nm-killswitch selftest",
-                     "nmcli -t connection show", "nmcli connection up"), NAMED),
+                     "nmcli -t connection show", "nmcli connection up", "nmcli connection modify"), NAMED),
     **dict.fromkeys((
         "sudo dnf install ./nm-killswitch-*.rpm", "sudo zypper install --allow-unsigned-rpm ./nm-killswitch-*.rpm",
         "sudo pacman -U nm-killswitch-*.pkg.tar.zst"), OTHER),
@@ -64,7 +64,7 @@ def type_in(machine, path, command, status=0):
     """Run COMMAND, which PATH must show, and return what it prints."""
     check(command in shown[path], f"{path} does not show {command!r}")
     typed.add(command)
-    words = re.sub(r"\b(PROFILE|NAME)\b", "my-vpn", command)
+    words = re.sub(r"\bUPLINK\b", "lan", re.sub(r"\b(PROFILE|NAME)\b", "my-vpn", command))
     result = machine.run(f"cd /root && {words}", check=False, timeout=120)
     equal(result.rc, status, f"{path}: {command}: {result}")
     if not _LOOKS.match(command):
@@ -147,6 +147,7 @@ def the_other_commands_of_readme_and_the_manual_page_do_what_they_say():
              "systemctl stop undo-killswitch.timer")
     type_all(machine, README, "sudo nm-killswitch sync", "journalctl -t nm-killswitch", "ip rule", "sudo nm-killswitch selftest")
     type_in(machine, "docs/status-json.md", "nm-killswitch sync")
+    type_in(machine, "docs/vpns.md", "nmcli connection modify UPLINK +ipv4.dns-options edns0")
     type_all(machine, "SECURITY.md", "nm-killswitch status --json", "nm-killswitch check", "ip route show table all",
              "nft list ruleset")
     type_all(machine, "docs/build.md", "sudo systemctl daemon-reload", "sudo systemctl enable nm-killswitch-boot.service",
