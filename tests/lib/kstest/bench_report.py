@@ -95,7 +95,7 @@ It runs in network namespaces, a container and a virtual machine of its own; not
 
 - Every figure is compared with another one measured alternately in the same run: `x 1.10` takes 10 % more. Figures are
   medians. Packets are sent with a real-time priority, since the machine does other things meanwhile. Differences of one or
-  two per cent are noise; for TCP streams, which have two ends, up to ten per cent.
+  two per cent are noise. TCP streams, which have two ends, vary by tens of per cent from run to run.
 - "Processor" means processor time rather than elapsed time: other programs that run meanwhile do not count.
 - Machine: {machine}
 
@@ -114,8 +114,8 @@ rules until one decides; *connected* sockets (all of TCP) keep their route, and 
 - More profiles mean larger trees and hash tables to look up, but not more rules to walk: servers are routes in one table and
   elements of one set.
 - A connected socket pays only for the guard.
-- An unconnected send pays for the existence of any rules (what the article's two cost), for the guard (what it costs a
-  connected socket), and for each rule that it passes. {shares}
+- An unconnected send pays for the existence of any rules, for those that it passes, of which there are five if it goes into the
+  tunnel, and for the guard. {shares}
 
 ![One armed profile to a thousand](performance-profiles.svg)
 
@@ -149,12 +149,11 @@ def _short_column(name):
 
 
 def _shares(figures, family):
-    """What an unconnected send pays for what: the article's two rules stand for having any, a connected socket for the guard."""
+    """What an unconnected send pays; a connected socket stands for the guard's share."""
     row = figures[f"unconnected UDP, {family}"]
-    total, any_rule, wg_quick = (row[host]["more"] for host in (OURS.format(1), ARTICLE, WG))
+    total, wg_quick = (row[host]["more"] for host in (OURS.format(1), WG))
     guard = figures[f"connected UDP, {family}"][OURS.format(1)]["more"]
-    return (f"{family}: {any_rule:.0f} + {guard:.0f} + {total - any_rule - guard:.0f} = {total:.0f} ns; wg-quick's kill switch"
-            f" {wg_quick:.0f} ns.")
+    return f"{family}: {total:.0f} ns, of which the guard {guard:.0f}; wg-quick's kill switch {wg_quick:.0f} ns."
 
 
 def _packets_section(figures):
