@@ -177,17 +177,6 @@ ks_policy_is_by_foreign_tunnel (const KsPolicyBuilder *b, const KsRoute *route)
   return FALSE;
 }
 
-static gboolean
-leaves_by_tunnel_only (const KsPolicyBuilder *b, const KsRoute *route)
-{
-  if (route->n_nexthops == 0)
-    return FALSE;
-  for (guint i = 0; i < route->n_nexthops; i++)
-    if (!is_tunnel_index (b, route->nexthops[i].ifindex))
-      return FALSE;
-  return TRUE;
-}
-
 /*
  * Whether the kernel refuses a copy of @hop, with `onlink`: for an IPv6 gateway
  * that is not link-local, table main's best route to it must use the hop's
@@ -234,7 +223,7 @@ find_uplink_subnets (const KsPolicyBuilder *b)
     gboolean direct = route->type == RTN_UNICAST && route->protocol == RTPROT_KERNEL && route->n_nexthops > 0
                       && !ks_prefix_is_set (&route->nexthops[0].gateway) && !ks_route_is_default (route);
 
-    if (direct && !leaves_by_tunnel_only (b, route) && !ks_policy_is_by_foreign_tunnel (b, route))
+    if (direct && has_uplink_hop (b, route) && !ks_policy_is_by_foreign_tunnel (b, route))
       g_array_append_val (subnets, route->dst);
   }
   return subnets;

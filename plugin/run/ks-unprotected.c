@@ -55,11 +55,8 @@ has_default_route (const KsUnprotectedInput *in, guint ifindex)
   for (guint i = 0; i < in->routes->len; i++) {
     const KsRoute *route = &g_array_index (in->routes, KsRoute, i);
 
-    if (route->table != RT_TABLE_MAIN || !ks_route_is_default (route))
-      continue;
-    for (guint j = 0; j < route->n_nexthops; j++)
-      if (route->nexthops[j].ifindex == ifindex)
-        return TRUE;
+    if (route->table == RT_TABLE_MAIN && ks_route_is_default (route) && ks_route_uses (route, ifindex))
+      return TRUE;
   }
   return FALSE;
 }
