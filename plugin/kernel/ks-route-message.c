@@ -180,8 +180,9 @@ carries (guint8 type)
   return type != RTN_BLACKHOLE && type != RTN_UNREACHABLE && type != RTN_PROHIBIT && type != RTN_THROW;
 }
 
+/* Without next hops if the route is @encapsulated: a copy would send without the encapsulation. */
 static KsRoute
-from_libnl (NlRoute *in)
+from_libnl (NlRoute *in, gboolean encapsulated)
 {
   KsRoute route;
 
@@ -202,7 +203,7 @@ from_libnl (NlRoute *in)
     if (i != RTAX_CC_ALGO)
       rtnl_route_get_metric (in, i, &route.metrics[i]);
   /* IPv6 shows blocking routes as routes through the loopback device */
-  if (carries (route.type))
+  if (carries (route.type) && !encapsulated)
     get_nexthops (in, &route);
   return route;
 }
@@ -269,9 +270,79 @@ is_sound_message (struct nlmsghdr *header, int family)
   return TRUE;
 }
 
+/* Whether one of the attributes that begin at @attribute is of @type. */
+static gboolean
+has_attribute (const struct nlattr *attribute, int remaining, int type)
+{
+  for (; nla_ok (attribute, remaining); attribute = nla_next (attribute, &remaining))
+    if (nla_type (attribute) == type)
+      return TRUE;
+  return FALSE;
+}
+
+/* Turns the attributes of @type that begin at @attribute into padding. */
+static void
+hide_attribute (struct nlattr *attribute, int remaining, int type)
+{
+  for (; nla_ok (attribute, remaining); attribute = nla_next (attribute, &remaining))
+    if (nla_type (attribute) == type)
+      attribute->nla_type = RTA_PAD;
+}
+
+/* The next hops of @header, whose message is_sound_message() has checked; NULL if it has no more than one. */
+static struct nlattr *
+multipath_of (struct nlmsghdr *header)
+{
+  return nlmsg_find_attr (header, sizeof (struct rtmsg), RTA_MULTIPATH);
+}
+
+static gboolean
+is_encapsulated (struct nlmsghdr *header)
+{
+  const struct nlattr *multipath = multipath_of (header);
+  const struct rtnexthop *hop = multipath ? nla_data (multipath) : NULL;
+  int length = multipath ? nla_len (multipath) : 0;
+
+  if (nlmsg_find_attr (header, sizeof (struct rtmsg), RTA_ENCAP))
+    return TRUE;
+  for (; length >= (int) sizeof *hop; length -= RTNH_ALIGN (hop->rtnh_len), hop = RTNH_NEXT (hop))
+    if (has_attribute ((const struct nlattr *) (gconstpointer) RTNH_DATA (hop), hop->rtnh_len - RTNH_LENGTH (0),
+                       RTA_ENCAP))
+      return TRUE;
+  return FALSE;
+}
+
+/*
+ * A copy of the message @header without the encapsulations (transfer full). libnl
+ * refuses a route with one that it does not know, which is any but MPLS (3.7,
+ * lib/route/nh_encap.c); one foreign route with `encap seg6` or `encap bpf` would
+ * then keep every run from reading the kernel, `release` included (run, 6.18).
+ */
+static KsNlMessage *
+without_encapsulation (struct nlmsghdr *header)
+{
+  g_autoptr (KsNlMessage) copy = nlmsg_convert (header);
+  struct nlattr *multipath;
+  struct rtnexthop *hop;
+  int length;
+
+  if (!copy)
+    return NULL;
+  header = nlmsg_hdr (copy);
+  hide_attribute (nlmsg_attrdata (header, sizeof (struct rtmsg)), nlmsg_attrlen (header, sizeof (struct rtmsg)),
+                  RTA_ENCAP);
+  multipath = multipath_of (header);
+  hop = multipath ? nla_data (multipath) : NULL;
+  length = multipath ? nla_len (multipath) : 0;
+  for (; length >= (int) sizeof *hop; length -= RTNH_ALIGN (hop->rtnh_len), hop = RTNH_NEXT (hop))
+    hide_attribute ((struct nlattr *) (gpointer) RTNH_DATA (hop), hop->rtnh_len - RTNH_LENGTH (0), RTA_ENCAP);
+  return g_steal_pointer (&copy);
+}
+
 gboolean
 ks_route_message_parse (struct nlmsghdr *header, KsRoute *out)
 {
+  g_autoptr (KsNlMessage) plain = NULL;
   g_autoptr (NlRoute) object = NULL;
   const struct rtmsg *route_header;
 
@@ -281,8 +352,12 @@ ks_route_message_parse (struct nlmsghdr *header, KsRoute *out)
   route_header = nlmsg_data (header);
   if (route_header->rtm_family != AF_INET && route_header->rtm_family != AF_INET6)
     return FALSE;
-  if (!is_sound_message (header, route_header->rtm_family) || rtnl_route_parse (header, &object) < 0)
+  if (!is_sound_message (header, route_header->rtm_family))
     return FALSE;
-  *out = from_libnl (object);
+  if (is_encapsulated (header) && !(plain = without_encapsulation (header)))
+    return FALSE;
+  if (rtnl_route_parse (plain ? nlmsg_hdr (plain) : header, &object) < 0)
+    return FALSE;
+  *out = from_libnl (object, plain != NULL);
   return TRUE;
 }

@@ -484,6 +484,58 @@ routes_by_nexthop_objects_are_read_as_their_next_hops (void **state G_GNUC_UNUSE
   assert_int_equal (g_array_index (six, KsRoute, 0).n_nexthops, 1);
 }
 
+/* With net.ipv4.nexthop_compat_mode=0, the kernel shows the object's number alone. */
+static void
+route_by_a_nexthop_object_that_is_not_shown_has_no_next_hop (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (GArray) routes = NULL;
+
+  NETNS_ENTER_OR_SKIP ();
+  make_network ();
+  if (netns_try ("ip nexthop add id 5 via 192.0.2.5 dev v0") != 0
+      || netns_try ("sysctl -qw net.ipv4.nexthop_compat_mode=0") != 0) {
+    print_message ("skipped: this kernel has no nexthop objects\n");
+    skip ();
+  }
+  netns_run ("ip route add 203.0.113.0/24 nhid 5 table 77");
+  routes = dump (AF_INET, 77);
+  assert_int_equal (routes->len, 1);
+  assert_int_equal (g_array_index (routes, KsRoute, 0).type, RTN_UNICAST);
+  assert_int_equal (g_array_index (routes, KsRoute, 0).n_nexthops, 0);
+}
+
+/* libnl refuses most encapsulations, and the dump used to fail for one such route of anybody's. */
+static void
+route_with_an_encapsulation_is_read_without_its_next_hops (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (GArray) four = NULL;
+  g_autoptr (GArray) six = NULL;
+
+  NETNS_ENTER_OR_SKIP ();
+  make_network ();
+  if (netns_try ("ip -6 route add 2001:db8:5::/48 encap seg6 mode encap segs 2001:db8::9 dev v0 table 77") != 0) {
+    print_message ("skipped: this kernel has no segment routing\n");
+    skip ();
+  }
+  netns_run ("ip route add 203.0.113.0/24 encap seg6 mode encap segs 2001:db8::9 dev v0 table 77");
+  netns_run ("ip route add 198.51.100.0/24 table 77 nexthop via 192.0.2.1 dev v0 "
+             "nexthop encap seg6 mode encap segs 2001:db8::9 via 192.0.2.5 dev v0");
+  netns_run ("ip route add 198.18.0.0/24 via 192.0.2.1 dev v0 table 77");
+
+  six = dump (AF_INET6, 77);
+  assert_int_equal (six->len, 1);
+  assert_int_equal (g_array_index (six, KsRoute, 0).n_nexthops, 0);
+  four = dump (AF_INET, 77);
+  assert_int_equal (four->len, 3);
+  for (guint i = 0; i < four->len; i++) {
+    const KsRoute *route = &g_array_index (four, KsRoute, i);
+    g_autofree char *dst = ks_prefix_format (&route->dst);
+
+    assert_int_equal (route->type, RTN_UNICAST);
+    assert_int_equal (route->n_nexthops, g_str_equal (dst, "198.18.0.0/24") ? 1 : 0);
+  }
+}
+
 /* libnl reads the name of a congestion control as a number; sent back, the kernel refuses the route. */
 static void
 copy_of_a_route_with_every_metric_is_accepted (void **state G_GNUC_UNUSED)
@@ -633,6 +685,8 @@ main (void)
     cmocka_unit_test (dead_next_hops_are_left_out),
     cmocka_unit_test (next_hop_without_carrier_is_kept),
     cmocka_unit_test (routes_by_nexthop_objects_are_read_as_their_next_hops),
+    cmocka_unit_test (route_by_a_nexthop_object_that_is_not_shown_has_no_next_hop),
+    cmocka_unit_test (route_with_an_encapsulation_is_read_without_its_next_hops),
     cmocka_unit_test (copy_of_a_route_with_every_metric_is_accepted),
     cmocka_unit_test (more_next_hops_than_are_kept_are_cut_off_and_do_no_harm),
     cmocka_unit_test (malformed_message_is_refused_and_leaves_the_route_alone),
