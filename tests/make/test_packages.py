@@ -26,7 +26,7 @@ PACKAGING = os.path.join(ROOT, "packaging")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
 DISPATCHER = "usr/lib/NetworkManager/dispatcher.d"
 UNITS = {"nm-killswitch-boot.service", "nm-killswitch-heal.service", "nm-killswitch-heal.socket", "nm-killswitch-names.path",
-         "nm-killswitch-names.timer", "nm-killswitch-release.service", "nm-killswitch-settle.service", "nm-killswitch-sync.path",
+         "nm-killswitch-names.timer", "nm-killswitch-release.service", "nm-killswitch-settings.path", "nm-killswitch-settle.service", "nm-killswitch-sync.path",
          "nm-killswitch-sync.service"}
 USER_ENABLED = ("nm-killswitch-notify.path", "nm-killswitch-notify.service")
 ENABLED = ("nm-killswitch-boot.service", "nm-killswitch-sync.path", "nm-killswitch-names.path", "nm-killswitch-heal.socket")

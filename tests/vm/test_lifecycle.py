@@ -37,7 +37,7 @@ def the_package_enables_and_starts_its_units():
     machine = at.installed()
     for unit in ("nm-killswitch-boot.service", "nm-killswitch-sync.path", "nm-killswitch-heal.socket"):
         machine.run(["systemctl", "is-enabled", unit])
-    for unit in ("nm-killswitch-sync.path", "nm-killswitch-heal.socket"):
+    for unit in ("nm-killswitch-sync.path", "nm-killswitch-settings.path", "nm-killswitch-heal.socket"):
         machine.run(["systemctl", "is-active", unit])
     # both families' rules, routes and addresses (groups 8, 19, 7, 11, 5, 9) and links (group 1), and nftables (group 7)
     for family, mask in (("0", "000405d1"), ("12", "00000040")):
