@@ -9,11 +9,11 @@
  *     pace lose ADDRESS DEVICE                                sets DEVICE down while it sends: the longest nanoseconds
  *                                                             without a packet that was taken, the same before, and
  *                                                             how many were refused; with a real-time priority
- *     pace sink                                               takes what is sent by `stream`, until it is killed
+ *     pace sink [OPTION...]                                   takes what is sent by `stream`, until it is killed
  *     pace run COMMAND [ARGUMENT...]                          from exec to exit: microseconds, microseconds of a
  * processor, and the most memory in KiB; its output is not shown
  *
- * Options: device=NAME (SO_BINDTODEVICE), sport=PORT, port=PORT, mark=NUMBER, uid=NUMBER, cpu=NUMBER.
+ * Options: device=NAME (SO_BINDTODEVICE), sport=PORT, port=PORT, mark=NUMBER, uid=NUMBER, cpu=NUMBER, size=BYTES (64).
  *
  * `cpu` also takes a real-time priority there: what else the machine does is not measured.
  * A packet that the kernel refuses is an error, but for `watch` and `lose`.
@@ -38,12 +38,15 @@
 
 #define PORT 9
 #define SIZE 64
+#define MOST_BYTES 65000
 #define CHUNK (64 * 1024)
+/* Of a TCP stream: what is on its way stays in the processor's cache, and every run is alike. */
+#define BUFFER (4 * CHUNK)
 #define WINDOW_NS 10000000u
 
 typedef struct {
   const char *device;
-  int port, sport, cpu;
+  int port, sport, cpu, size;
   unsigned mark, uid;
 } Options;
 
@@ -66,7 +69,7 @@ now (void)
 static Options
 parse_options (char **argv)
 {
-  Options options = { .port = PORT, .cpu = -1 };
+  Options options = { .port = PORT, .cpu = -1, .size = SIZE };
 
   for (; *argv; argv++) {
     char *value = strchr (*argv, '=');
@@ -88,6 +91,12 @@ parse_options (char **argv)
       options.uid = (unsigned) strtoul (value, NULL, 0);
     else if (strncmp (*argv, "cpu=", 4) == 0)
       options.cpu = atoi (value);
+    else if (strncmp (*argv, "size=", 5) == 0)
+      options.size = atoi (value);
+  }
+  if (options.size < 0 || options.size > MOST_BYTES) {
+    fprintf (stderr, "pace: too many bytes\n");
+    exit (2);
   }
   return options;
 }
@@ -146,7 +155,7 @@ open_socket (int family, int type, const Options *options)
     if (bind (fd, (struct sockaddr *) &any, length) < 0)
       fail ("bind");
   }
-  if (options->cpu >= 0 && type == SOCK_DGRAM)
+  if (options->cpu >= 0)
     take_processor ((unsigned) options->cpu);
   if (options->uid && (setgroups (0, NULL) < 0 || setgid (options->uid) < 0 || setuid (options->uid) < 0))
     fail ("uid");
@@ -156,7 +165,7 @@ open_socket (int family, int type, const Options *options)
 static void
 run_datagrams (const char *mode, const char *address, int batches, int count, const Options *options)
 {
-  static const char payload[SIZE] = "nm-killswitch bench";
+  static const char payload[MOST_BYTES] = "nm-killswitch bench";
   struct sockaddr_storage to;
   socklen_t length = parse_address (address, options->port, &to);
   int fd = open_socket (to.ss_family, SOCK_DGRAM, options);
@@ -170,7 +179,7 @@ run_datagrams (const char *mode, const char *address, int batches, int count, co
     uint64_t begin = now ();
 
     for (int j = 0; j < count; j++)
-      if (sendto (fd, payload, sizeof payload, 0, length ? (struct sockaddr *) &to : NULL, length) < 0)
+      if (sendto (fd, payload, (size_t) options->size, 0, length ? (struct sockaddr *) &to : NULL, length) < 0)
         fail ("sendto");
     printf ("%.1f\n", (double) (now () - begin) / count);
   }
@@ -183,7 +192,9 @@ run_stream (const char *address, int batches, int count, const Options *options)
   struct sockaddr_storage to;
   socklen_t length = parse_address (address, options->port, &to);
   int fd = open_socket (to.ss_family, SOCK_STREAM, options);
+  int buffer = BUFFER;
 
+  setsockopt (fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
   if (connect (fd, (struct sockaddr *) &to, length) < 0)
     fail ("connect");
   for (int i = -1; i < batches; i++) { /* the first is to warm up */
@@ -298,15 +309,18 @@ run_lose (const char *address, const char *device)
 }
 
 static void
-run_sink (void)
+run_sink (const Options *options)
 {
   struct sockaddr_in6 any = { .sin6_family = AF_INET6, .sin6_port = htons (PORT) };
-  int one = 1;
+  int one = 1, buffer = BUFFER;
   int listener = socket (AF_INET6, SOCK_STREAM, 0);
 
   setsockopt (listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  setsockopt (listener, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
   if (bind (listener, (struct sockaddr *) &any, sizeof any) < 0 || listen (listener, 16) < 0)
     fail ("listen");
+  if (options->cpu >= 0)
+    take_processor ((unsigned) options->cpu);
   puts ("ready");
   fflush (stdout);
   for (;;) {
@@ -350,7 +364,8 @@ main (int argc, char **argv)
   Options options;
 
   if (strcmp (mode, "sink") == 0) {
-    run_sink ();
+    options = parse_options (argv + 2);
+    run_sink (&options);
   } else if (strcmp (mode, "lose") == 0 && argc == 4) {
     run_lose (argv[2], argv[3]);
   } else if (strcmp (mode, "run") == 0 && argc >= 3) {

@@ -13,6 +13,7 @@ costs would only hide what is to be seen. UDP to port 9 is dropped on arrival.
 """
 
 import os
+import shutil
 import statistics
 import subprocess
 
@@ -40,9 +41,27 @@ ip -6 rule add table main suppress_prefixlength 0
 WG_QUICK_STEPS = [step.format(family=family, mark=MARK) for family in ("-6", "-4") for step in (
     "ip {family} rule add not fwmark {mark} table {mark}", "ip {family} rule add table main suppress_prefixlength 0",
     "ip {family} route add default dev vpn0 table {mark}")]
-WG_QUICK = "\n".join(WG_QUICK_STEPS) + f"""
-iptables -I OUTPUT ! -o vpn0 -m mark ! --mark {MARK} -m addrtype ! --dst-type LOCAL -j REJECT
-ip6tables -I OUTPUT ! -o vpn0 -m mark ! --mark {MARK} -m addrtype ! --dst-type LOCAL -j REJECT
+# A profile with the kill switch of wg-quick(8), "PostUp".
+_REJECT = "OUTPUT ! -o %i -m mark ! --mark $(wg show %i fwmark) -m addrtype ! --dst-type LOCAL -j REJECT"
+WG_QUICK_PROFILE = f"""
+[Interface]
+Address = 10.8.%(number)s.2/24, fd08:%(number)s::2/64
+MTU = 1500
+PostUp = iptables -I {_REJECT.replace("%", "%%")} && ip6tables -I {_REJECT.replace("%", "%%")}
+"""
+# What wg-quick asks of the device, which is the veth pair: to be there, and to have a mark and two prefixes.
+_IP = """#!/bin/sh
+case "$*" in
+  "link add vpn0 type wireguard") exec /sbin/ip link set waiting name vpn0 ;;
+esac
+exec /sbin/ip "$@"
+"""
+_WG = """#!/bin/sh
+case "$1 $3" in
+  "show fwmark") cat "${0%/*}/mark" ;;
+  "show allowed-ips") echo "key 0.0.0.0/0 ::/0" ;;
+  "set fwmark") printf '0x%x\\n' "$4" >"${0%/*}/mark" ;;
+esac
 """
 # The shape that vendors' clients have: routing by a mark, all filtering in one table with the policy `drop`.
 VENDOR = "\n".join(WG_QUICK_STEPS)
@@ -121,7 +140,7 @@ class Far:
             space.sysctl(ipv6__conf__all__accept_dad=0, ipv6__conf__default__accept_dad=0,
                          ipv4__conf__default__rp_filter=0, ipv4__conf__all__rp_filter=0)
         self.space.ip(f"address add {TARGET}/32 dev lo\naddress add {TARGET6}/128 dev lo nodad\n")
-        sink = self.space.start("sink", build_pace(), "sink")
+        sink = self.space.start("sink", build_pace(), "sink", "cpu=1")
         runner.wait_for(lambda: "ready" in sink.text(), 5, "the sink listens", 0.01)
 
     def attach(self, host, number):
@@ -195,6 +214,18 @@ class BenchHost:
             route add default dev vpn0 metric 50
             route add ::/0 dev vpn0 metric 50
         """)
+
+    def wg_quick(self):
+        """The whole of wg-quick, the program itself, with the kill switch of its man page."""
+        where = "/run/wg-quick"
+        with open(shutil.which("wg-quick"), encoding="utf-8") as program:
+            self.host.write(f"{where}/wg-quick", program.read(), 0o755)
+        self.host.write(f"{where}/ip", _IP, 0o755)
+        self.host.write(f"{where}/wg", _WG, 0o755)
+        self.host.write(f"{where}/mark", "off\n")
+        self.host.write("/etc/wireguard/vpn0.conf", WG_QUICK_PROFILE % {"number": self.number}, 0o600)
+        self.host.ip("link set vpn0 down\naddress flush dev vpn0\nlink set vpn0 name waiting\n")
+        self.host.run(f"{where}/wg-quick", "up", "vpn0")
 
     def install(self, config=SECTION, profiles=()):
         """nm-killswitch, with the section of vpn0; PROFILES are (name, text) of more that are armed."""

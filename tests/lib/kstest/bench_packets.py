@@ -1,6 +1,6 @@
 """What each packet costs: with no kill switch, other people's, and this one with few and many armed profiles."""
 
-from .bench_hosts import (ARTICLE, MARK, SECTION, SERVER, SERVER6, SERVER_PORT, VENDOR, VENDOR_TABLE, WG_PORT, WG_QUICK,
+from .bench_hosts import (ARTICLE, MARK, SECTION, SERVER, SERVER6, SERVER_PORT, VENDOR, VENDOR_TABLE, WG_PORT,
                           BenchHost, Far, differences, directory, interleave, median, openvpn_profile, ratios)
 from .netns import TARGET, TARGET6
 from .probes import NOBODY
@@ -41,7 +41,7 @@ def hosts(counts):
 
     add(NONE).main_by_tunnel()
     add("the article's rules").script(ARTICLE)
-    add(WG).script(WG_QUICK)
+    add(WG).wg_quick()
     vendor = add(VENDORS)
     vendor.script(VENDOR)
     vendor.host.run("nft", "-f", "-", input=VENDOR_TABLE)
@@ -89,7 +89,7 @@ def _measures(quick):
         return lambda host: host.pace("connected", address, batches, count, user, "cpu=1")
 
     def stream(address):
-        return lambda host: host.pace("stream", address, batches, 1 if quick else 20, user)
+        return lambda host: host.pace("stream", address, batches, 1 if quick else 200, user, "cpu=1")
 
     def forward(address):
         return lambda host: host.pace("send", address, batches, count, f"device=b{host.number}", "cpu=1",
