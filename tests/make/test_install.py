@@ -119,7 +119,7 @@ def every_path_in_a_unit_is_installed():
 @test
 def with_other_directories_units_programs_and_manual_agree():
     tree = _installed(*ALL_OTHER)
-    check(f"{UNITS}/nm-killswitch-sync.path" in _naming(tree, "=/opt/ks/etc/nm-killswitch.conf"), "the settings are not watched")
+    check(f"{UNITS}/nm-killswitch-settings.path" in _naming(tree, "=/opt/ks/etc/nm-killswitch.conf"), "the settings are not watched")
     check(f"{UNITS}/nm-killswitch-names.path" in _naming(tree, "=/opt/ks/run/nm-killswitch/names"), "the marker is not watched")
     for text in ("/opt/ks/etc/nm-killswitch.conf", "/opt/ks/var/lib/nm-killswitch/state", "/opt/ks/run/nm-killswitch"):
         for name in ("opt/ks/bin/nm-killswitch", "opt/ks/share/man/man8/nm-killswitch.8"):
