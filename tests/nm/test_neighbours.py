@@ -176,6 +176,13 @@ def _beside(neighbour):
         equal(_theirs(m, neighbour), theirs, "what is theirs, after ours was looked over")
         if neighbour.lets_others_through:
             m.check_blocked()
+        # taken out and put in again while the VPN is down
+        m.host.run("sh", "-ec", neighbour.stop)
+        m.check_blocked()
+        m.host.run("sh", "-ec", neighbour.start)
+        equal(_conflicts(m), neighbour.in_the_way, "what is in the way of a VPN that is down, put in again")
+        if neighbour.lets_others_through:
+            m.check_blocked()
             m.up()
             m.check_tunnel_carries()
         m.host.run("sh", "-ec", neighbour.stop)
@@ -318,6 +325,100 @@ def a_vpn_comes_up_over_ipv4_beside_a_reverse_path_filter():
 @test
 def a_vpn_comes_up_over_ipv6_beside_a_reverse_path_filter():
     _beside_a_reverse_path_filter(Machine(True, proto="tcp", address=SERVER6))
+
+
+# Firewalls that replace whole rule sets: nftables.service with a file like Debian's, and iptables-restore
+
+_NFTABLES_CONF = """
+flush ruleset
+table inet filter {
+    chain input { type filter hook input priority filter; policy accept; tcp dport 2222 accept; }
+    chain forward { type filter hook forward priority filter; policy accept; }
+    chain output { type filter hook output priority filter; policy accept; }
+}
+"""
+# as docs/neighbours.md says to write it
+_OWN_TABLE_ONLY = _NFTABLES_CONF.replace("flush ruleset", "add table inet filter\ndelete table inet filter")
+_IPTABLES_SAVED = """*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A INPUT -p tcp --dport 2222 -j ACCEPT
+COMMIT
+"""
+
+
+def _nftables_service(m, verb):
+    """What its unit runs."""
+    if verb in ("stop", "restart"):
+        m.host.run("nft", "flush", "ruleset")
+    if verb != "stop":
+        m.host.run("nft", "-f", "-", input=_NFTABLES_CONF)
+
+
+def _bound_probes_leak(m):
+    """Whether anything is seen on the wire of probes from sockets that are bound to the uplink."""
+    sent = [Probe("udp", target, bind_device=m.lab.lans[0].device) for target in (TARGET, TARGET6)]
+    mark = m.mark()
+    probes.send(m.host, sent, probes.NOBODY, m.patience)
+    return bool(m.leaks(mark))
+
+
+def _has_guard(m):
+    return "table inet nm_killswitch" in m.host.run("nft", "list", "tables").stdout
+
+
+def _table(m, table):
+    return m.host.run("nft", "--stateless", "list", "table", *table.split()).stdout
+
+
+@test
+def without_killswitch_losing_the_vpn_beside_nftables_service_leaks():
+    m = Machine(False)
+    _nftables_service(m, "start")
+    m.up()
+    m.check_tunnel_carries()
+    check(_bound_probes_leak(m), "no probe from a socket bound to the uplink is seen")
+    mark = m.mark()
+    with m.flood():
+        m.kill()
+        wait_for(lambda: len(m.leaks(mark)) > 10, 10, "the flood leaks")
+
+
+@test
+def the_guard_is_put_back_beside_nftables_service_and_iptables_restore():
+    m = Machine(True)
+    _nftables_service(m, "start")
+    theirs = _table(m, "inet filter")
+    m.arm()
+    m.nm.stand_in_for_heal_socket()
+    mark = m.mark()
+    with m.flood() as flood:
+        for is_up in (False, True):
+            if is_up:
+                m.up()
+            for verb in ("reload", "restart", "stop", "start"):
+                _nftables_service(m, verb)
+                wait_for(lambda: _has_guard(m), 20, f"the guard is back after {verb}")
+                check(not _bound_probes_leak(m), f"a socket bound to the uplink gets past the guard after {verb}")
+            equal(_table(m, "inet filter"), theirs, "their table")
+            guard = _table(m, "inet nm_killswitch")
+            for command, text in ((("iptables-restore",), _IPTABLES_SAVED), (("ip6tables-restore",), _IPTABLES_SAVED),
+                                  (("nft", "-f", "-"), _OWN_TABLE_ONLY)):
+                m.host.run(*command, input=text)
+                equal(_table(m, "inet nm_killswitch"), guard, f"the guard, which {command[0]} leaves alone")
+            if is_up:
+                m.check_tunnel_carries()
+                m.check_lan_works()
+        m.kill()
+        m.check_blocked()
+    check(flood.sent["udp"] > 100, f"the flood was one: {flood.sent}")
+    m.assert_no_leak(mark)
+    m.disarm()
+    m.wait_released()
+    equal(_table(m, "inet filter"), theirs, "their table, disarmed")
+    for family in ("ip", "ip6"):
+        check("2222" in _table(m, f"{family} filter"), f"iptables' table for {family} is gone")
 
 
 if __name__ == "__main__":

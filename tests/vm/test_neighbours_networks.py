@@ -5,18 +5,22 @@ the time, and the wire is watched from outside. Nothing here calls the product t
 """
 
 import contextlib
+import ipaddress
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 
 # pylint: disable=wrong-import-position
 from kstest import vm_wg_quick as wg_quick
-from kstest.runner import check, equal, main, test, wait_for
+from kstest.containers import LAN6_CLIENT
+from kstest.netns import python_module
+from kstest.runner import at_exit, check, equal, main, test, wait_for
 from kstest.vm import PATIENCE
 from kstest.vm_life import all_probes, quiet, repair_time, wait_armed, wait_released, wait_rule, wait_same
 from kstest.vm_neighbour import theirs
-from kstest.vm_router import LAN6_GATEWAY, LAN_CLIENT, LAN_GATEWAY
+from kstest.vm_router import DIE_WITH_PARENT, LAN6_GATEWAY, LAN_CLIENT, LAN_GATEWAY
 from kstest.vm_stages import Stages
 from kstest.vm_vpn import (PUBLIC, PUBLIC6, SERVER, arm, assert_blocked, assert_kept_up, assert_leak, assert_tunnel,
                            assert_tunnel_unprotected, disarm, down, leaks_during, ping, probe, snapshot, up, wait_idle)
@@ -196,7 +200,12 @@ def wg_quick_that_is_up_before_the_vpn_is_armed():
 
 # NetworkManager's sharing (a hotspot), on a second device whose client is a namespace
 
+# The hotspot has an IPv6 network of its own, and one of the prefix that the uplink's router delegates. The client is in both:
+# it sends from CLIENT6, and from the other by itself.
 HOTSPOT, CLIENT = "10.42.7.1", "10.42.7.50"
+HOTSPOT6, CLIENT6, OWN6 = "fd42::1", "fd42::50", "fd42::/64"
+DELEGATED, SHARED = "2001:db8:77::/60", "2001:db8:77::/64"      # of the first, NetworkManager shares the second
+UPLINK6 = "fd77::77"            # what the host is given by DHCPv6
 ANSWER = "198.51.100.9"         # of the provider's resolver, for every name
 SET_UP_HOTSPOT = f"""set -e
 modprobe --all --quiet nft_chain_nat nft_masq nft_ct nft_reject_inet || true
@@ -206,24 +215,49 @@ ip -netns client -batch - <<END
 link set lo up
 link set eth0 up
 address add {CLIENT}/24 dev eth0
+address add {CLIENT6}/64 dev eth0 nodad
 route add default via {HOTSPOT}
 END
 nmcli device set hot0 managed yes
 nmcli connection add type ethernet con-name hotspot ifname hot0 connection.autoconnect no \\
-    ipv4.method shared ipv4.addresses {HOTSPOT}/24 ipv6.method disabled
+    ipv4.method shared ipv4.addresses {HOTSPOT}/24 ipv6.method shared ipv6.addresses {HOTSPOT6}/64
 nmcli connection modify my-vpn ipv4.dns {{dns}} ipv4.dns-priority -10
 """
 IPTABLES = """printf '[main]\\nfirewall-backend=iptables\\n' >/etc/NetworkManager/conf.d/60-ks-firewall.conf
 systemctl restart NetworkManager"""
-# a DNS query for NAME to each of the servers given, one after the other; what each of them answers is printed
+# the client's address of the shared prefix is there; NetworkManager announces it at once only to those who ask
+SOLICIT = """import socket
+with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as sock:
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+    sock.sendto(bytes([133]) + bytes(7), ("ff02::2", 0, 0, socket.if_nametoindex("eth0")))
+"""
+WAIT_SHARED = f"""until ip -n client -6 address show dev eth0 to {SHARED} -tentative | grep -q inet6; do
+    ip netns exec client python3 -c '{SOLICIT}'; sleep 1; done"""
+CLIENT_SENDS = f"""python3 -I /usr/local/lib/ks-test/prober.py &
+while :; do ping -q -i 0.2 -I {CLIENT6} {PUBLIC6}; sleep 0.2; done"""
+# The VPN's provider routes these networks, as few do: NetworkManager masquerades no IPv6.
+ROUTE_CLIENTS = f"""wg set {{device}} peer {{peer}} allowed-ips {{client}}/32,fd{{net}}::2/128,{OWN6},{DELEGATED}
+ip route replace {OWN6} dev {{device}}; ip route replace {DELEGATED} dev {{device}}"""
+SHARED_IS_LAN = ("sed -i 's!^#*LanPrefixes=.*!LanPrefixes=10.0.0.0/8;172.16.0.0/12;192.168.0.0/16;fc00::/7;fe80::/10;"
+                 f"{SHARED}!' /etc/nm-killswitch.conf")
+# a DNS query for NAME to each of the servers given, all at once; what each of them answers is printed
 QUERY = """
-import socket, sys
+import select, socket, sys, time
 question = b"".join(bytes([len(label)]) + label.encode() for label in sys.argv[1].split(".")) + b"\\0\\0\\1\\0\\1"
+asked = {}
 for server in sys.argv[2:]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(2)
+    sock = socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.connect((server, 53))
+        sock.send(b"\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0" + question)
+        asked[sock] = server
+    except OSError as error:
+        print(server, error)
+end = time.monotonic() + 3
+while asked and time.monotonic() < end:
+    for sock in select.select(list(asked), [], [], end - time.monotonic())[0]:
+        server = asked.pop(sock)
         try:
-            sock.sendto(b"\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0" + question, (server, 53))
             print(server, socket.inet_ntoa(sock.recv(512)[-4:]))
         except OSError as error:
             print(server, error)
@@ -234,6 +268,7 @@ def _set_up_hotspot(machine):
     vpn = at.vpns.vpn
     machine.server(f"dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --user=root --pid-file= --bind-dynamic"
                    f" --listen-address={vpn.server_address} --address=/#/{ANSWER}")
+    machine.server(ROUTE_CLIENTS.format(device=vpn.server_device, peer=vpn.client_peer, client=vpn.client_address, net=vpn.net))
     machine.run(SET_UP_HOTSPOT.format(dns=vpn.server_address))
 
 
@@ -243,25 +278,35 @@ def _hotspot(machine):
                 timeout=120)
 
 
+def _wait_shared(machine):
+    """Until the client has an address of the prefix that the uplink's router has delegated."""
+    machine.run(WAIT_SHARED, timeout=60)
+
+
 def _client(machine, *command, **options):
     return machine.run(["ip", "netns", "exec", "client", *command], **options)
 
 
 def _client_asks(machine):
     """The hotspot's own DNS, the LAN's and a public one."""
-    return _client(machine, "python3", "-I", "-c", QUERY, "private.example", HOTSPOT, LAN_GATEWAY, PUBLIC, check=False).stdout
+    return _client(machine, "python3", "-I", "-c", QUERY, "private.example", HOTSPOT, LAN_GATEWAY, LAN6_GATEWAY, PUBLIC, PUBLIC6,
+                   check=False).stdout
 
 
-def _client_reaches(machine, address, timeout=20):
+def _client_reaches(machine, *addresses, timeout=20, source=None):
+    """Those of the ADDRESSES that answer the client within TIMEOUT seconds."""
     limit = round(timeout * PATIENCE)
-    return bool(_client(machine, "bash", "-c", f"until ping -c 1 -W 1 {address}; do [ $SECONDS -lt {limit} ] || exit 1; done",
-                        check=False, timeout=timeout + 30))
+    words = f"-I {source}" if source else ""
+    script = (f"for address; do (until ping -c 1 -W 1 {words} $address >/dev/null; do [ $SECONDS -lt {limit} ] || exit;"
+              " sleep 0.1; done; echo $address) & done; wait")
+    answer = _client(machine, "bash", "-c", script, "bash", *addresses, check=False, timeout=timeout + 30)
+    return set(answer.stdout.split())
 
 
 @contextlib.contextmanager
 def _client_probes(machine):
     """The client sends all the time."""
-    job = machine.spawn(["ip", "netns", "exec", "client", "python3", "-I", "/usr/local/lib/ks-test/prober.py"])
+    job = machine.spawn(["ip", "netns", "exec", "client", "bash", "-c", CLIENT_SENDS])
     try:
         yield
     finally:
@@ -272,57 +317,84 @@ def _asked_the_lan(machine, mark):
     return [packet for packet in machine.wire.since(mark).dns if packet.dport in (53, 853)]
 
 
+def _within(network, packet):
+    return packet.kind == "ipv6" and ipaddress.ip_address(packet.src) in ipaddress.ip_network(network)
+
+
 @test
 def without_kill_switch_everything_a_hotspot_client_sends_is_seen():
     machine = at.clean()
     _set_up_hotspot(machine)
     _hotspot(machine)
+    _wait_shared(machine)
     mark = machine.wire.mark()
     with _client_probes(machine):
-        leaks = leaks_during(machine, lambda: (_client_reaches(machine, PUBLIC), _client_asks(machine)))
-    check(any(packet.src == LAN_CLIENT and packet.payload.startswith(b"ks-probe") for packet in leaks), "no probe of the client's")
-    check(any(b"private" in packet.payload for packet in _asked_the_lan(machine, mark)), "the client's query is not on the LAN")
+        leaks = leaks_during(machine, lambda: (_client_reaches(machine, PUBLIC, PUBLIC6), _client_asks(machine)))
+    probes = [packet for packet in leaks if packet.payload.startswith(b"ks-probe")]
+    check(any(packet.src == LAN_CLIENT for packet in probes), "no probe of the client's by IPv4")
+    check(any(_within(SHARED, packet) for packet in probes), "no probe of the client's by IPv6")
+    check(any(packet.src == CLIENT6 for packet in leaks), "nothing from the client's address of the hotspot's own network")
+    asked = {packet.dst for packet in _asked_the_lan(machine, mark) if b"private" in packet.payload}
+    check(asked >= {LAN_GATEWAY, LAN6_GATEWAY}, f"the client's queries are not all on the LAN, only those to {asked}")
 
 
-def _beside_hotspot(prepare):
-    machine, vpn = at.installed(), at.vpns.vpn
-    machine.run(prepare)
-    machine.wait_online()
+def _beside_hotspot(machine, when_up=None):
+    vpn = at.vpns.vpn
     _set_up_hotspot(machine)
     _hotspot(machine)
+    _wait_shared(machine)
     before = _theirs(machine)
     check(any(CLIENT.rpartition(".")[0] in line for line in before[-1]), f"NetworkManager masquerades nothing: {before}")
     arm(machine, vpn)
     begin = machine.wire.mark()
     with _client_probes(machine):
         quiet(machine, "down", lambda: (all_probes(machine), _client_asks(machine)))
-        check(not _client_reaches(machine, PUBLIC, 2), "the client reaches the internet without the VPN")
-        check(_client_reaches(machine, LAN_GATEWAY), "the client does not reach the LAN")
-        quiet(machine, "the hotspot is activated again", lambda: _hotspot(machine))
+        equal(_client_reaches(machine, PUBLIC, PUBLIC6, timeout=2), set(), "what the client reaches without the VPN")
+        equal(_client_reaches(machine, LAN_GATEWAY, LAN6_GATEWAY), {LAN_GATEWAY, LAN6_GATEWAY}, "of the LAN, down")
         quiet(machine, "coming up", lambda: up(machine, vpn))
-        check(_client_reaches(machine, PUBLIC), "the client does not reach the internet by the VPN")
+        equal(_client_reaches(machine, PUBLIC, LAN_GATEWAY, LAN6_GATEWAY), {PUBLIC, LAN_GATEWAY, LAN6_GATEWAY}, "up")
+        equal(_client_reaches(machine, PUBLIC6, source=CLIENT6), {PUBLIC6}, "by the VPN, from the hotspot's own network")
+        if when_up:
+            when_up(machine)
         quiet(machine, "up", lambda: (all_probes(machine), _client_reaches(machine, PUBLIC)))
-        answers = _client_asks(machine)
-        check(f"{HOTSPOT} {ANSWER}" in answers, f"the hotspot's DNS does not answer by the VPN: {answers}")
-        quiet(machine, "the hotspot is activated again while up", lambda: (_hotspot(machine), _client_reaches(machine, PUBLIC)))
+        wait_for(lambda: f"{HOTSPOT} {ANSWER}" in _client_asks(machine), 30 * PATIENCE, "the hotspot's DNS answers by the VPN", 1)
         quiet(machine, "the VPN is lost", lambda: (machine.run(["ip", "link", "delete", vpn.device]), _client_asks(machine)))
-        check(not _client_reaches(machine, PUBLIC, 2), "the client reaches the internet after the VPN is lost")
-        quiet(machine, "lost", lambda: all_probes(machine))
+        equal(_client_reaches(machine, PUBLIC, PUBLIC6, timeout=2), set(), "what the client reaches after the VPN is lost")
+        quiet(machine, "the hotspot is activated again while lost", lambda: (_hotspot(machine), all_probes(machine)))
+        equal(_client_reaches(machine, PUBLIC, PUBLIC6, timeout=2), set(), "what the client reaches by the new hotspot")
         asked = _asked_the_lan(machine, begin)
         check(not asked, f"{len(asked)} queries on the LAN, such as {asked[:2]}")
     disarm(machine, vpn)
     wait_released(machine, "disarmed")
     equal(_theirs(machine), before, "of theirs")
+    equal(_client_reaches(machine, PUBLIC), {PUBLIC}, "disarmed")
+    equal(_client_reaches(machine, PUBLIC6, source=CLIENT6), {PUBLIC6}, "disarmed")
+
+
+def _share_the_prefix_and_activate_again(machine):
+    """A client's address of the shared prefix is no part of the local network unless somebody says so.
+
+    NetworkManager 1.42 gives the prefix to the hotspot's first activation only: it is gone after the second.
+    """
+    equal(_client_reaches(machine, PUBLIC6, timeout=2), set(), "what is reached from the shared prefix")
+    machine.run(SHARED_IS_LAN)
+    wait_rule(machine, f"^8330:.*{SHARED}", "the shared prefix is part of the local network", family=6)
+    quiet(machine, "the shared prefix is part of the local network",
+          lambda: equal(_client_reaches(machine, PUBLIC6), {PUBLIC6}, "what is reached from the shared prefix by the VPN"))
+    quiet(machine, "the hotspot is activated again while up", lambda: _hotspot(machine))
 
 
 @test
 def a_hotspot_client_reaches_the_internet_only_through_the_vpn():
-    _beside_hotspot("true")
+    _beside_hotspot(at.installed(), _share_the_prefix_and_activate_again)
 
 
 @test
 def a_hotspot_client_reaches_the_internet_only_through_the_vpn_with_iptables():
-    _beside_hotspot(IPTABLES)
+    machine = at.installed()
+    machine.run(IPTABLES)
+    machine.wait_online()
+    _beside_hotspot(machine)
 
 
 # NetworkManager's bridge with the uplink as a port
@@ -413,5 +485,14 @@ def a_machine_on_a_port_of_the_bridge_is_on_the_lan_by_itself():
     assert_kept_up(machine, at.vpns.vpn, "with br_netfilter")
 
 
+def set_up():
+    at.set_up()
+    router = at.machine.router
+    delegates = subprocess.Popen(DIE_WITH_PARENT + router.command(*python_module("prefix_delegation", "tap0", UPLINK6, DELEGATED)),
+                                 stdin=subprocess.DEVNULL)
+    at_exit(delegates.kill)
+    router.run("ip", "route", "add", OWN6, "via", LAN6_CLIENT)
+
+
 if __name__ == "__main__":
-    main(at.set_up)
+    main(set_up)
