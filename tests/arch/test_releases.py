@@ -92,10 +92,11 @@ def ip_knows_the_names_on_every_release():
 def selinuxs_policy_takes_the_module_on_any_release():
     program = "/usr/lib/NetworkManager/dispatcher.d/no-wait.d/10-killswitch"
     label = f"matchpathcon -n -f /etc/selinux/default/contexts/files/file_contexts {program}"
-    for release in RELEASES:
-        said = _with_package(release, f"{label}; semodule -n -s default -i /usr/share/nm-killswitch/nm-killswitch.cil 2>/dev/null;"
-                                      f" {label}; semodule -n -s default -r nm-killswitch 2>/dev/null; {label}")
-        equal(said.split(), [f"system_u:object_r:{name}:s0" for name in ("lib_t", "initrc_exec_t", "lib_t")],
+    module = "/usr/share/nm-killswitch/nm-killswitch.cil"
+    for release, label_without in (("bookworm", "lib_t"), ("trixie", "NetworkManager_initrc_exec_t")):
+        said = _with_package(release, f"{label}; semodule -n -s default -i {module} >/dev/null 2>&1;"
+                                      f" {label}; semodule -n -s default -r nm-killswitch >/dev/null 2>&1; {label}")
+        equal(said.split(), [f"system_u:object_r:{name}:s0" for name in (label_without, "initrc_exec_t", label_without)],
               f"labels on {release}, without the module, with it, and without again")
 
 

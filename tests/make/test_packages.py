@@ -101,6 +101,11 @@ def _built(kind, cwd=ROOT, umask=0o022, user=None, **environment):
     return out
 
 
+def _built_elsewhere(kind, **environment):
+    """Likewise, from an unpacked tar ball, by somebody else."""
+    return _built(kind, cwd=_elsewhere(), umask=0o002, user=ANOTHER_USER, **environment, **ELSEWHERE)
+
+
 @functools.cache
 def _deb():
     _needs("dpkg-buildpackage", "dh")
@@ -175,7 +180,7 @@ def the_tarball_has_everything_in_git_and_nothing_built():
 def the_debian_package_is_the_same_when_built_elsewhere():
     _needs("dpkg-buildpackage", "dh")
     patterns = ("*.deb", "*.dsc", "*.debian.tar.xz", "*.orig.tar.xz")
-    again = _built("deb", cwd=_elsewhere(), umask=0o002, user=ANOTHER_USER, DEB_BUILD_OPTIONS="nocheck parallel=1", **ELSEWHERE)
+    again = _built_elsewhere("deb", DEB_BUILD_OPTIONS="nocheck parallel=1")
     equal(_sums(again, *patterns), _sums(_deb(), *patterns), "the packages' sums")
 
 
@@ -222,6 +227,13 @@ def the_watch_file_finds_the_tarball():
 
 
 # Fedora and openSUSE
+
+@test
+def the_rpms_are_the_same_when_built_elsewhere():
+    _needs("rpmbuild")
+    patterns = ("*.spec", "*.src.rpm", "nm-killswitch-[0-9]*[!c].rpm")
+    equal(_sums(_built_elsewhere("rpm"), *patterns), _sums(_rpm(), *patterns), "the packages' sums")
+
 
 @test
 def rpmlint_reports_nothing_about_the_rpm():
@@ -362,6 +374,27 @@ def archs_package_lists_what_it_needs():
     equal(set(re.findall(r"^backup = (\S+)$", info, re.MULTILINE)),
           {"etc/nm-killswitch.conf", "etc/iproute2/rt_protos.d/nm-killswitch.conf", "etc/iproute2/rt_tables.d/nm-killswitch.conf"}, "backup")
     check(f"pkgver = {_version()}-1\n" in info, info)
+
+
+def _listed(directory):
+    """What bsdtar says of each file in Arch's package in DIRECTORY, with its sum, and that package's .BUILDINFO."""
+    package = _only(directory, "*.pkg.tar.zst")
+    listing = _run("bsdtar", "-cf-", "--format=mtree", "--options=all,sha256", f"@{package}").splitlines()
+    return [line for line in listing if not line.startswith(("./.BUILDINFO ", "./.MTREE "))], \
+        _run("tar", "-xOf", package, ".BUILDINFO").splitlines()
+
+
+@test
+def archs_package_is_the_same_when_built_elsewhere():
+    _needs("makepkg", "bsdtar", "fakeroot")
+    again = _built_elsewhere("arch")
+    equal(_sums(again, "PKGBUILD", "nm-killswitch.install"), _sums(_arch(), "PKGBUILD", "nm-killswitch.install"), "what it is made from")
+    (files, info), (files_again, info_again) = _listed(_arch()), _listed(again)
+    check(any("usr/bin/nm-killswitch " in line and "sha256" in line for line in files), f"files: {files}")
+    equal(files_again, files, "files")
+    # makepkg records where it ran, for anyone who wants to build it again in the same place; .MTREE has the sum of that
+    places = ("builddir = ", "startdir = ")
+    equal(*([line for line in lines if not line.startswith(places)] for lines in (info_again, info)), ".BUILDINFO")
 
 
 def _install_function(name):
