@@ -26,8 +26,8 @@ from kstest.vm_wire import Transport
 RESOLVER, RESOLVER6 = INTERNET[1], INTERNET6[1]         # a public one; the router answers for it
 PUBLIC_RESOLVER = (f"--dhcp-option=option:dns-server,{RESOLVER}", f"--dhcp-option=option6:dns-server,[{RESOLVER6}]",
                    f"--listen-address={RESOLVER}", f"--listen-address={RESOLVER6}")
-# asks this machine's resolvers, as an unprivileged program does
-ASK = "python3 -I -c 'import socket, sys; socket.getaddrinfo(sys.argv[1], 1)' private.example"
+# asks each of this machine's resolvers, as an unprivileged program does, but does not wait for the usual 20 seconds
+ASK = "RES_OPTIONS='timeout:1 attempts:1' python3 -I -c 'import socket, sys; socket.getaddrinfo(sys.argv[1], 1)' private.example"
 at = Stages("lifecycle-network")
 
 
