@@ -102,7 +102,7 @@ def assert_from_prober(leaks):
 def quiet(machine, what, action=None, journal=True):
     """ACTION (or the probes) passes, nothing leaks, the prober was at it, and no unit of ours complained."""
     with prober(machine) as since:
-        assert_no_leak(machine, what, action or (lambda: all_probes(machine)))
+        assert_no_leak(machine, what, action or (lambda: all_probes(machine)), settle=0.5)     # the prober goes on meanwhile
         check(machine.ask({"op": "prober", "runs": True})["pids"], "the prober has ended")
     if journal:
         assert_no_complaint(messages(machine, since), what)

@@ -4,6 +4,7 @@ A VPN is a WireGuard interface at the provider (the guest's namespace "server")
 and a NetworkManager profile at the client; both made here with keys of their own.
 """
 
+import contextlib
 import functools
 import glob
 import ipaddress
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 
 from .nm import NMCLI_TIMED_OUT
 from .packets import ICMP, ICMPV6, TCP, UDP
-from .runner import Skip, TookTooLong, at_exit, check, equal
+from .runner import Skip, TookTooLong, at_exit, check, equal, wait_for
 from .vm import PATIENCE
 from .vm_image import ROOT
 from .vm_router import LAN6_GATEWAY, LAN_GATEWAY, PREFIX
@@ -220,6 +221,7 @@ def leaks_during(machine, action=None):
     """Run ACTION (or the probes) and return what leaked meanwhile, on any uplink."""
     marks = _marks(machine)
     (action or (lambda: probe(machine)))()
+    time.sleep(1)
     return _leaks(marks)
 
 
@@ -228,17 +230,20 @@ def _marks(machine):
 
 
 def _leaks(marks):
-    time.sleep(1)  # an ARP or neighbour request is repeated each second
     return [packet for wire, mark in marks for packet in wire.since(mark).leak]
 
 
-def assert_no_leak(machine, what, action=None):
-    """Nothing leaks during ACTION (or the probes), also if that takes too long: then the leak is what has failed."""
+def assert_no_leak(machine, what, action=None, settle=1):
+    """Nothing leaks during ACTION (or the probes), also if that takes too long: then the leak is what has failed.
+
+    Nor for SETTLE seconds after it: an ARP or neighbour request is repeated each second.
+    """
     marks, late = _marks(machine), None
     try:
         (action or (lambda: probe(machine)))()
     except TookTooLong as error:
         late = error
+    time.sleep(settle)
     leaks = _leaks(marks)
     check(not leaks, f"{what}: {len(leaks)} packets leaked, such as {'; '.join(map(str, leaks[:5]))}")
     if late:
@@ -251,19 +256,28 @@ def assert_leak(machine, what, action=None, kinds=(ICMP, TCP, UDP)):
     They are tried three times: an address that is being checked for duplicates sends nothing.
     """
     missing = {}
-    for _ in range(3):
-        leaks = leaks_during(machine, action)
+
+    def all_seen(marks):
         for kind in ("ipv4", "ipv6"):
-            seen = {ICMP if packet.proto == ICMPV6 else packet.proto for packet in leaks if packet.kind == kind}
+            seen = {ICMP if packet.proto == ICMPV6 else packet.proto for packet in _leaks(marks) if packet.kind == kind}
             missing[kind] = set(kinds) - seen
-        if not any(missing.values()):
+        return not any(missing.values())
+
+    for _ in range(3):
+        marks = _marks(machine)
+        (action or (lambda: probe(machine)))()
+        with contextlib.suppress(TookTooLong):
+            wait_for(lambda marks=marks: all_seen(marks), PATIENCE, what)
             return
     raise AssertionError(f"{what}: no probes of these protocols on the wire: {missing}")
 
 
 def assert_tunnel(machine, what):
-    """Both families get through the tunnel, and nothing at all beside it."""
-    assert_no_leak(machine, what, lambda: _ping_through(machine, what))
+    """Both families get through the tunnel, and nothing at all beside it.
+
+    What goes beside it does so before the answer that comes through it.
+    """
+    assert_no_leak(machine, what, lambda: _ping_through(machine, what), settle=0.2)
 
 
 def assert_tunnel_unprotected(machine, what):
@@ -281,8 +295,8 @@ def _ping_through(machine, what):
 def assert_blocked(machine, what):
     """No probe gets out, and the LAN works nevertheless."""
     mark = machine.wire.mark()
-    assert_no_leak(machine, what)
-    check(not ping(machine, PUBLIC, timeout=1), f"{what}: {PUBLIC} answers")
+    assert_no_leak(machine, what, lambda: (
+        probe(machine), check(not ping(machine, PUBLIC, timeout=1), f"{what}: {PUBLIC} answers")), settle=0)
     for address in (LAN_GATEWAY, LAN6_GATEWAY):
         check(ping(machine, address), f"{what}: {address} on the LAN does not answer")
     # a capture that saw nothing at all would prove nothing
