@@ -284,8 +284,8 @@ EVENTS = """
     manager="/org/freedesktop/NetworkManager org.freedesktop.NetworkManager"
     device=$($call $manager GetDeviceByIpIface s eth0 | cut -d'"' -f2)
     while :; do
-        $call $device org.freedesktop.NetworkManager.Device Reapply 'a{sa{sv}}tu' 0 0 0
-        $call $manager Reload u 2
+        $call $device org.freedesktop.NetworkManager.Device Reapply 'a{sa{sv}}tu' 0 0 0 && echo reapplied
+        $call $manager Reload u 2 && echo reloaded
         sleep 1
     done"""
 
@@ -299,6 +299,8 @@ def a_downgrade_and_an_upgrade_that_rename_the_program_leak_nothing():
         job = machine.spawn(EVENTS)
         quiet(machine, f"installing {deb}", lambda deb=deb: machine.run(f"{DPKG} --install {deb}", timeout=180))
         job.kill()
+        said = job.wait(30).stdout
+        check("reapplied" in said and "reloaded" in said, f"there were no events: {said}")
         files = machine.run("cd /usr/lib/NetworkManager/dispatcher.d && ls -d *killswitch */*killswitch").stdout.split()
         equal(sorted(files), sorted(f"{directory}{name}" for directory in ("", "no-wait.d/", "pre-down.d/", "pre-up.d/")), "programs")
         wait_idle(machine)
