@@ -164,6 +164,8 @@ leaves (const Search *s, const KsRoute *route)
 {
   if (route->family != s->family || route->type != RTN_UNICAST || is_lan (s, &route->dst))
     return FALSE;
+  if (route->n_nexthops == 0) /* nobody can tell where it leads */
+    return TRUE;
   for (guint i = 0; i < route->n_nexthops; i++)
     if (route->nexthops[i].ifindex != LOOPBACK && !ks_policy_has_tunnel (s->in->policy, route->nexthops[i].ifindex))
       return TRUE;
@@ -344,25 +346,107 @@ consider_route (Search *s, const KsRoute *route)
   }
 }
 
-/* The default route that transports take, if it ends in another program's kill switch. */
-static void
-consider_default (Search *s)
+/* --- the default route that transports take --- */
+
+/* Whether the kill switch would rather have @route than @best: one without next hops cannot be copied. */
+static gboolean
+is_better_default (const KsRoute *route, const KsRoute *best)
+{
+  if (!best || (route->n_nexthops > 0) != (best->n_nexthops > 0))
+    return !best || route->n_nexthops > 0;
+  return route->metric < best->metric;
+}
+
+/* The best default route of @table that leads to an uplink, or to where nobody can tell; NULL if there is none. */
+static const KsRoute *
+find_default (const Search *s, guint32 table)
 {
   const KsRoute *best = NULL;
-  const char *program;
 
   for (guint i = 0; i < s->in->routes->len; i++) {
     const KsRoute *route = &g_array_index (s->in->routes, KsRoute, i);
 
-    if (route->family == s->family && route->table == RT_TABLE_MAIN && ks_route_is_default (route)
-        && route->type == RTN_UNICAST && route->n_nexthops > 0
-        && !ks_policy_has_tunnel (s->in->policy, route->nexthops[0].ifindex) && (!best || route->metric < best->metric))
+    if (route->family == s->family && route->table == table && ks_route_is_default (route) && route->type == RTN_UNICAST
+        && (route->n_nexthops == 0 || !ks_policy_has_tunnel (s->in->policy, route->nexthops[0].ifindex))
+        && is_better_default (route, best))
       best = route;
   }
-  program = best ? ks_neighbour_of_sink (interface_name (s, best->nexthops[0].ifindex)) : NULL;
+  return best;
+}
+
+/* Whether an armed VPN has a server of the family, which the lookups for transports are about. */
+static gboolean
+has_transport (const Search *s)
+{
+  for (guint i = 0; i < s->in->policy->transports->len; i++)
+    if (g_array_index (s->in->policy->transports, KsTransport, i).family == s->family)
+      return TRUE;
+  return FALSE;
+}
+
+/* Table main has no default route, and another table has one, which @rule leads all packets to. */
+static void
+consider_other_table (Search *s, const KsRule *rule)
+{
+  const KsRoute *route;
+  g_autofree char *by = NULL, *selector = NULL, *words = NULL;
+  const char *program;
+  KsRoute copy;
+
+  if (rule->family != s->family || rule->action != FR_ACT_TO_TBL || rule->table == RT_TABLE_MAIN
+      || rule->suppress_prefixlength >= 0 || ks_owner_has_rule (s->in->config, rule)
+      || ks_owner_has_table (s->in->config, rule->table) || !is_for_the_unmarked (rule))
+    return;
+  route = find_default (s, rule->table);
+  if (!route || route->n_nexthops == 0)
+    return;
+  program = ks_neighbour_of_rule (rule);
+  by = format_program (program);
+  selector = rule_selector (rule);
+  copy = *route;
+  copy.table = RT_TABLE_MAIN;
+  words = format_route (s, &copy);
+  add (s, "rule", KS_CONFLICT_BLOCKS, g_strdup_printf ("%u: %s", rule->priority, selector), program,
+       g_strdup_printf ("%s rule '%u: %s'%s leads to the only default route, but the kill switch looks for the way to "
+                        "the VPN's server and to the local network in table main, so the VPN cannot connect. Have that "
+                        "route in table main, or run: ip %s route add %s",
+                        s->family == AF_INET6 ? "IPv6" : "IPv4", rule->priority, selector, by,
+                        family_option (s->family), words));
+}
+
+/* The kernel does not say where @route leads, so it cannot be copied to table 85. */
+static void
+add_opaque (Search *s, const KsRoute *route)
+{
+  const char *program = ks_neighbour_of_route (route);
+  g_autofree char *by = format_program (program);
+  char *object = format_route (s, route);
+
+  add (
+    s, "route", KS_CONFLICT_BLOCKS, object, program,
+    g_strdup_printf ("%s route '%s'%s has an encapsulation, or a nexthop object that the kernel does not show, so the "
+                     "VPN cannot connect through it. Add a plain default route, or, for a nexthop object, run: "
+                     "sysctl -w net.ipv4.nexthop_compat_mode=1, and then nm-killswitch sync",
+                     s->family == AF_INET6 ? "IPv6" : "IPv4", object, by));
+}
+
+/* The default route that transports take: another program's kill switch, none that can be copied, or none in main. */
+static void
+consider_default (Search *s)
+{
+  const KsRoute *best = find_default (s, RT_TABLE_MAIN);
+  const char *program =
+    best && best->n_nexthops > 0 ? ks_neighbour_of_sink (interface_name (s, best->nexthops[0].ifindex)) : NULL;
+
   if (program)
     add_route (s, best, KS_CONFLICT_BLOCKS, program,
                "leads into that program's own kill switch, so another VPN cannot connect");
+  if (s->in->policy->tunnels->len > 0 || !has_transport (s))
+    return;
+  if (best && best->n_nexthops == 0)
+    add_opaque (s, best);
+  for (guint i = 0; !best && i < s->in->rules->len; i++)
+    consider_other_table (s, &g_array_index (s->in->rules, KsRule, i));
 }
 
 /* --- nftables --- */

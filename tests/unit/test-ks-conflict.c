@@ -178,6 +178,43 @@ conflict_names_flowtables_that_leak_and_chains_while_no_tunnel_is_up (void **sta
   assert_found (scene, flowtable);
 }
 
+/* Of an encapsulated route, or one by a nexthop object that is not shown, ks-route-message.c reads no next hop. */
+static void
+conflict_is_a_default_route_that_cannot_be_copied (void **state G_GNUC_UNUSED)
+{
+  static const char text[] =
+    "IPv4 route 'default' (probably set by FRR) has an encapsulation, or a nexthop object that the kernel does not "
+    "show, "
+    "so the VPN cannot connect through it. Add a plain default route, or, for a nexthop object, run: "
+    "sysctl -w net.ipv4.nexthop_compat_mode=1, and then nm-killswitch sync\n";
+  KsTransport server = { .family = AF_INET };
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_route (scene, "0.0.0.0/0", RT_TABLE_MAIN, RTPROT_ZEBRA, ETH0);
+  g_array_index (scene->routes, KsRoute, 0).n_nexthops = 0;
+  assert_found (scene, ""); /* no server is to be reached by it */
+  g_array_append_val (scene->policy->transports, server);
+  assert_found (scene, text);
+  add_route (scene, "0.0.0.0/0", RT_TABLE_MAIN, RTPROT_STATIC, ETH0);
+  assert_found (scene, ""); /* another one can be copied */
+  g_array_set_size (scene->routes, 1);
+  ks_test_policy_add_tunnel (scene->policy, "tun0", TUN0, "10.8.0.2");
+  assert_found (scene, "");
+}
+
+static void
+conflict_is_a_foreign_rule_to_a_route_that_leads_nobody_knows_where (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autofree char *found = NULL;
+
+  add_main_rule (scene, AF_INET, 0);
+  add_route (scene, "0.0.0.0/0", RT_TABLE_MAIN, RTPROT_ZEBRA, ETH0);
+  g_array_index (scene->routes, KsRoute, 0).n_nexthops = 0;
+  found = find (scene);
+  assert_true (g_str_has_prefix (found, "IPv4 rule '0: from all lookup main' "));
+}
+
 static void
 conflict_list_is_limited (void **state G_GNUC_UNUSED)
 {
@@ -202,6 +239,8 @@ main (void)
     cmocka_unit_test (conflict_is_a_route_past_the_vpn_and_not_through_it),
     cmocka_unit_test (conflict_with_lan_routes_is_a_route_that_no_lan_has),
     cmocka_unit_test (conflict_names_flowtables_that_leak_and_chains_while_no_tunnel_is_up),
+    cmocka_unit_test (conflict_is_a_default_route_that_cannot_be_copied),
+    cmocka_unit_test (conflict_is_a_foreign_rule_to_a_route_that_leads_nobody_knows_where),
     cmocka_unit_test (conflict_list_is_limited),
   };
 
