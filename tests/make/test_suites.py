@@ -399,6 +399,21 @@ def a_worker_takes_from_its_other_queue_when_the_first_is_empty():
 
 
 @test
+def a_worker_can_begin_once_a_queue_is_empty():
+    directory = tempfile.mkdtemp(prefix="ks-suites-")
+    at_exit(shutil.rmtree, directory, True)
+    say = "sleep 0.5; echo 1 passed, 0 failed, 0 skipped"
+    one, two = ([Job(f"{queue}{number}", ["sh", "-c", say]) for number in range(count)] for queue, count in (("a", 2), ("b", 3)))
+    said = []
+    run = Run(ROOT, directory, [one, two], [[one, two]], said.append, [(one, [two])])
+    run.all()
+    equal(run.report()[-1], "5 passed, 0 failed, 0 skipped", "the closing line")
+    steps = [line.split()[0] + (" begins" if line.endswith("begins") else "") for line in said if "===" in line]
+    equal(steps[:3], ["a0 begins", "a0", "a1 begins"], "one at a time")
+    check(steps.index("b0 begins") < steps.index("a1"), f"the other has not begun with the last of the queue: {steps}")
+
+
+@test
 def a_suite_that_does_not_exist_is_refused():
     result = subprocess.run([sys.executable, os.path.join(ROOT, "tests", "run-all"), "everything"], stdin=subprocess.DEVNULL,
                             capture_output=True, text=True, timeout=30, check=False)

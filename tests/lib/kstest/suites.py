@@ -126,10 +126,14 @@ class Job:
 
 
 class Run:
-    """Jobs in QUEUES; each of WORKERS is the list of queues that it empties, one after the other."""
+    """Jobs in QUEUES; each of WORKERS is the list of queues that it empties, one after the other.
 
-    def __init__(self, root, out, queues, workers, say=print):
-        self._root, self._out, self._queues, self._workers, self._say = root, out, queues, workers, say
+    LATER are further workers, as pairs (queue, list of queues): each begins when the last job of that queue has begun.
+    """
+
+    def __init__(self, root, out, queues, workers, say=print, later=()):
+        self._root, self._out, self._queues, self._say = root, out, queues, say
+        self._workers = [((), worker) for worker in workers] + list(later)
         self.done, self.again, self.flaky = [], [], []
         self._lock, self._stopping = threading.Lock(), False
 
@@ -153,13 +157,15 @@ class Run:
             job.failed, job.note = 1, str(error)
         self.say(f"{job.name:>20} === {job.summary()}")
 
-    def _work(self, queues):
+    def _work(self, before, queues):
+        while before and not self._stopping:
+            time.sleep(0.2)
         while (job := self._next(queues)) is not None:
             self._run(job)
 
     def all(self):
         """Run everything; then rerun what was late, one job after the other."""
-        workers = [threading.Thread(target=self._work, args=(queues,)) for queues in self._workers]
+        workers = [threading.Thread(target=self._work, args=worker) for worker in self._workers]
         for worker in workers:
             worker.start()
         for worker in workers:
