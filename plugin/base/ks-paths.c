@@ -30,6 +30,7 @@ const KsPaths ks_paths_default = {
   .boot_id = "/proc/sys/kernel/random/boot_id",
   .zones = zone_directories,
   .dispatcher = "/usr/lib/NetworkManager/dispatcher.d/no-wait.d/10-killswitch",
+  .nm_dispatcher = "/usr/libexec/nm-dispatcher", /* elsewhere on Arch, which has no SELinux */
   .selinux_enforce = "/sys/fs/selinux/enforce",
   .selinux_module = KS_DATADIR "/nm-killswitch/nm-killswitch.cil",
 };

@@ -31,6 +31,7 @@ typedef struct {
   const char *resolv_conf; /* the C library's resolvers */
   const char *const *zones; /* directories of firewalld's zone files; ended by NULL */
   const char *dispatcher; /* the program that NetworkManager's dispatcher runs */
+  const char *nm_dispatcher; /* NetworkManager's dispatcher, which runs it */
   const char *selinux_enforce; /* the kernel's file: whether SELinux enforces its policy */
   const char *selinux_module; /* the policy module that lets the program be run */
 } KsPaths;

@@ -313,7 +313,8 @@ collect_warnings (const KsProfileSet *set, const KsPaths *paths)
 {
   GPtrArray *warnings = g_ptr_array_ref (set->warnings);
   char *clock = ks_clock_warning (g_get_real_time () / G_USEC_PER_SEC, ks_clock_built);
-  char *selinux = ks_selinux_warning (paths->selinux_enforce, paths->dispatcher, paths->selinux_module);
+  char *selinux =
+    ks_selinux_warning (paths->selinux_enforce, paths->dispatcher, paths->nm_dispatcher, paths->selinux_module);
 
   if (clock)
     g_ptr_array_add (warnings, clock);

@@ -7,17 +7,19 @@
 #include "input/ks-selinux.h"
 #include "run/ks-situation.h"
 
-/* The context that files have here; NULL: none, as on a host without SELinux. It replaces the C library's function. */
-static const char *faked_context;
+#define DISPATCHER "/some/nm-dispatcher"
+/* The contexts that files have here; NULL: none, as on a host without SELinux. The C library's function is replaced. */
+static const char *faked_dispatcher, *faked_context;
 
 ssize_t
-getxattr (const char *path G_GNUC_UNUSED, const char *name, void *value, size_t size)
+getxattr (const char *path, const char *name, void *value, size_t size)
 {
-  size_t length = faked_context ? strlen (faked_context) + 1 : 0; /* the kernel counts the final zero */
+  const char *context = g_str_equal (path, DISPATCHER) ? faked_dispatcher : faked_context;
+  size_t length = context ? strlen (context) + 1 : 0; /* the kernel counts the final zero */
 
-  if (!faked_context || strcmp (name, "security.selinux") != 0 || length > size)
+  if (!context || strcmp (name, "security.selinux") != 0 || length > size)
     return -1;
-  memcpy (value, faked_context, length);
+  memcpy (value, context, length);
   return (ssize_t) length;
 }
 
@@ -38,12 +40,21 @@ situation_warns_of_a_dispatcher_program_that_selinux_does_not_let_run (void **st
   static const struct {
     const char *enforce, *context;
     const char *commands; /* of the warning, if there is one */
+    const char *dispatcher; /* the context of NetworkManager's dispatcher */
   } cases[] = {
     { "1", "system_u:object_r:lib_t:s0",
       "run 'semodule -i /some/killswitch.cil' and 'restorecon /some/10-killswitch'." },
     /* the module would take away the label that another policy has for it */
     { "1", "system_u:object_r:unlabeled_t:s0", "run 'restorecon /some/10-killswitch'." },
-    { "1", "system_u:object_r:initrc_exec_t:s0", NULL },
+    { "1", "system_u:object_r:initrc_exec_t:s0", NULL, "system_u:object_r:NetworkManager_exec_t:s0" },
+    /* Debian 13's policy and the reference policy; a dispatcher that runs as an init script, or cannot be read */
+    { "1", "system_u:object_r:NetworkManager_initrc_exec_t:s0",
+      "run 'semodule -i /some/killswitch.cil' and 'restorecon /some/10-killswitch'.",
+      "system_u:object_r:NetworkManager_exec_t:s0" },
+    { "1", "system_u:object_r:NetworkManager_initrc_exec_t:s0", NULL,
+      "system_u:object_r:NetworkManager_initrc_exec_t:s0" },
+    { "1", "system_u:object_r:NetworkManager_initrc_exec_t:s0", NULL, NULL },
+    { "0", "system_u:object_r:NetworkManager_initrc_exec_t:s0", NULL, "system_u:object_r:NetworkManager_exec_t:s0" },
     { "1", NULL, NULL },
     { "0", "system_u:object_r:lib_t:s0", NULL },
     { NULL, "system_u:object_r:lib_t:s0", NULL },
@@ -61,13 +72,15 @@ situation_warns_of_a_dispatcher_program_that_selinux_does_not_let_run (void **st
     host->paths.selinux_enforce = enforce;
     host->paths.dispatcher = "/some/10-killswitch";
     host->paths.selinux_module = "/some/killswitch.cil";
+    host->paths.nm_dispatcher = DISPATCHER;
     faked_context = cases[i].context;
+    faked_dispatcher = cases[i].dispatcher;
     situation = ks_situation_read (&host->paths, NULL, KS_READ_NO_NETWORK);
-    faked_context = NULL;
+    faked_context = faked_dispatcher = NULL;
     assert_int_equal (situation->warnings->len, cases[i].commands ? 1 : 0);
     assert_int_equal (situation->errors->len, 0);
     if (cases[i].commands) {
-      g_autofree char *what = g_strdup_printf ("running /some/10-killswitch, which has the label %s", cases[i].context);
+      g_autofree char *what = g_strdup_printf ("/some/10-killswitch, which has the label %s", cases[i].context);
       const char *text = situation->warnings->pdata[0];
 
       assert_non_null (strstr (text, what));
