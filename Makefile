@@ -48,7 +48,9 @@ PACKAGES     = libnm glib-2.0 gio-2.0 gio-unix-2.0 libnl-3.0 libnl-route-3.0 lib
 CFLAGS      ?= $(if $(SANITIZE),-O1,-O2) -g
 WARNINGS     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
                -Wpointer-arith -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wimplicit-fallthrough -Wno-missing-field-initializers
-HARDENING   ?= -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
+# distributions whose flags ask for another level than 2 would get a warning for each file
+HARDENING   ?= -fstack-protector-strong -fPIE \
+               $(if $(findstring _FORTIFY_SOURCE,$(CFLAGS) $(CPPFLAGS)),,-D_FORTIFY_SOURCE=2)
 
 ALL_CPPFLAGS = -Iplugin -D_GNU_SOURCE -DG_LOG_DOMAIN='"nm-killswitch"' -DKS_VERSION='"$(VERSION)"' \
                -DKS_SYSCONFDIR='"$(SYSCONFDIR)"' -DKS_RUNSTATEDIR='"$(RUNSTATEDIR)"' \
