@@ -60,6 +60,8 @@
  */
 #include "policy/ks-guard-format.h"
 
+#include <string.h>
+
 #include "policy/ks-guard-builder.h"
 #include "value/ks-interface.h"
 
@@ -179,13 +181,21 @@ answering_hosts (const KsPolicy *policy)
   return hosts;
 }
 
-/* Single hosts, so not an interval set: looked up by hash. */
+/* Are @elements, as ks_guard_format_elements() writes them, only one? */
+static gboolean
+is_single (const char *elements)
+{
+  return !strchr (elements, ',');
+}
+
+/* Single hosts, so not an interval set: looked up by hash. One alone is compared in the line itself:
+ * add_answer_marks(). */
 static void
 add_answering_set (GString *out, const char *name, int family, GArray *hosts)
 {
   g_autofree char *elements = ks_guard_format_elements (family, hosts);
 
-  if (elements)
+  if (elements && !is_single (elements))
     g_string_append_printf (out, "  set %s {\n    type %s\n    elements = %s\n  }\n", name,
                             family == AF_INET6 ? "ipv6_addr" : "ipv4_addr", elements);
 }
@@ -319,12 +329,33 @@ add_forward_chain (GString *out, const KsPolicy *policy)
   ks_guard_end_chain (out);
 }
 
+/* Packets from VPNs' servers, for other programs' reverse-path filters. A set costs a packet some 20 ns more than a
+ * line. */
+static void
+add_answer_marks (GString *out, const KsPolicy *policy, GArray *answering)
+{
+  static const int families[] = { AF_INET, AF_INET6 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (families); i++) {
+    g_autofree char *hosts = ks_guard_format_elements (families[i], answering);
+    gboolean is_ipv6 = families[i] == AF_INET6;
+
+    if (hosts)
+      ks_guard_add_line (out, "%s saddr %s meta mark 0 meta mark set %u", is_ipv6 ? "ip6" : "ip",
+                         is_single (hosts) ? hosts
+                         : is_ipv6         ? "@answering6"
+                                           : "@answering4",
+                         ks_policy_answers_mark (policy));
+  }
+}
+
 /*
- * Each packet that arrives passes this, so each line begins with what ends it soonest: the family, to half of them.
+ * Each packet that arrives passes this, so each line begins with what ends it soonest: the family, to half of them, and
+ * the address, to nearly all others.
  * A link-local IPv6 address belongs to its link: another device may have the same one.
  */
 static void
-add_prerouting_chain (GString *out, const KsPolicy *policy, const GArray *answering)
+add_prerouting_chain (GString *out, const KsPolicy *policy, GArray *answering)
 {
   g_autoptr (GArray) done = g_array_new (FALSE, FALSE, sizeof (KsPrefix));
 
@@ -344,15 +375,11 @@ add_prerouting_chain (GString *out, const KsPolicy *policy, const GArray *answer
           || (address->family == AF_INET6 && ks_prefix_is_link_local (address)))
         continue;
       ks_prefix_array_add (done, address);
-      ks_guard_add_line (out, "meta nfproto %s iif != %s %s daddr %s counter name \"dropped_input\" drop",
-                         address->family == AF_INET6 ? "ipv6" : "ipv4", holders,
-                         address->family == AF_INET6 ? "ip6" : "ip", text);
+      ks_guard_add_line (out, "%s daddr %s iif != %s counter name \"dropped_input\" drop",
+                         address->family == AF_INET6 ? "ip6" : "ip", text, holders);
     }
   }
-  if (ks_prefix_array_has_family (answering, AF_INET))
-    ks_guard_add_line (out, "ip saddr @answering4 meta mark 0 meta mark set %u", ks_policy_answers_mark (policy));
-  if (ks_prefix_array_has_family (answering, AF_INET6))
-    ks_guard_add_line (out, "ip6 saddr @answering6 meta mark 0 meta mark set %u", ks_policy_answers_mark (policy));
+  add_answer_marks (out, policy, answering);
   ks_guard_end_chain (out);
 }
 

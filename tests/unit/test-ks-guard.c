@@ -27,15 +27,21 @@ add_route (KsPolicy *policy, guint8 type, const char *dst, guint ifindex)
   g_array_append_val (policy->routes, route);
 }
 
-/* The route to the server; without @gateway, it is in the uplink's own subnet. */
+/* The route to a server; without @gateway, it is in the uplink's own subnet. */
 static void
-add_server_route (KsPolicy *policy, const char *gateway)
+add_server_route_to (KsPolicy *policy, const char *server, const char *gateway)
 {
-  KsPrefix to = ks_test_prefix (SERVER);
+  KsPrefix to = ks_test_prefix (server);
   KsPrefix next = gateway ? ks_test_prefix (gateway) : KS_PREFIX_UNSET;
   KsRoute route = ks_route_via (86, 83, &to, 0, 2, &next);
 
   g_array_append_val (policy->routes, route);
+}
+
+static void
+add_server_route (KsPolicy *policy, const char *gateway)
+{
+  add_server_route_to (policy, SERVER, gateway);
 }
 
 static KsTransport
@@ -344,7 +350,7 @@ static void
 guard_marks_what_servers_and_resolvers_answer (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsPolicy) policy = new_policy ();
-  g_autofree char *none = NULL, *server = NULL, *all = NULL;
+  g_autofree char *none = NULL, *server = NULL, *all = NULL, *several = NULL;
   KsTransport near = { .family = AF_INET, .to = ks_test_prefix ("192.168.50.1"), .ip_protocol = IPPROTO_UDP };
   KsTransport far = { .family = AF_INET6, .to = ks_test_prefix ("2001:db8::53"), .ip_protocol = IPPROTO_UDP };
   KsPrefix lan = ks_test_prefix ("192.168.0.0/16");
@@ -353,18 +359,23 @@ guard_marks_what_servers_and_resolvers_answer (void **state G_GNUC_UNUSED)
   assert_no_text (none, "answering");
   add_server_route (policy, "192.168.50.1");
   server = ks_guard_format (policy, NULL);
-  assert_non_null (strstr (server, "  set answering4 {\n    type ipv4_addr\n    elements = { " SERVER " }\n  }\n"));
-  assert_non_null (strstr (server, "    ip saddr @answering4 meta mark 0 meta mark set 86\n"));
-  assert_no_text (server, "answering6");
+  assert_non_null (strstr (server, "    ip saddr { " SERVER " } meta mark 0 meta mark set 86\n"));
+  assert_no_text (server, "answering");
+  assert_no_text (server, "ip6 saddr");
 
   if (!ks_prefix_array_covers (policy->lan_prefixes, &lan))
     g_array_append_val (policy->lan_prefixes, lan);
   g_array_append_val (policy->bootstrap, near);
   g_array_append_val (policy->bootstrap, far);
   all = ks_guard_format (policy, NULL);
-  assert_non_null (strstr (all, "  set answering4 {\n    type ipv4_addr\n    elements = { " SERVER " }\n  }\n"));
-  assert_non_null (strstr (all, "elements = { 2001:db8::53 }\n"));
-  assert_non_null (strstr (all, "    ip6 saddr @answering6 meta mark 0 meta mark set 86\n"));
+  assert_non_null (strstr (all, "    ip saddr { " SERVER " } meta mark 0 meta mark set 86\n"));
+  assert_non_null (strstr (all, "    ip6 saddr { 2001:db8::53 } meta mark 0 meta mark set 86\n"));
+
+  add_server_route_to (policy, "203.0.113.99", "192.168.50.1");
+  several = ks_guard_format (policy, NULL);
+  assert_non_null (
+    strstr (several, "  set answering4 {\n    type ipv4_addr\n    elements = { " SERVER ", 203.0.113.99 }\n  }\n"));
+  assert_non_null (strstr (several, "    ip saddr @answering4 meta mark 0 meta mark set 86\n"));
 }
 
 /* One line with a set, however many servers there are, so that the cost for a packet stays the same. */
@@ -671,8 +682,8 @@ guard_drops_what_arrives_elsewhere_for_a_tunnels_address (void **state G_GNUC_UN
   ks_test_policy_add_tunnel (policy, "tun3", 10, "fe80::2");
   text = ks_guard_format (policy, NULL);
   assert_line (text, "type filter hook prerouting priority raw; policy accept;"); /* before connection tracking */
-  assert_line (text, "meta nfproto ipv4 iif != { 7, 8 } ip daddr 10.8.0.2 counter name \"dropped_input\" drop");
-  assert_line (text, "meta nfproto ipv6 iif != { 9 } ip6 daddr fd08::2 counter name \"dropped_input\" drop");
+  assert_line (text, "ip daddr 10.8.0.2 iif != { 7, 8 } counter name \"dropped_input\" drop");
+  assert_line (text, "ip6 daddr fd08::2 iif != { 9 } counter name \"dropped_input\" drop");
   assert_no_text (text, "fe80::2 ");
 }
 

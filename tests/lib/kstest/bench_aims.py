@@ -53,7 +53,7 @@ def _connected(parts):
 
 def _tunnel(parts):
     ratios = [parts["events"]["tunnels"][f"stream {family}"]["ratio"] for family in FAMILIES]
-    return max(ratios) <= CONNECTED, _both(f"{_percent(each)} time" for each in ratios)
+    return max(ratios) <= CONNECTED, _both(f"{_percent(each)} of a processor's time" for each in ratios)
 
 
 def _below_wg_quick(what):

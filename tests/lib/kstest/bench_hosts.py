@@ -4,8 +4,9 @@
   +---------------------------+                  +--------------------------------------+
   | eth0  192.168.50.2        |----- a veth -----| eN   drops what comes                |
   | vpn0  10.8.N.2, fd08:N::2 |----- a veth -----| vN   198.51.100.1, 2001:db8:1::1     |
-  | box0  172.20.N.1          |----- a veth -----| box: bN  172.20.N.2, fd20:N::2       |
-  +---------------------------+                  +--------------------------------------+
+  |                           |                  +--------------------------------------+
+  | box0  172.20.N.1          |----- a veth ------ box N: eth0  172.20.N.2, fd20:N::2
+  +---------------------------+
 
 All are there at the same time and measured in turn, so that what the machine
 does meanwhile hits all of them. The tunnel is a veth pair: what a real one
@@ -37,10 +38,12 @@ ip -6 route add blackhole default table 1000 metric 200
 ip -6 rule add not sport {WG_PORT} table 1000
 ip -6 rule add table main suppress_prefixlength 0
 """
-# What wg-quick up does for a peer with 0.0.0.0/0 and ::/0 (add_default()), but for what it tells the device.
+# The rules and routes that wg-quick makes for a peer with 0.0.0.0/0 and ::/0 (add_default()).
 WG_QUICK_STEPS = [step.format(family=family, mark=MARK) for family in ("-6", "-4") for step in (
     "ip {family} rule add not fwmark {mark} table {mark}", "ip {family} rule add table main suppress_prefixlength 0",
     "ip {family} route add default dev vpn0 table {mark}")]
+WG_QUICK_LINE = "\n".join(WG_QUICK_STEPS) + "".join(f"""
+{iptables} -I OUTPUT ! -o vpn0 -m mark ! --mark {MARK} -m addrtype ! --dst-type LOCAL -j REJECT""" for iptables in ("iptables", "ip6tables"))
 # A profile with the kill switch of wg-quick(8), "PostUp".
 _REJECT = "OUTPUT ! -o %i -m mark ! --mark $(wg show %i fwmark) -m addrtype ! --dst-type LOCAL -j REJECT"
 WG_QUICK_PROFILE = f"""
@@ -134,28 +137,36 @@ class Far:
     """The other ends of all hosts."""
 
     def __init__(self, where):
-        self.space = netns.Namespace("far", where)
-        self.box = netns.Namespace("box", where)
-        for space in (self.space, self.box):
-            space.sysctl(ipv6__conf__all__accept_dad=0, ipv6__conf__default__accept_dad=0,
-                         ipv4__conf__default__rp_filter=0, ipv4__conf__all__rp_filter=0)
+        self.where = where
+        self.space = self._namespace("far")
         self.space.ip(f"address add {TARGET}/32 dev lo\naddress add {TARGET6}/128 dev lo nodad\n")
         sink = self.space.start("sink", build_pace(), "sink", "cpu=1")
         runner.wait_for(lambda: "ready" in sink.text(), 5, "the sink listens", 0.01)
 
+    def _namespace(self, name):
+        space = netns.Namespace(name, self.where)
+        space.sysctl(ipv6__conf__all__accept_dad=0, ipv6__conf__default__accept_dad=0,
+                     ipv4__conf__default__rp_filter=0, ipv4__conf__all__rp_filter=0)
+        return space
+
     def attach(self, host, number):
-        """A veth pair each for eth0, vpn0 and box0 of HOST, without ARP: what is sent arrives whatever its address."""
+        """A veth pair each for eth0, vpn0 and box0 of HOST, without ARP: what is sent arrives whatever its address.
+
+        Returns the box. Each host has its own: in one for all, the way to the last host would cost more than to the first.
+        """
+        box = self._namespace(f"box{number}")
         for near, far, space in (("eth0", f"e{number}", self.space), ("vpn0", f"v{number}", self.space),
-                                 ("box0", f"b{number}", self.box)):
+                                 ("box0", "eth0", box)):
             self.link(host, near, far, space)
         self.space.ip(f"route add 10.8.{number}.2/32 dev v{number}\nroute add fd08:{number}::2/128 dev v{number}\n")
-        self.box.ip(f"""
-            address add 172.20.{number}.2/24 dev b{number}
-            address add fd20:{number}::2/64 dev b{number} nodad
-            route add default dev b{number} metric {100 + number}
-            route add ::/0 dev b{number} metric {100 + number}
+        box.ip(f"""
+            address add 172.20.{number}.2/24 dev eth0
+            address add fd20:{number}::2/64 dev eth0 nodad
+            route add default dev eth0
+            route add ::/0 dev eth0
         """)
         self.drop_at(f"e{number}", f"v{number}")
+        return box
 
     def link(self, host, near, far, space):
         """A veth pair from HOST, called NEAR there."""
@@ -190,7 +201,7 @@ class BenchHost:
         self.host = netns.Namespace(f"bench{number}", where)
         self.host.sysctl(ipv6__conf__all__accept_dad=0, ipv6__conf__default__accept_dad=0, ipv4__ip_forward=1,
                          ipv6__conf__all__forwarding=1, ipv4__conf__default__rp_filter=0, ipv4__conf__all__rp_filter=0)
-        far.attach(self.host, number)
+        self.box = far.attach(self.host, number)
         self.host.ip(f"""
             address add 192.168.50.2/24 dev eth0
             address add fd50::2/64 dev eth0 nodad

@@ -1,6 +1,6 @@
 """What each packet costs: with no kill switch, other people's, and this one with few and many armed profiles."""
 
-from .bench_hosts import (ARTICLE, MARK, SECTION, SERVER, SERVER6, SERVER_PORT, VENDOR, VENDOR_TABLE, WG_PORT,
+from .bench_hosts import (ARTICLE, MARK, SECTION, SERVER, SERVER6, SERVER_PORT, VENDOR, VENDOR_TABLE, WG_PORT, WG_QUICK_LINE,
                           BenchHost, Far, differences, directory, interleave, median, openvpn_profile, ratios)
 from .netns import TARGET, TARGET6
 from .probes import NOBODY
@@ -12,6 +12,8 @@ OURS = "nm-killswitch, {} armed"
 # What any kill switch of rules and nftables costs before it decides anything.
 RULE, PORT_RULE, CHAINS, BOTH = ("one rule", "one rule with a port", "empty chains at the guard's three hooks",
                                  "a rule with a port, and the chains")
+# Of wg-quick's kill switch: only its rules and the line of its man page, without the chains that the program adds by itself.
+LINE = "wg-quick's rules and its man page's line alone"
 NEVER = {RULE: "fwmark 0x4e4f", PORT_RULE: "ipproto udp dport 7"}      # match nothing that is sent here
 EMPTY_CHAINS = "\n".join(["table inet floor {"] + [
     f"chain {hook} {{\n type filter hook {hook} priority {priority}; policy accept;\n }}"
@@ -19,6 +21,7 @@ EMPTY_CHAINS = "\n".join(["table inet floor {"] + [
 
 
 def _add_floors(add):
+    add(LINE).script(WG_QUICK_LINE)
     for name, rule, chains in ((RULE, RULE, False), (PORT_RULE, PORT_RULE, False), (CHAINS, None, True),
                                (BOTH, PORT_RULE, True)):
         host = add(name)
@@ -64,7 +67,7 @@ def _check_carries(host):
     before = host.far.leaked(host.number)
     for address in (TARGET, TARGET6):
         host.pace("send", address, 1, 10, f"uid={NOBODY}")
-        host.pace("send", address, 1, 10, f"device=b{host.number}", space=host.far.box)
+        host.pace("send", address, 1, 10, space=host.box)
     check(host.far.leaked(host.number) == before, f"{host.name}: packets left by the uplink")
 
 
@@ -92,8 +95,7 @@ def _measures(quick):
         return lambda host: host.pace("stream", address, batches, 1 if quick else 200, user, "cpu=1")
 
     def forward(address):
-        return lambda host: host.pace("send", address, batches, count, f"device=b{host.number}", "cpu=1",
-                                      space=host.far.box)
+        return lambda host: host.pace("send", address, batches, count, "cpu=1", space=host.box)
 
     def transport(address):
         return lambda host: host.pace("send", address, batches, count, "cpu=1", *_transport_options(host))
