@@ -58,7 +58,7 @@ class Several(Subject):
     def _build(self):
         at.installed()
         self.machine.server(f"ip address add {COMPANY}/32 dev lo; ip address add {ON_THE_LAN}/32 dev lo")
-        Guest(self.machine, ("probes", "echo", "device_kinds")).serve_echo(TARGET, TARGET6, COMPANY)
+        Guest(self.machine, ("probe_send", "echo", "device_kinds")).serve_echo(TARGET, TARGET6, COMPANY)
         self._edit("inner", f"s/^endpoint=.*/endpoint={SERVERS['inner']}:{self.vpns['inner'].port}/")
         self.set_server("distant", SERVERS["distant"])
         # of two WireGuard devices with the same metric, NetworkManager prefers the first

@@ -114,7 +114,7 @@ class AttackVm:
 
     def _prepare(self):
         """Echo servers at the router and the provider, the probing programs in the guest."""
-        for name in ("probes.py", "attack_send.py", "echo.py"):
+        for name in ("probe_send.py", "attack_send.py", "echo.py"):
             with open(os.path.join(netns.LIB, "kstest", name), "rb") as file:
                 self.machine.push(f"{GUEST}/{name}", file.read())
         self._echo = subprocess.Popen(
@@ -218,7 +218,7 @@ class AttackVm:
                 batch += taken
             if batch:
                 request = json.dumps({"timeout": 0.6, "uid": uid, "probes": [dataclasses.asdict(each) for each in batch]})
-                jobs.append(self.machine.spawn([*where, "python3", "-I", f"{GUEST}/probes.py"], 60, stdin=request))
+                jobs.append(self.machine.spawn([*where, "python3", "-I", f"{GUEST}/probe_send.py"], 60, stdin=request))
         for job in jobs:
             result = job.wait(90 * PATIENCE)
             check(result.rc == 0, f"the probes: {result}")
@@ -242,7 +242,7 @@ class AttackVm:
         mark = self.machine.wire.mark()
         request = json.dumps({"addresses": [PUBLIC, PUBLIC6], "uid": NOBODY, "interval": 0.003})
         flood = self.machine.spawn(["sh", "-c", 'echo $$ >/run/ks-flood; exec timeout 60 "$@"', "sh",
-                                    "python3", "-I", f"{GUEST}/probes.py", request], 70)
+                                    "python3", "-I", f"{GUEST}/probe_send.py", request], 70)
         time.sleep(1.5)
         act()
         time.sleep(0.5)
@@ -283,7 +283,7 @@ class AttackVm:
         wanted = [Probe(*kind) for address in ("10.66.0.2", "fd66::2")
                   for kind in (("tcp", address, 7777), ("udp", address, 7777), ("icmp", address))]
         request = json.dumps({"timeout": 0.6, "uid": 0, "probes": [dataclasses.asdict(probe) for probe in wanted]})
-        subprocess.run(self.router.command(*netns.python_module("probes")), input=request, text=True,
+        subprocess.run(self.router.command(*netns.python_module("probe_send")), input=request, text=True,
                        stdout=subprocess.DEVNULL, check=True, timeout=30)
         for address, source in (("10.66.0.2", PUBLIC), ("fd66::2", PUBLIC6)):
             self.router.run(*netns.python_module("attack_send", "forged_syn", source, address, "7777", "5"))

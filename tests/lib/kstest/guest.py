@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from . import netns, probes
 from .netns import TARGET, TARGET6
 from .runner import at_exit
-from .vm import PATIENCE
+from .vm import PATIENCE, CommandError
 from .vm_router import DIE_WITH_PARENT, LAN6_GATEWAY, LAN_GATEWAY
 
 _GUEST = "/usr/local/lib/ks-sheet"
@@ -49,7 +49,10 @@ class _Program:
                                          *guest.module(name, *arguments)])
 
     def text(self):
-        return self._guest.run("cat", self._log, check=False).stdout
+        try:
+            return self._guest.machine.pull(self._log).decode()
+        except CommandError:    # it has not been started yet
+            return ""
 
     def stop(self):
         self._guest.run("sh", "-c", f'kill -{signal.SIGTERM} "$(cat "$0.pid")"', self._log)
@@ -59,7 +62,7 @@ class _Program:
 class Guest:
     """The client, with those methods of netns.Namespace that a subject needs."""
 
-    def __init__(self, machine, modules=("probes", "echo")):
+    def __init__(self, machine, modules=("probe_send", "echo")):
         """MODULES are those of this package that can be run in it."""
         self.machine = machine
         for name in modules:
@@ -68,7 +71,9 @@ class Guest:
 
     @staticmethod
     def module(name, *arguments):
-        return ["python3", "-I", "-S", f"{_GUEST}/{name}.py", *arguments]
+        # imported, so that it is compiled only once
+        code = f"import sys; sys.path.insert(0, {_GUEST!r}); import {name}; {name}.main(sys.argv[1:])"
+        return ["python3", "-I", "-S", "-c", code, *arguments]
 
     def run(self, *command, timeout=30, check=True, input=""):  # pylint: disable=redefined-builtin,redefined-outer-name
         return self.machine.run(command, check=check, timeout=timeout, stdin=input)
@@ -90,4 +95,4 @@ class Guest:
 
 def slow_flood(guest):
     """As much of a flood as an emulated processor has time for."""
-    return probes.Flood(guest, (TARGET, TARGET6), interval=0.02, patience=20 * PATIENCE)
+    return probes.Flood(guest, (TARGET, TARGET6), interval=0.02, patience=20 * PATIENCE, look=0.1)

@@ -3,6 +3,8 @@
 At both ends pppd makes the device. They have IPv4 only.
 """
 
+import shlex
+
 from .guest import Guest
 from .netns import TARGET
 from .subject import PROBES
@@ -223,7 +225,7 @@ class Sstp(_Ppp):
     def serve(machine):
         command = Guest(machine, ["sstp"]).module("sstp", SERVER, "443", f"{_DIRECTORY}/sstp.pem", "file",
                                                   f"{_DIRECTORY}/options", "10.16.0.1:10.16.0.2")
-        start(machine, "sstp", f"exec {' '.join(command)}", "^ready")
+        start(machine, "sstp", f"exec {shlex.join(command)}", "^ready")
 
     @staticmethod
     def end_server(machine):
