@@ -433,6 +433,21 @@ def a_vrf_with_a_route_to_the_uplink_leaks_nothing():
     check(ping(machine, LAN_GATEWAY), "the LAN, disarmed")
 
 
+@test
+def a_vrf_that_is_made_while_armed_leaks_nothing():
+    machine = at.armed()
+
+    def send():
+        probe(machine, device="blue")
+        machine.run(f"for to in {PUBLIC} {PUBLIC6}; do ip netns exec own ping -q -c2 -i0.2 -W1 $to; done; true")
+
+    assert_nothing_sent(machine, "a VRF is made", lambda: (machine.run(_VRF), send()))
+    # the kernel has put its rule in front of ours, with the first VRF
+    for family in (4, 6):
+        wait_rule(machine, "^999:.*goto 8300", "the VRF's rule is jumped over", family=family)
+    assert_nothing_sent(machine, "the VRF's rule is jumped over", send)
+
+
 def set_up():
     at.set_up()
     answer_at_router(at.machine)

@@ -37,7 +37,7 @@ FIREWALLD = Neighbour(
     # its files, and the zones that devices are in
     state=f"find /etc/firewalld -type f -exec sha256sum {{}} +; {_CALL}.zone getActiveZones")
 FIREWALLD_IPTABLES = dataclasses.replace(
-    FIREWALLD, name="firewalld with iptables",
+    FIREWALLD, name="firewalld with iptables", panic=(),
     prepare="systemctl unmask firewalld; sed -i s/^FirewallBackend=.*/FirewallBackend=iptables/ /etc/firewalld/firewalld.conf")
 UFW = Neighbour(
     "ufw", start="ufw --force enable", stop="ufw disable",
@@ -46,22 +46,26 @@ UFW = Neighbour(
 
 LIBVIRT = Neighbour(
     "libvirt",
-    # what a virtual machine has is an interface in the bridge
+    # The network "default" has no IPv6 until it is given some. What a virtual machine has is an interface in the bridge.
     prepare="""set -e
+        sed -i "s!<forward.*/>!<forward mode='nat'><nat ipv6='yes'/></forward>!
+                s!</network>!<ip family='ipv6' address='fd44::1' prefix='64'/></network>!" /etc/libvirt/qemu/networks/default.xml
         systemctl unmask libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket virtlogd.socket \\
             virtlockd.socket
         ip netns add guest
         ip link add ks-guest type veth peer name eth0 netns guest
         ip -n guest link set lo up
         ip -n guest address add 192.168.122.77/24 dev eth0
+        ip -n guest address add fd44::77/64 dev eth0 nodad
         ip -n guest link set eth0 up
         ip -n guest route add default via 192.168.122.1
+        ip -n guest route add default via fd44::1
         ip link set ks-guest up""",
     start="systemctl start libvirtd && virsh net-start default && ip link set ks-guest master virbr0",
     stop="virsh net-destroy default && systemctl stop libvirtd",
     again=("systemctl restart libvirtd",
            "virsh net-destroy default && virsh net-start default && ip link set ks-guest master virbr0"),
-    guest="/run/netns/guest")
+    guest="/run/netns/guest", guest_addresses=(PUBLIC, PUBLIC6))
 
 
 LISTEN = "import socket, sys, time; kept = [socket.create_server(('', int(port))) for port in sys.argv[1:]]; time.sleep(900)"

@@ -60,6 +60,11 @@ def _networkd(machine, command):
     machine.run(f"{command} && until {CONFIGURED} | grep -q ' configured'; do sleep 0.2; done", timeout=120)
 
 
+def _networkds_routes(machine):
+    found = theirs(machine)
+    return [line for name in ("routes", "routes6") for line in found[name] if '"eth2"' in line]
+
+
 @test
 def without_kill_switch_networkd_leads_traffic_past_a_vpn_that_is_up():
     machine = at.clean()
@@ -80,15 +85,25 @@ def what_networkd_deletes_is_put_back():
     quiet(machine, "networkd starts", lambda: _networkd(machine, "systemctl start systemd-networkd"))
     wait_armed(machine, "networkd has started")
     wait_idle(machine)
-    quiet(machine, "down, beside networkd", lambda: (all_probes(machine), probe(machine, device="eth2")))
+    before = _networkds_routes(machine)
+    check(any('"protocol": "16"' in line for line in before), f"networkd has no route from DHCP: {before}")
+
+    def step(command, what):
+        run = machine.run if " stop " in command else lambda command: _networkd(machine, command)
+        quiet(machine, f"{what}: {command}", lambda: (run(command), probe(machine, device="eth2")))
+        wait_armed(machine, command)
+
+    stop, start = "systemctl stop systemd-networkd.socket systemd-networkd", "systemctl start systemd-networkd"
+    again = ("networkctl reload", "networkctl reconfigure eth2", stop, start)
+    for command in again:
+        step(command, "down")
     quiet(machine, "networkd restarts while down", lambda: print(
         f"        restart: repaired after {repair_time(machine, 'systemctl restart systemd-networkd'):.0f} ms"))
     quiet(machine, "coming up", lambda: up(machine, at.vpns.vpn))
     assert_tunnel(machine, "up, by the uplink that is networkd's")
     check(at.machine.wire2.packets(), "nothing on the second wire")
-    for command in ("systemctl restart systemd-networkd", "networkctl reload", "networkctl reconfigure eth2"):
-        quiet(machine, f"up: {command}", lambda command=command: (_networkd(machine, command), all_probes(machine)))
-        wait_armed(machine, command)
+    for command in again:
+        step(command, "up")
         assert_kept_up(machine, at.vpns.vpn, command)
     loop = "for i in $(seq 20); do systemctl reset-failed systemd-networkd; systemctl restart systemd-networkd; done"
     quiet(machine, "networkd restarts twenty times", lambda: machine.run(loop, timeout=300))
@@ -102,7 +117,8 @@ def what_networkd_deletes_is_put_back():
     quiet(machine, "going down", lambda: (down(machine, at.vpns.vpn), probe(machine, device="eth2")))
     disarm(machine, at.vpns.vpn)
     wait_released(machine, "disarmed")
-    check("proto dhcp" in machine.run("ip route show default dev eth2").stdout, "networkd's default route is gone")
+    wait_for(lambda: _networkds_routes(machine) == before, 30 * PATIENCE, f"networkd's routes are as they were: {before}", 1,
+             AssertionError)
     machine.plug(2, False)
 
 
