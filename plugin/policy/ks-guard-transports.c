@@ -18,8 +18,10 @@
  *   - The kernel, for a tunnel that is up (WireGuard's data): its packets have
  *     the owner of the inner packet, so any owner is accepted, from the port that
  *     the tunnel holds and nobody else can bind. If the device's mark is known,
- *     its packets are recognised by the mark instead, and the port, which anyone
- *     can bind once the device is gone, opens nothing.
+ *     its packets must have both: the port, which anyone can bind once the device
+ *     is gone, opens nothing by itself, and neither does the mark, which other
+ *     programs' rules may set (split tunnelling for wg-quick) or a program with
+ *     CAP_NET_RAW.
  *   - A program and the kernel, by UDP (L2TP, ESP in UDP, OpenVPN's data channel
  *     offload): while the tunnel is up, any owner, since packets have that of the
  *     inner packet, if they have the next hop of the server's route in table 86;
@@ -69,17 +71,37 @@ has_tunnel (const KsPolicy *policy, const char *interface)
   return FALSE;
 }
 
-/* Whether the packets of @transport's device are recognised by their mark. */
+static gboolean
+is_same_device (const KsTransport *a, const KsTransport *b)
+{
+  return a->device[0] && a->family == b->family && strcmp (a->device, b->device) == 0;
+}
+
+/* Whether the packets of @transport's device have a mark. */
 static gboolean
 has_mark (const KsPolicy *policy, const KsTransport *transport)
 {
   for (guint i = 0; i < policy->transports->len; i++) {
     const KsTransport *other = &g_array_index (policy->transports, KsTransport, i);
 
-    if (other->fwmark && other->family == transport->family && strcmp (other->device, transport->device) == 0)
+    if (other->fwmark && is_same_device (other, transport))
       return TRUE;
   }
   return FALSE;
+}
+
+/* The port that the device of @transport, which has its mark, sends from; 0 if that is not known. */
+static guint16
+port_of_device (const KsPolicy *policy, const KsTransport *transport)
+{
+  for (guint i = 0; i < policy->transports->len; i++) {
+    const KsTransport *other = &g_array_index (policy->transports, KsTransport, i);
+
+    if (other->kernel && other->sport && !other->fwmark && !ks_prefix_is_set (&other->to)
+        && is_same_device (other, transport))
+      return other->sport;
+  }
+  return 0;
 }
 
 gboolean
@@ -189,8 +211,12 @@ static char *
 format_transport (const KsPolicy *policy, const KsTransport *transport)
 {
   g_autofree char *destination = format_destination (policy, transport);
-  g_autofree char *selector = ks_guard_format_selector (transport, destination);
+  g_autofree char *selector = NULL;
+  KsTransport narrow = *transport;
 
+  if (transport->kernel && transport->fwmark && !transport->sport && transport->ip_protocol == IPPROTO_UDP)
+    narrow.sport = port_of_device (policy, transport);
+  selector = ks_guard_format_selector (&narrow, destination);
   switch (sender_of (policy, transport)) {
   case SENDER_ANY:
     return g_strdup_printf ("    %saccept\n", selector);

@@ -986,6 +986,27 @@ guard_knows_a_marked_transport_by_its_mark (void **state G_GNUC_UNUSED)
   assert_false (LEAVES (0, TCP (TARGET, 9), .mark = 51821));
 }
 
+/* Split tunnelling for wg-quick marks what is to go past the VPN with the mark of the VPN's device. */
+static void
+guard_stops_a_program_with_the_mark_of_a_wireguard_device (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsPolicy) policy = new_policy ();
+  KsTransport port = { .family = AF_INET, .ip_protocol = IPPROTO_UDP, .sport = 51820, .device = "wg0", .kernel = TRUE };
+  KsTransport mark = port;
+
+  NEED_NAMESPACE ();
+  mark.sport = 0;
+  mark.fwmark = 51821;
+  mark.uid = KS_UID_ANY;
+  add_transport (policy, mark);
+  apply (policy);
+  assert_true (LEAVES (0, UDP (TARGET, 9), .mark = 51821));
+  add_transport (policy, port);
+  apply (policy);
+  assert_false (LEAVES (0, UDP (TARGET, 9), .mark = 51821));
+  assert_true (LEAVES (0, UDP (TARGET, 9), .mark = 51821, .sport = 51820));
+}
+
 /*
  * VXLAN sends as kernel WireGuard does: from a port of its own, data with the
  * owner of the packet inside, and, as a handshake, ARP requests without one.
@@ -1650,6 +1671,7 @@ main (int argc, char **argv)
     TEST (guard_knows_a_transport_by_its_network_and_its_source_port),
     TEST (guard_lets_a_transport_find_its_next_hop_when_lan_is_off),
     TEST (guard_knows_a_marked_transport_by_its_mark),
+    TEST (guard_stops_a_program_with_the_mark_of_a_wireguard_device),
     TEST (guard_lets_the_kernels_handshake_out_but_no_program),
     TEST (guard_lets_the_kernels_data_out_only_while_the_device_exists),
     TEST (guard_lets_the_kernels_wrapped_packets_out_but_no_bound_program),

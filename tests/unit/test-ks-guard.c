@@ -447,17 +447,20 @@ guard_opens_a_wireguard_port_only_while_its_device_holds_it (void **state G_GNUC
 }
 
 static void
-guard_prefers_a_mark_to_a_port_that_anybody_can_bind (void **state G_GNUC_UNUSED)
+guard_wants_both_the_port_and_the_mark_of_a_wireguard_device (void **state G_GNUC_UNUSED)
 {
   g_autoptr (KsPolicy) policy = new_policy ();
-  g_autofree char *text = NULL;
+  g_autofree char *text = NULL, *unknown_port = NULL;
 
   ks_test_policy_add_tunnel (policy, "wg0", 7, "10.8.0.2");
-  add_transport (policy, wireguard_transport (51820, 0));
   add_transport (policy, wireguard_transport (0, 51821));
+  unknown_port = ks_guard_format (policy, NULL);
+  assert_line (unknown_port, "meta nfproto ipv4 meta l4proto 17 meta mark 51821 accept");
+  add_transport (policy, wireguard_transport (51820, 0));
   text = ks_guard_format (policy, NULL);
-  assert_line (text, "meta nfproto ipv4 meta l4proto 17 meta mark 51821 accept");
-  assert_no_text (text, "sport 51820");
+  assert_line (text, "meta nfproto ipv4 meta l4proto 17 th sport 51820 meta mark 51821 accept");
+  assert_no_text (text, "meta l4proto 17 meta mark");
+  assert_no_text (text, "th sport 51820 accept");
 }
 
 static void
@@ -742,7 +745,7 @@ main (void)
     cmocka_unit_test (guard_lets_the_kernel_end_the_connection_of_a_program_that_is_gone),
     cmocka_unit_test (guard_lets_no_program_send_a_handshake),
     cmocka_unit_test (guard_opens_a_wireguard_port_only_while_its_device_holds_it),
-    cmocka_unit_test (guard_prefers_a_mark_to_a_port_that_anybody_can_bind),
+    cmocka_unit_test (guard_wants_both_the_port_and_the_mark_of_a_wireguard_device),
     cmocka_unit_test (guard_lets_ipsec_through_before_and_after_it_encapsulates),
     cmocka_unit_test (guard_lets_out_what_a_section_says_from_its_user_only),
     cmocka_unit_test (guard_knows_the_data_of_a_sections_kernel_by_its_next_hop),
