@@ -407,11 +407,12 @@ consider_other_table (Search *s, const KsRule *rule)
   copy.table = RT_TABLE_MAIN;
   words = format_route (s, &copy);
   add (s, "rule", KS_CONFLICT_BLOCKS, g_strdup_printf ("%u: %s", rule->priority, selector), program,
-       g_strdup_printf ("%s rule '%u: %s'%s leads to the only default route, but the kill switch looks for the way to "
-                        "the VPN's server and to the local network in table main, so the VPN cannot connect. Have that "
-                        "route in table main, or run: ip %s route add %s",
-                        s->family == AF_INET6 ? "IPv6" : "IPv4", rule->priority, selector, by,
-                        family_option (s->family), words));
+       g_strdup_printf (
+         "%s rule '%u: %s'%s leads to the only default route, but the kill switch reaches the VPN's server "
+         "and the local network by table main, so the VPN cannot connect. Put the uplink's routes into "
+         "table main (NetworkManager: no ipv%u.route-table), or at least run: ip %s route add %s%s",
+         s->family == AF_INET6 ? "IPv6" : "IPv4", rule->priority, selector, by, s->family == AF_INET6 ? 6u : 4u,
+         family_option (s->family), words, ks_prefix_is_set (&route->nexthops[0].gateway) ? " onlink" : ""));
 }
 
 /* The kernel does not say where @route leads, so it cannot be copied to table 85. */

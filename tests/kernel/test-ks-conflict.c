@@ -185,7 +185,7 @@ static const Case cases[] = {
     "ip -4 route del default via 100.85.0.2 dev pvpnksintrf0", SWALLOWS },
   { "ip route del default via 192.168.50.1\nip route add default via 192.168.50.1 table 300\n"
     "ip rule add priority 300 lookup 300",
-    "block rule [300: from all lookup 300] -", "ip -4 route add default via 192.168.50.1 dev uplink", STRANDS },
+    "block rule [300: from all lookup 300] -", "ip -4 route add default via 192.168.50.1 dev uplink onlink", STRANDS },
   { "nft add table inet mullvad\nnft add chain inet mullvad output '{ type filter hook output priority 0; policy drop; "
     "}'",
     "block chain [inet mullvad output] Mullvad's app", NULL, STOPS },
