@@ -186,11 +186,11 @@ def assert_nothing_sent(machine, what, action=None, senders=0):
         raise late
 
 
-def assert_sent(machine, what, addresses, seconds=4, limit=40):
+def assert_sent(machine, what, addresses, limit=40):
     """The control: within LIMIT seconds each of the ADDRESSES has sent all that it can, and TCP and pings were there too."""
     mark, end = machine.wire.mark(), time.monotonic() + limit * PATIENCE
     while True:
-        time.sleep(seconds)
+        time.sleep(1)
         sent = sent_since(machine, mark)
         missing = {address: wanted for address in addresses
                    if (wanted := (KINDS if "." in address else {"new", "old"}) - sent.kinds_of(address))}
