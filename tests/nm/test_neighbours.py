@@ -421,5 +421,59 @@ def the_guard_is_put_back_beside_nftables_service_and_iptables_restore():
         check("2222" in _table(m, f"{family} filter"), f"iptables' table for {family} is gone")
 
 
+# Multipath TCP: NetworkManager makes each uplink's address an endpoint, and the kernel binds a subflow of its own to that device
+
+_MPTCP_PORT = 5555
+
+_MPTCP_SERVER = f"""
+import socket, threading
+def echo(connection):
+    while data := connection.recv(9999):
+        connection.sendall(data)
+server = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+server.bind(("{TARGET}", {_MPTCP_PORT}))
+server.listen()
+print("ready", flush=True)
+while True:
+    threading.Thread(target=echo, args=server.accept()[:1], daemon=True).start()
+"""
+
+_MPTCP_CLIENT = f"""
+import socket, time
+client = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+client.settimeout(10)
+client.connect(("{TARGET}", {_MPTCP_PORT}))
+for _ in range(20):
+    client.sendall(b"x" * 3000)
+    left = 3000
+    while left:
+        left -= len(client.recv(left))
+    time.sleep(0.02)
+"""
+
+
+@test
+def subflows_of_multipath_tcp_do_not_leave_beside_the_vpn():
+    m = Machine(True)
+    if not os.path.exists("/proc/sys/net/mptcp/enabled"):
+        raise runner.Skip("no Multipath TCP here")
+    m.host.run("ip", "mptcp", "limits", "set", "subflow", "2", "add_addr_accepted", "2")
+    m.lab.internet.run("ip", "mptcp", "limits", "set", "subflow", "2", "add_addr_accepted", "2")
+    m.host.run("ip", "mptcp", "endpoint", "add", m.lab.lans[0].address, "dev", m.lab.lans[0].device, "subflow",
+               check=False)     # NetworkManager may have added it
+    server = m.lab.internet.start("mptcp", sys.executable, "-c", _MPTCP_SERVER)
+    wait_for(lambda: "ready" in server.text(), 10, "the server listens")
+    m.up()
+    mark = m.mark()
+    m.host.run(sys.executable, "-c", _MPTCP_CLIENT)
+    check(any(leak.packet.dport == _MPTCP_PORT for leak in m.leaks(mark)), "without the kill switch, a subflow leaves")
+    m.arm()
+    mark = m.mark()
+    m.host.run(sys.executable, "-c", _MPTCP_CLIENT)     # is carried
+    m.kill()
+    check(m.host.run(sys.executable, "-c", _MPTCP_CLIENT, check=False).returncode != 0, "blocked")
+    m.assert_no_leak(mark)
+
+
 if __name__ == "__main__":
     runner.main()
