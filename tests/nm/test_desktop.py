@@ -54,9 +54,9 @@ class Desktop:
             self.service = self.services("notifications", "notifications", *(capabilities or ALL))
         self.asked = self.services("asked", system)
 
-    def start(self, name, *command):
+    def start(self, name, *command, may_end=False):
         return self.host.start(name, "setpriv", f"--reuid={probes.NOBODY}", f"--regid={probes.NOBODY}", "--clear-groups", "--",
-                               *command, env=ENVIRONMENT)
+                               *command, env=ENVIRONMENT, may_end=may_end)
 
     def bus(self, name):
         self.host.write(f"/run/{name}.conf", _BUS.format(path=f"{HOME}/{name}"))
@@ -94,7 +94,7 @@ class Desktop:
     def run(self, *options):
         """Start the program unless it is still running, as the path unit does."""
         if self.program is None or not self.program.alive():
-            self.program = self.start("program", PROGRAM, f"--settle={SETTLE * 1000:.0f}", *options)
+            self.program = self.start("program", PROGRAM, f"--settle={SETTLE * 1000:.0f}", *options, may_end=True)
 
     def ended(self, timeout=5):
         wait_for(lambda: not self.program.alive(), timeout, "the program ends", 0.02)

@@ -96,10 +96,14 @@ while :; do sleep 100000 & wait $!; done
 
 
 class Process:
-    """A long-running program in a namespace; its output goes to a file."""
+    """A long-running program in a namespace; its output goes to a file.
 
-    def __init__(self, namespace, name, command, env=None):
+    It is an error if it has ended before it was seen to run, unless it MAY_END.
+    """
+
+    def __init__(self, namespace, name, command, env=None, may_end=False):
         self.name = name
+        self.may_end = may_end
         self.log = os.path.join(namespace.directory, f"{namespace.name}-{name}.log")
         with open(self.log, "ab") as output:
             self.popen = subprocess.Popen(
@@ -111,6 +115,8 @@ class Process:
     def _find(self):
         children = _read(f"/proc/{self.popen.pid}/task/{self.popen.pid}/children").split()
         if not children and self.popen.poll() is not None:
+            if self.may_end:
+                return self.popen.pid
             raise AssertionError(f"{self.name} ended at once: {self.text()}")
         return int(children[0]) if children else 0
 
@@ -198,9 +204,9 @@ class Namespace:
         """Run a module of this package to its end; OPTIONS are those of run()."""
         return self.run(*python_module(name, *arguments), **options)
 
-    def start(self, name, *command, env=None):
+    def start(self, name, *command, env=None, may_end=False):
         """Start a long-running program."""
-        return Process(self, name, command, env)
+        return Process(self, name, command, env, may_end)
 
     def python(self, name, *arguments):
         """Start a module of this package as a long-running program."""
