@@ -100,7 +100,7 @@ def no_template_is_left_unfilled():
 def with_another_prefix_nothing_names_the_usual_one():
     for variables in (LOCAL, ALL_OTHER):
         tree = _installed(*variables)
-        for text in ("/usr/bin/nm-killswitch", "/usr/libexec", "/usr/share/nm-killswitch"):
+        for text in ("/usr/bin/nm-killswitch", "/usr/libexec/nm-killswitch", "/usr/share/nm-killswitch"):
             equal(_naming(tree, text), [], f"files that name {text}, {variables[0]}")
 
 

@@ -20,7 +20,7 @@ from kstest.runner import check, equal, main, test, wait_for
 from kstest.vm import PATIENCE
 from kstest.vm_life import prober, wait_rule
 from kstest.vm_neighbour import theirs
-from kstest.vm_router import LAN_CLIENT, LAN_GATEWAY
+from kstest.vm_router import LAN_CLIENT, LAN_GATEWAY, MACS
 from kstest.vm_stages import Stages
 from kstest.vm_vpn import (PUBLIC, PUBLIC6, SERVER, arm, assert_leak, assert_same, assert_tunnel, disarm, down, ping, probe, up,
                            wait_idle)
@@ -366,6 +366,8 @@ def an_ipvlan_that_goes_through_the_hosts_network_layer_is_stopped():
     machine, vpn = at.installed(), at.vpns.vpn
     containers.prepare(machine, vpn)
     machine.run(_own_uplink("ipvlan mode l3", True))
+    # in this mode nobody answers ARP requests for it
+    machine.router.run("ip", "neigh", "replace", MAC, "lladdr", MACS["tap0"], "dev", "tap0", "nud", "permanent")
     with sending(machine, vpn, "/run/netns/own"):
         assert_sent(machine, "ipvlan, nothing armed", (MAC,))
         arm(machine, vpn)
@@ -377,6 +379,7 @@ def an_ipvlan_that_goes_through_the_hosts_network_layer_is_stopped():
     check(not sent.labels - {(MAC, "server")}, f"ipvlan, up: {sent}")
     check(all(packet.kind == "arp" and packet.arp_target == SERVER for packet in sent.others), f"ipvlan, up: {sent}")
     check(machine.run(f"ip netns exec own ping -q -c3 -W5 {LAN_GATEWAY}", check=False), "the LAN does not answer")
+    machine.router.run("ip", "neigh", "delete", MAC, "dev", "tap0")
 
 
 # VRFs

@@ -61,8 +61,15 @@ def _networkd(machine, command):
 
 
 def _networkds_routes(machine):
+    """The routes of networkd's own: those of the kernel's come and go with the check for duplicate addresses."""
     found = theirs(machine)
-    return [line for name in ("routes", "routes6") for line in found[name] if '"eth2"' in line]
+    return [line for name in ("routes", "routes6") for line in found[name] if '"eth2"' in line and '"protocol": "2"' not in line]
+
+
+def _has_all(routes):
+    """ROUTES, if they are those of DHCP and of router advertisements, with both default routes; else None."""
+    wanted = ('"protocol": "16"', '"protocol": "9"')
+    return routes if all(any(each in line and '"default"' in line for line in routes) for each in wanted) else None
 
 
 @test
@@ -85,8 +92,7 @@ def what_networkd_deletes_is_put_back():
     quiet(machine, "networkd starts", lambda: _networkd(machine, "systemctl start systemd-networkd"))
     wait_armed(machine, "networkd has started")
     wait_idle(machine)
-    before = _networkds_routes(machine)
-    check(any('"protocol": "16"' in line for line in before), f"networkd has no route from DHCP: {before}")
+    before = wait_for(lambda: _has_all(_networkds_routes(machine)), 30 * PATIENCE, "networkd has routes from DHCP and RA", 1, AssertionError)
 
     def step(command, what):
         run = machine.run if " stop " in command else lambda command: _networkd(machine, command)
@@ -491,7 +497,8 @@ def a_machine_on_a_port_of_the_bridge_is_on_the_lan_by_itself():
     _move_to_bridge(machine)
     machine.run(SET_UP_GUEST)
     wait_idle(machine)
-    equal(_guest_leaks(machine), {GUEST, GUEST6}, "frames that are bridged pass no rule, as docs/neighbours.md says")
+    wait_for(lambda: _guest_leaks(machine) == {GUEST, GUEST6}, 30 * PATIENCE, "frames that are bridged pass no rule, as"
+             " docs/neighbours.md says", 1, AssertionError)
     told = "the virtual machine or container on port0 (a port of br0)"
     for command in ("status", "check"):
         check(told in machine.run(["nm-killswitch", command]).stdout, f"{command} does not name it")
