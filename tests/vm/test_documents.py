@@ -36,7 +36,8 @@ ELSEWHERE = {
         "make dist", "sudo make rpm", "sudo make arch", "sudo make check-arch", "sudo make bench-repair",
         "sudo make bench PARTS=packets", "sudo make bench QUICK=1",
         "sudo python3 tests/arch/test_architectures.py '*big_endian*'"), BUILDS),
-    **dict.fromkeys(("nm-killswitch enable", "nm-killswitch heal", "nm-killswitch selftest",
+    **dict.fromkeys(("wg set", "nmcli device reapply", "ip rule flush", "nft flush ruleset", "ip daddr set",
+                     "nm-killswitch enable", "nm-killswitch heal", "nm-killswitch selftest",
                      "nmcli -t connection show", "nmcli connection up", "nmcli connection modify"), NAMED),
     **dict.fromkeys((
         "sudo dnf install ./nm-killswitch-*.rpm", "sudo zypper install --allow-unsigned-rpm ./nm-killswitch-*.rpm",
