@@ -485,7 +485,8 @@ def roaming_to_a_bridge_over_the_uplink_leaks_nothing():
 
 def _guest_leaks(machine):
     """What a machine on a port of the bridge sends to the internet: it is on the LAN by itself."""
-    command = f"ping -c 3 -W 1 {PUBLIC}; ping -c 3 -W 1 {PUBLIC6}"
+    # the router advertises a prefix, so it has another IPv6 address as well
+    command = f"ping -c 3 -W 1 {PUBLIC}; ping -c 3 -W 1 -I {GUEST6} {PUBLIC6}"
     leaks = leaks_during(machine, lambda: machine.run(["ip", "netns", "exec", "guest", "bash", "-c", command], check=False))
     return {packet.src for packet in leaks} & {GUEST, GUEST6}
 
