@@ -25,6 +25,7 @@ FILE = "/etc/NetworkManager/system-connections/vpn.nmconnection"
 UNIT = "nm-killswitch-sync.service"
 RTNLGRP_RULES = (8, 19)     # RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE
 SOL_NETLINK, NETLINK_ADD_MEMBERSHIP = 270, 1
+QUIET_S = 0.05             # without a change of a rule, before everything is looked at: that takes the processor from the program
 SETTLED_S = 4               # what has just been written is read anew each time (ks-stamp.h); and as a person would toggle
 
 
@@ -45,7 +46,7 @@ def boot():
 
 
 class Rules:
-    """Wakes for each change of a rule: to look all the time would take the processor from what is measured."""
+    """Readable after a change of a rule, the last of which brings a toggle into force."""
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
@@ -54,14 +55,12 @@ class Rules:
             self.socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
         self.socket.setblocking(False)
 
-    def wait(self, seconds):
-        select.select([self.socket], [], [], seconds)
-        now = time.monotonic()
+    def drain(self):
         while True:
             try:
                 self.socket.recv(1 << 18)
             except BlockingIOError:
-                return now
+                return
 
 
 def wait_ended(begun):
@@ -77,19 +76,21 @@ def modify(zone, is_reached):
     begun, offset = time.monotonic(), time.time() - time.monotonic()
     with subprocess.Popen(["nmcli", "connection", "modify", VPN, "connection.zone", zone]) as process:
         listener = Rules()
-        returned = None
-        reached = None
+        returned = reached = last = None
         descriptor = os.pidfd_open(process.pid)
         while returned is None or reached is None:
-            ready = select.select([listener.socket] + ([descriptor] if returned is None else []), [], [], 20)[0]
+            waiting = [listener.socket] + ([descriptor] if returned is None else [])
+            ready = select.select(waiting, [], [], QUIET_S if last else 20)[0]
             now = time.monotonic()
-            if not ready:
-                sys.exit("the change did not come into force")
             if descriptor in ready:
                 returned = now
             if listener.socket in ready:
-                now = listener.wait(0)
-                reached = now if is_reached() else None
+                listener.drain()
+                last = now
+            elif not ready and not last:
+                sys.exit("the change did not come into force")
+            elif not ready:
+                reached, last = last if is_reached() else None, None
     written = os.stat(FILE).st_mtime - offset
     unit = wait_ended(begun)
     print(json.dumps({"zone": zone, "written": (written - begun) * 1000, "returned": (returned - begun) * 1000,
