@@ -188,8 +188,7 @@ is_single (const char *elements)
   return !strchr (elements, ',');
 }
 
-/* Single hosts, so not an interval set: looked up by hash. One alone is compared in the line itself:
- * add_answer_marks(). */
+/* Single hosts, so not an interval set: looked up by hash. A host alone has no set: see add_answer_marks(). */
 static void
 add_answering_set (GString *out, const char *name, int family, GArray *hosts)
 {
@@ -329,8 +328,7 @@ add_forward_chain (GString *out, const KsPolicy *policy)
   ks_guard_end_chain (out);
 }
 
-/* Packets from VPNs' servers, for other programs' reverse-path filters. A set costs a packet some 20 ns more than a
- * line. */
+/* For other programs' reverse-path filters. A set costs each packet some 20 ns more than one address in the line. */
 static void
 add_answer_marks (GString *out, const KsPolicy *policy, GArray *answering)
 {
