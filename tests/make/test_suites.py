@@ -385,12 +385,17 @@ def check_full_runs_everything_that_check_runs_and_every_file():
         check(any(job.endswith(release) for job in everything), f"{release} is not in `check-full`")
 
 
-@test
-def a_worker_takes_from_its_other_queue_when_the_first_is_empty():
+def _queues(seconds, **counts):
+    """A directory, and for each name in COUNTS a queue of so many jobs that pass after SECONDS."""
     directory = tempfile.mkdtemp(prefix="ks-suites-")
     at_exit(shutil.rmtree, directory, True)
-    say = "sleep 0.3; echo 1 passed, 0 failed, 0 skipped"
-    one, two = ([Job(f"{queue}{number}", ["sh", "-c", say]) for number in range(count)] for queue, count in (("a", 4), ("b", 1)))
+    say = f"sleep {seconds}; echo 1 passed, 0 failed, 0 skipped"
+    return (directory, *([Job(f"{queue}{number}", ["sh", "-c", say]) for number in range(count)] for queue, count in counts.items()))
+
+
+@test
+def a_worker_takes_from_its_other_queue_when_the_first_is_empty():
+    directory, one, two = _queues(0.3, a=4, b=1)
     run = Run(ROOT, directory, [one, two], [[one], [two, one]], lambda _: None)
     run.all()
     equal(run.report()[-1], "5 passed, 0 failed, 0 skipped", "the closing line")
@@ -400,10 +405,7 @@ def a_worker_takes_from_its_other_queue_when_the_first_is_empty():
 
 @test
 def a_worker_can_begin_once_a_queue_is_empty():
-    directory = tempfile.mkdtemp(prefix="ks-suites-")
-    at_exit(shutil.rmtree, directory, True)
-    say = "sleep 0.5; echo 1 passed, 0 failed, 0 skipped"
-    one, two = ([Job(f"{queue}{number}", ["sh", "-c", say]) for number in range(count)] for queue, count in (("a", 2), ("b", 3)))
+    directory, one, two = _queues(0.5, a=2, b=3)
     said = []
     run = Run(ROOT, directory, [one, two], [[one, two]], said.append, [(one, [two])])
     run.all()
