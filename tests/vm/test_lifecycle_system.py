@@ -168,9 +168,10 @@ FILL = "fallocate -l $(($(stat -f -c '%a * %S' /var/lib) - 4096)) /var/lib/full 
 def with_full_disks_it_arms_repairs_and_releases():
     machine = at.armed()
     machine.run("cp /etc/NetworkManager/system-connections/my-vpn.nmconnection /dev/shm/on;"
-                " sed /^zone=/d /dev/shm/on > /dev/shm/off")
-    on, off = (f"cat /dev/shm/{name} > /etc/NetworkManager/system-connections/my-vpn.nmconnection"
-               for name in ("on", "off"))  # NetworkManager itself could not write a new file
+                " sed 's/^zone=/#one=/' /dev/shm/on > /dev/shm/off")
+    # NetworkManager could not write a new file; a shortened one would lose its only block to another program
+    on, off = (f"dd if=/dev/shm/{name} of=/etc/NetworkManager/system-connections/my-vpn.nmconnection conv=notrunc"
+               for name in ("on", "off"))
     free = machine.run(FILL, timeout=120).stdout.split()
     check(int(free[1]) < 64 and int(free[2]) < 64, f"not full: {free}")
     quiet(at.machine, "full", lambda: (machine.run("ip rule del priority 8380"),
