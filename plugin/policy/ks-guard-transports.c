@@ -71,39 +71,6 @@ has_tunnel (const KsPolicy *policy, const char *interface)
   return FALSE;
 }
 
-static gboolean
-is_same_device (const KsTransport *a, const KsTransport *b)
-{
-  return a->device[0] && a->family == b->family && strcmp (a->device, b->device) == 0;
-}
-
-/* Whether the packets of @transport's device have a mark. */
-static gboolean
-has_mark (const KsPolicy *policy, const KsTransport *transport)
-{
-  for (guint i = 0; i < policy->transports->len; i++) {
-    const KsTransport *other = &g_array_index (policy->transports, KsTransport, i);
-
-    if (other->fwmark && is_same_device (other, transport))
-      return TRUE;
-  }
-  return FALSE;
-}
-
-/* The port that the device of @transport, which has its mark, sends from; 0 if that is not known. */
-static guint16
-port_of_device (const KsPolicy *policy, const KsTransport *transport)
-{
-  for (guint i = 0; i < policy->transports->len; i++) {
-    const KsTransport *other = &g_array_index (policy->transports, KsTransport, i);
-
-    if (other->kernel && other->sport && !other->fwmark && !ks_prefix_is_set (&other->to)
-        && is_same_device (other, transport))
-      return other->sport;
-  }
-  return 0;
-}
-
 gboolean
 ks_guard_has_ipsec (const KsPolicy *policy)
 {
@@ -137,7 +104,7 @@ kernel_sender (const KsPolicy *policy, const KsTransport *transport)
     return up ? SENDER_ANY : SENDER_KERNEL;
   if (!transport->device[0]) /* of a section whose device does not exist */
     return SENDER_KERNEL;
-  return up && !has_mark (policy, transport) ? SENDER_ANY : SENDER_NONE;
+  return up && !ks_transport_has_mark (transport, policy->transports) ? SENDER_ANY : SENDER_NONE;
 }
 
 static Sender
@@ -211,12 +178,9 @@ static char *
 format_transport (const KsPolicy *policy, const KsTransport *transport)
 {
   g_autofree char *destination = format_destination (policy, transport);
-  g_autofree char *selector = NULL;
-  KsTransport narrow = *transport;
+  const KsTransport narrow = ks_transport_with_port (transport, policy->transports);
+  g_autofree char *selector = ks_guard_format_selector (&narrow, destination);
 
-  if (transport->kernel && transport->fwmark && !transport->sport && transport->ip_protocol == IPPROTO_UDP)
-    narrow.sport = port_of_device (policy, transport);
-  selector = ks_guard_format_selector (&narrow, destination);
   switch (sender_of (policy, transport)) {
   case SENDER_ANY:
     return g_strdup_printf ("    %saccept\n", selector);

@@ -56,6 +56,47 @@ ks_transport_compare (gconstpointer first, gconstpointer second)
   return order ? order : strncmp (a->outer, b->outer, IFNAMSIZ);
 }
 
+static gboolean
+is_same_device (const KsTransport *a, const KsTransport *b)
+{
+  return a->device[0] && a->family == b->family && strcmp (a->device, b->device) == 0;
+}
+
+/* Whether @self is by nothing but the port of the device that sends it. */
+static gboolean
+is_by_port (const KsTransport *self)
+{
+  return self->kernel && self->sport && !self->fwmark && !ks_prefix_is_set (&self->to);
+}
+
+gboolean
+ks_transport_has_mark (const KsTransport *self, const GArray *transports)
+{
+  for (guint i = 0; i < transports->len; i++) {
+    const KsTransport *other = &g_array_index (transports, KsTransport, i);
+
+    if (other->fwmark && is_same_device (other, self))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+KsTransport
+ks_transport_with_port (const KsTransport *self, const GArray *transports)
+{
+  KsTransport result = *self;
+
+  if (!self->kernel || !self->fwmark || self->sport || self->ip_protocol != IPPROTO_UDP)
+    return result;
+  for (guint i = 0; i < transports->len && !result.sport; i++) {
+    const KsTransport *other = &g_array_index (transports, KsTransport, i);
+
+    if (is_by_port (other) && is_same_device (other, self))
+      result.sport = other->sport;
+  }
+  return result;
+}
+
 char *
 ks_transport_format (const KsTransport *self)
 {
@@ -111,9 +152,11 @@ ks_transport_format_all (const GArray *transports)
   g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
 
   for (guint i = 0; i < transports->len; i++) {
-    g_autofree char *text = ks_transport_format (&g_array_index (transports, KsTransport, i));
+    KsTransport transport = ks_transport_with_port (&g_array_index (transports, KsTransport, i), transports);
+    g_autofree char *text = ks_transport_format (&transport);
 
-    if (g_hash_table_contains (seen, text))
+    if (g_hash_table_contains (seen, text)
+        || (is_by_port (&transport) && ks_transport_has_mark (&transport, transports)))
       continue;
     g_hash_table_add (seen, text);
     g_ptr_array_add (texts, g_steal_pointer (&text));

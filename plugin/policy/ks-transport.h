@@ -38,7 +38,13 @@ KsRule ks_transport_rule (const KsTransport *self, const KsConfig *config, guint
 gboolean ks_transport_has_server (const KsTransport *self);
 /* A GCompareFunc of KsTransport. */
 int ks_transport_compare (gconstpointer a, gconstpointer b);
+/* Whether one of @transports (of KsTransport) is by the mark of the packets that the device of @self sends. */
+gboolean ks_transport_has_mark (const KsTransport *self, const GArray *transports);
+/* @self; if it is by the mark of a device that one of @transports names the port of, with that port: routing has a rule
+ * for either, but a packet has both. */
+KsTransport ks_transport_with_port (const KsTransport *self, const GArray *transports);
 /* For people, such as "udp to 203.0.113.10 port 51820, uid 0" (transfer full). */
 char *ks_transport_format (const KsTransport *self);
-/* The same for all of @transports (of KsTransport), in their order, each text once (of char*; transfer full). */
+/* The same for all of @transports (of KsTransport), in their order, each text once, and a device's port together with its
+ * mark (of char*; transfer full). */
 GPtrArray *ks_transport_format_all (const GArray *transports);

@@ -93,6 +93,34 @@ transport_reads_well (void **state G_GNUC_UNUSED)
   assert_string_equal (seventh, "any protocol to 192.0.2.1, mark 0xd2, uid 0, for route lookups only");
 }
 
+/* WireGuard's: routing has a rule for its port and one for its mark, and the guard asks for both. */
+static void
+port_and_mark_of_a_device_are_shown_together (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (GArray) transports = g_array_new (FALSE, FALSE, sizeof (KsTransport));
+  KsTransport port = { .family = AF_INET, .ip_protocol = IPPROTO_UDP, .sport = 51820, .kernel = TRUE, .device = "wg0" };
+  KsTransport mark = port, other = port;
+  g_autoptr (GPtrArray) without = NULL, with = NULL;
+
+  mark.sport = 0;
+  mark.fwmark = 0xca6c;
+  mark.uid = KS_UID_ANY;
+  g_strlcpy (other.device, "wg1", sizeof other.device);
+  other.sport = 51821;
+  g_array_append_val (transports, port);
+  g_array_append_val (transports, other);
+  without = ks_transport_format_all (transports);
+  assert_int_equal (without->len, 2);
+  assert_string_equal (without->pdata[0], "udp from port 51820 to any IPv4 address, uid 0");
+  assert_string_equal (without->pdata[1], "udp from port 51821 to any IPv4 address, uid 0");
+
+  g_array_append_val (transports, mark);
+  with = ks_transport_format_all (transports);
+  assert_int_equal (with->len, 2);
+  assert_string_equal (with->pdata[0], "udp from port 51821 to any IPv4 address, uid 0");
+  assert_string_equal (with->pdata[1], "udp from port 51820 to any IPv4 address, mark 0xca6c");
+}
+
 static void
 transport_comparison_uses_every_field (void **state G_GNUC_UNUSED)
 {
@@ -152,6 +180,7 @@ main (void)
     cmocka_unit_test (transport_rule_has_exactly_its_selectors),
     cmocka_unit_test (transport_of_uid_0_is_not_one_of_any_uid),
     cmocka_unit_test (transport_reads_well),
+    cmocka_unit_test (port_and_mark_of_a_device_are_shown_together),
     cmocka_unit_test (transport_comparison_uses_every_field),
     cmocka_unit_test (transports_that_read_the_same_are_listed_once),
   };
