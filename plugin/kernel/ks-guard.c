@@ -26,13 +26,13 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/ks-error.h"
 #include "kernel/ks-fault.h"
 #include "kernel/ks-guard-libnftables.h"
 #include "kernel/ks-guard-memory.h"
 #include "kernel/ks-guard-readback.h"
+#include "kernel/ks-guard-sockets.h"
 #include "kernel/ks-guard-watch.h"
 
 #define REMOVAL "table inet " KS_GUARD_TABLE "\ndelete table inet " KS_GUARD_TABLE "\n"
@@ -154,6 +154,15 @@ open_context (const KsLibnftables *library)
   return NULL;
 }
 
+static void
+free_context (gpointer context)
+{
+  const KsLibnftables *library = ks_guard_libnftables (NULL);
+
+  if (library)
+    library->nft_ctx_free (context);
+}
+
 /* Runs @text as one transaction: all of it or nothing. */
 static gboolean
 run (const char *text, guint *changes, GError **error)
@@ -181,7 +190,7 @@ run (const char *text, guint *changes, GError **error)
     set_nft_error (error, library->nft_ctx_get_error_buffer (context));
   else
     ok = TRUE;
-  library->nft_ctx_free (context);
+  ks_guard_sockets_close_later (context, free_context);
   *changes += ok;
   return ok;
 }
@@ -230,7 +239,7 @@ install_once (const char *text, KsGuardReadback *now, gboolean *is_certain, guin
   *is_certain =
     ok && now->present && (now->generation == expected || ks_guard_watch_count (watch, now->generation) == 1);
   if (watch >= 0)
-    close (watch);
+    ks_guard_sockets_close_descriptor_later (watch);
   return ok;
 }
 
