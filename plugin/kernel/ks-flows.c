@@ -9,6 +9,8 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <netlink/attr.h>
 
+#include "kernel/ks-netfilter-socket.h"
+
 /* The table of connections changes all the time, which does not interrupt its dump; that of flowtables hardly ever. */
 #define DUMP_TRIES 5
 /* There may be very many connections: so many are ended at a time, and so many times. */
@@ -162,7 +164,7 @@ find (KsNlSocket *socket, Search *search)
 guint
 ks_flows_count (const KsPolicy *policy)
 {
-  g_autoptr (KsNlSocket) socket = ks_netlink_open_netfilter (NULL);
+  g_autoptr (KsNetfilterSocket) socket = ks_netlink_open_netfilter (NULL);
   Search search = { .policy = policy };
 
   return socket && find (socket, &search) ? search.count : 0;
@@ -185,7 +187,7 @@ send_requests (KsNlSocket *socket, GPtrArray *requests)
 void
 ks_flows_end (const KsPolicy *policy)
 {
-  g_autoptr (KsNlSocket) socket = policy->armed ? ks_netlink_open_netfilter (NULL) : NULL;
+  g_autoptr (KsNetfilterSocket) socket = policy->armed ? ks_netlink_open_netfilter (NULL) : NULL;
 
   for (int i = 0; socket && i < MAX_ROUNDS; i++) {
     g_autoptr (GPtrArray) requests = g_ptr_array_new_with_free_func ((GDestroyNotify) nlmsg_free);

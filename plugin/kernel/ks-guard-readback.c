@@ -12,7 +12,7 @@
 #include <sys/time.h>
 
 #include "base/ks-error.h"
-#include "kernel/ks-guard-sockets.h"
+#include "kernel/ks-netfilter-socket.h"
 #include "kernel/ks-netlink.h"
 
 #define TIMEOUT_SECONDS 5
@@ -337,7 +337,7 @@ open_socket (KsNlSocket **out)
 gboolean
 ks_guard_readback (KsGuardReadback *out, GError **error)
 {
-  g_autoptr (KsGuardSocket) socket = NULL;
+  g_autoptr (KsNetfilterSocket) socket = NULL;
   g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
   g_autoptr (GPtrArray) sets = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GPtrArray) elements = g_ptr_array_new_with_free_func (g_free);
@@ -360,7 +360,7 @@ ks_guard_readback (KsGuardReadback *out, GError **error)
 gboolean
 ks_guard_readback_present (guint32 *generation, guint64 *namespace)
 {
-  g_autoptr (KsGuardSocket) socket = NULL;
+  g_autoptr (KsNetfilterSocket) socket = NULL;
   socklen_t length = sizeof *namespace;
 
   return open_socket (&socket) == 0

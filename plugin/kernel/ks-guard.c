@@ -32,8 +32,8 @@
 #include "kernel/ks-guard-libnftables.h"
 #include "kernel/ks-guard-memory.h"
 #include "kernel/ks-guard-readback.h"
-#include "kernel/ks-guard-sockets.h"
 #include "kernel/ks-guard-watch.h"
+#include "kernel/ks-netfilter-socket.h"
 
 #define REMOVAL "table inet " KS_GUARD_TABLE "\ndelete table inet " KS_GUARD_TABLE "\n"
 
@@ -190,7 +190,7 @@ run (const char *text, guint *changes, GError **error)
     set_nft_error (error, library->nft_ctx_get_error_buffer (context));
   else
     ok = TRUE;
-  ks_guard_sockets_close_later (context, free_context);
+  ks_netfilter_close_later (context, free_context);
   *changes += ok;
   return ok;
 }
@@ -239,7 +239,7 @@ install_once (const char *text, KsGuardReadback *now, gboolean *is_certain, guin
   *is_certain =
     ok && now->present && (now->generation == expected || ks_guard_watch_count (watch, now->generation) == 1);
   if (watch >= 0)
-    ks_guard_sockets_close_descriptor_later (watch);
+    ks_netfilter_close_descriptor_later (watch);
   return ok;
 }
 

@@ -23,7 +23,8 @@ KsNlSocket *ks_netlink_open (GError **error);
 guint32 ks_netlink_last_port (void);
 /* Opens a socket for queries about sockets (NETLINK_SOCK_DIAG). KS_ERROR_KERNEL. */
 KsNlSocket *ks_netlink_open_diag (GError **error);
-/* Opens a socket for queries about nftables (NETLINK_NETFILTER). KS_ERROR_KERNEL. */
+/* Opens a socket for queries about nftables (NETLINK_NETFILTER); better closed late: ks-netfilter-socket.h.
+ * KS_ERROR_KERNEL. */
 KsNlSocket *ks_netlink_open_netfilter (GError **error);
 /* Sends @message and waits for its acknowledgement. Returns 0, or the kernel's errno value. */
 int ks_netlink_request (KsNlSocket *socket, KsNlMessage *message);

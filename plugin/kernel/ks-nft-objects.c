@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/ks-error.h"
+#include "kernel/ks-netfilter-socket.h"
 #include "kernel/ks-netlink.h"
 
 /* Every nftables transaction on the host interrupts a dump. The result is for people: a part is better than nothing. */
@@ -105,7 +106,7 @@ dump (KsNlSocket *socket, int type, KsNetlinkFunc func, GPtrArray *out)
 GPtrArray *
 ks_nft_objects_read (GError **error)
 {
-  g_autoptr (KsNlSocket) socket = ks_netlink_open_netfilter (error);
+  g_autoptr (KsNetfilterSocket) socket = ks_netlink_open_netfilter (error);
   g_autoptr (GPtrArray) objects = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_nft_object_free);
   int result;
 
