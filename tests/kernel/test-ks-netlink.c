@@ -19,6 +19,8 @@
 #include "base/ks-error.h"
 #include "kernel/ks-guard-readback.h"
 #include "kernel/ks-kernel.h"
+#include "kernel/ks-netfilter-socket.h"
+#include "kernel/ks-netlink.h"
 #include "ks-test.h"
 
 enum {
@@ -297,6 +299,39 @@ guard_that_changes_during_a_read_is_read_again (void **state G_GNUC_UNUSED)
   }
 }
 
+static guint
+count_descriptors (void)
+{
+  GDir *dir = g_dir_open ("/proc/self/fd", 0, NULL);
+  guint count = 0;
+
+  assert_non_null (dir);
+  while (g_dir_read_name (dir))
+    count++;
+  g_dir_close (dir);
+  return count;
+}
+
+/* Closing one may wait for the kernel; a process with many runs must not run out of descriptors. */
+static void
+netfilter_sockets_are_closed_late_but_not_never (void **state G_GNUC_UNUSED)
+{
+  guint before = count_descriptors (), most = before, now = before;
+  gboolean has_closed = FALSE;
+
+  NETNS_ENTER_OR_SKIP ();
+  for (guint i = 0; i < 200; i++) {
+    g_autoptr (KsNetfilterSocket) socket = ks_netlink_open_netfilter (NULL);
+
+    assert_non_null (socket);
+    has_closed |= count_descriptors () <= now;
+    now = count_descriptors ();
+    most = MAX (most, now);
+  }
+  assert_true (has_closed);
+  assert_in_range (most, before + 10, before + 40);
+}
+
 int
 main (void)
 {
@@ -308,6 +343,7 @@ main (void)
     cmocka_unit_test (rules_are_dumped_until_two_dumps_agree),
     cmocka_unit_test (dumps_of_rules_that_never_agree_are_an_error),
     cmocka_unit_test (guard_that_changes_during_a_read_is_read_again),
+    cmocka_unit_test (netfilter_sockets_are_closed_late_but_not_never),
   };
 
   return cmocka_run_group_tests_name ("ks-netlink", tests, NULL, NULL);
