@@ -29,6 +29,7 @@ COUNTS = ((0, 0), (1, 1), (10, 10), (100, 100), (1000, 10), (1000, 1000), (1000,
 QUICK = ((0, 0), (10, 10), (20, 10))
 PROCESSOR = 1
 SETTLED_S = 4  # ks_stamp_settled_s, and a second for its fractions
+SWITCHED_S = 0.3  # after the kill switch has been turned on or off, until nothing runs any more because of it
 NOTHING, CHANGE = "nothing to do", "puts a rule back"
 IP, SHELL, NMCLI, CLIENT, WG = ("five `ip rule` processes", "shell script with the article's five commands",
                                "`nmcli -t connection show`", "empty libnm client", "wg-quick's rule steps in a shell")
@@ -132,7 +133,6 @@ class _Pair:
             machine.nm.add_profile(WIREGUARD, WIREGUARD_PROFILE)
             machine.lab.internet.start("pace-sink", build_pace(), "sink")
         self.machines["with"].arm()
-        self.machines["with"].nm.modify(WIREGUARD, "connection.zone", "killswitch")
 
     def has_wireguard(self):
         host = self.machines["without"].host
@@ -147,8 +147,13 @@ class _Pair:
         for _ in range(rounds):
             for name, machine in self.machines.items():
                 taken[name].append(measure(machine))
-        by_ratio = median([b / a for a, b in zip(taken["without"], taken["with"])])
-        return {"without": median(taken["without"]), "with": median(taken["with"]), "ratio": by_ratio}
+        return _compared(taken)
+
+
+def _compared(taken):
+    """The medians of what was measured without and with, in turn, and of their ratios."""
+    by_ratio = median([b / a for a, b in zip(taken["without"], taken["with"])])
+    return {"without": median(taken["without"]), "with": median(taken["with"]), "ratio": by_ratio}
 
 
 def _activate(machine, profile):
@@ -196,14 +201,36 @@ def _stream(address, count):
     return measure
 
 
+def _toggled(machine, rounds, measure):
+    """MEASURE on one host, whose VPN stays up while the kill switch is turned off and on: the same programs, at the same
+    places in memory. The same tunnel on two hosts differs by more than what is to be measured.
+    """
+    def turned(name):
+        if name == "with":
+            machine.arm()
+        else:
+            machine.disarm()
+            machine.wait_released()
+        time.sleep(SWITCHED_S)
+        return measure(machine)
+
+    taken = {"without": [], "with": []}
+    for number in range(rounds):
+        for name in ("without", "with") if number % 2 else ("with", "without"):
+            taken[name].append(turned(name))
+    machine.arm()
+    return _compared(taken)
+
+
 def _tunnels(quick):
     """What it takes to bring a VPN up, and how quickly it carries, without and with the package."""
     pair = _Pair()
     rounds = 1 if quick else 7
     figures = {"openvpn_s": pair.measure(rounds, _openvpn), "wireguard_s": None}
     for family, address in (("IPv4", "10.8.0.1"), ("IPv6", "fd08::1")):
-        figures[f"stream {family}"] = pair.measure(1 if quick else 15, _stream(address, 20 if quick else 300))
+        figures[f"stream {family}"] = _toggled(pair.machines["with"], 1 if quick else 15, _stream(address, 20 if quick else 300))
     if pair.has_wireguard():
+        pair.machines["with"].nm.modify(WIREGUARD, "connection.zone", "killswitch")
         for machine in pair.machines.values():
             machine.down()
         figures["wireguard_s"] = pair.measure(rounds, _wireguard)

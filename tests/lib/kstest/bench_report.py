@@ -217,7 +217,8 @@ def _event_section(figures):
             " Nearly every event has *nothing to do*.\n\n![Events](performance-events.svg)\n\n"
             + _table(["", "processor", "ratio", "most memory", "instructions", "netlink and bus messages sent"], rows)
             + f"\nThe installed files take {figures['installed_kb']} KiB.\n\n"
-            "## A tunnel\n\nThe same VPN, alternately without the package and armed.\n\n"
+            "## A tunnel\n\nThe same VPN, alternately without the package and armed; for a stream, on one host whose VPN stays up while the"
+            "\nkill switch is turned off and on.\n\n"
             + _table(["", "without", "with", "ratio"], [_tunnel_row(*each, tunnels) for each in _TUNNEL_ROWS]) + "\n")
 
 
