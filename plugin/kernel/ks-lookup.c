@@ -45,11 +45,14 @@ put (KsNlMessage *message, const KsLookup *lookup)
          && (!has_ports || !lookup->dport || nla_put_u16 (message, RTA_DPORT, GUINT16_TO_BE (lookup->dport)) == 0);
 }
 
-/* The errors of a lookup that finds no route; all others mean that the question was wrong. */
+/* The errors of a lookup that finds no route; all others mean that the question was wrong. @oif is the device asked
+ * for. */
 static gboolean
-is_no_route (int error)
+is_no_route (int error, guint oif)
 {
   switch (error) {
+  case ENODEV: /* it has just been deleted */
+    return oif != 0;
   case ENETUNREACH:
   case EHOSTUNREACH:
   case EACCES: /* prohibit */
@@ -81,7 +84,7 @@ ks_lookup (KsNlSocket *socket, const KsLookup *lookup, KsLookupResult *result, G
     failure = ks_netlink_ask (socket, message, on_route, &answer);
   if (failure == 0 && !answer.is_answered)
     failure = EBADMSG;
-  if (failure != 0 && !is_no_route (failure)) {
+  if (failure != 0 && !is_no_route (failure, lookup->oif)) {
     g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "cannot ask the kernel for a route: %s", g_strerror (failure));
     return FALSE;
   }
