@@ -45,6 +45,6 @@ gboolean ks_transport_has_mark (const KsTransport *self, const GArray *transport
 KsTransport ks_transport_with_port (const KsTransport *self, const GArray *transports);
 /* For people, such as "udp to 203.0.113.10 port 51820, uid 0" (transfer full). */
 char *ks_transport_format (const KsTransport *self);
-/* The same for all of @transports (of KsTransport), in their order, each text once, and a device's port together with its
- * mark (of char*; transfer full). */
+/* The same for all of @transports (of KsTransport), in their order, each text once, and a device's port together with
+ * its mark (of char*; transfer full). */
 GPtrArray *ks_transport_format_all (const GArray *transports);
