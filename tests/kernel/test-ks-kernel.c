@@ -570,6 +570,27 @@ expect_same_answer (KsNlSocket *socket, const KsRouteIndex *index, const char *h
               first->nexthops[0].ifindex);
 }
 
+/* A disconnect deletes devices while a run asks: nothing can leave by such a device. */
+static void
+lookup_by_a_device_that_is_gone_finds_no_route (void **state G_GNUC_UNUSED)
+{
+  static const char *const targets[] = { "203.0.113.1", "2001:db8::1" };
+  g_autoptr (KsNlSocket) socket = NULL;
+
+  NETNS_ENTER_OR_SKIP ();
+  socket = ks_netlink_open (NULL);
+  assert_non_null (socket);
+  for (guint i = 0; i < G_N_ELEMENTS (targets); i++) {
+    KsLookup lookup = { .to = ks_test_prefix (targets[i]), .oif = 4711, .ip_protocol = IPPROTO_UDP };
+    KsLookupResult result = { 0 };
+    g_autoptr (GError) error = NULL;
+
+    assert_true (ks_lookup (socket, &lookup, &result, &error));
+    assert_null (error);
+    assert_int_not_equal (result.error, 0);
+  }
+}
+
 static void
 longest_match_is_the_kernels_answer (void **state G_GNUC_UNUSED)
 {
@@ -1128,6 +1149,7 @@ main (void)
     cmocka_unit_test (vpn_without_ipv6_leaves_ipv6_blocked),
     cmocka_unit_test (tunnels_switch_without_a_gap_for_the_transport),
     cmocka_unit_test (uplink_table_follows_main),
+    cmocka_unit_test (lookup_by_a_device_that_is_gone_finds_no_route),
     cmocka_unit_test (longest_match_is_the_kernels_answer),
     cmocka_unit_test (networks_of_a_section_are_routed_as_main_routes_them),
     cmocka_unit_test (siblings_of_ipv6_routes_come_and_go_one_by_one),

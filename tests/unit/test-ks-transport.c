@@ -93,6 +93,16 @@ transport_reads_well (void **state G_GNUC_UNUSED)
   assert_string_equal (seventh, "any protocol to 192.0.2.1, mark 0xd2, uid 0, for route lookups only");
 }
 
+static void
+assert_two_are_shown (const GArray *transports, const char *first, const char *second)
+{
+  g_autoptr (GPtrArray) texts = ks_transport_format_all (transports);
+
+  assert_int_equal (texts->len, 2);
+  assert_string_equal (texts->pdata[0], first);
+  assert_string_equal (texts->pdata[1], second);
+}
+
 /* WireGuard's: routing has a rule for its port and one for its mark, and the guard asks for both. */
 static void
 port_and_mark_of_a_device_are_shown_together (void **state G_GNUC_UNUSED)
@@ -100,7 +110,6 @@ port_and_mark_of_a_device_are_shown_together (void **state G_GNUC_UNUSED)
   g_autoptr (GArray) transports = g_array_new (FALSE, FALSE, sizeof (KsTransport));
   KsTransport port = { .family = AF_INET, .ip_protocol = IPPROTO_UDP, .sport = 51820, .kernel = TRUE, .device = "wg0" };
   KsTransport mark = port, other = port;
-  g_autoptr (GPtrArray) without = NULL, with = NULL;
 
   mark.sport = 0;
   mark.fwmark = 0xca6c;
@@ -109,16 +118,12 @@ port_and_mark_of_a_device_are_shown_together (void **state G_GNUC_UNUSED)
   other.sport = 51821;
   g_array_append_val (transports, port);
   g_array_append_val (transports, other);
-  without = ks_transport_format_all (transports);
-  assert_int_equal (without->len, 2);
-  assert_string_equal (without->pdata[0], "udp from port 51820 to any IPv4 address, uid 0");
-  assert_string_equal (without->pdata[1], "udp from port 51821 to any IPv4 address, uid 0");
+  assert_two_are_shown (transports, "udp from port 51820 to any IPv4 address, uid 0",
+                        "udp from port 51821 to any IPv4 address, uid 0");
 
   g_array_append_val (transports, mark);
-  with = ks_transport_format_all (transports);
-  assert_int_equal (with->len, 2);
-  assert_string_equal (with->pdata[0], "udp from port 51821 to any IPv4 address, uid 0");
-  assert_string_equal (with->pdata[1], "udp from port 51820 to any IPv4 address, mark 0xca6c");
+  assert_two_are_shown (transports, "udp from port 51821 to any IPv4 address, uid 0",
+                        "udp from port 51820 to any IPv4 address, mark 0xca6c");
 }
 
 static void
@@ -157,7 +162,6 @@ static void
 transports_that_read_the_same_are_listed_once (void **state G_GNUC_UNUSED)
 {
   g_autoptr (GArray) transports = g_array_new (FALSE, FALSE, sizeof (KsTransport));
-  g_autoptr (GPtrArray) texts = NULL;
   KsTransport program = plain, kernel, other = plain;
 
   program.to = other.to = ks_test_prefix ("203.0.113.10");
@@ -167,10 +171,7 @@ transports_that_read_the_same_are_listed_once (void **state G_GNUC_UNUSED)
   g_array_append_val (transports, program);
   g_array_append_val (transports, kernel);
   g_array_append_val (transports, other);
-  texts = ks_transport_format_all (transports);
-  assert_int_equal (texts->len, 2);
-  assert_string_equal (texts->pdata[0], "udp to 203.0.113.10, uid 0");
-  assert_string_equal (texts->pdata[1], "udp to 203.0.113.10, uid 117");
+  assert_two_are_shown (transports, "udp to 203.0.113.10, uid 0", "udp to 203.0.113.10, uid 117");
 }
 
 int
