@@ -443,6 +443,7 @@ ks_selftest_net_add_tunnel (KsSelftestNet *self, GError **error)
   self->is_veth = self->tunnel < 0;
   return (!self->is_veth || add_veth_tunnel (self, error))
          && ks_selftest_link_up (self->socket, KS_SELFTEST_TUNNEL_DEVICE, TRUE, error)
+         && (!self->is_veth || wait_for_link (self, KS_SELFTEST_TUNNEL_DEVICE, self->tunnel, error))
          && add_addresses (self, self->socket, KS_SELFTEST_TUNNEL_DEVICE,
                            KS_SELFTEST_TUNNEL_ADDRESS " " KS_SELFTEST_TUNNEL_ADDRESS6, error);
 }

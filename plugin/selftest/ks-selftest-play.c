@@ -13,7 +13,9 @@
 #include "selftest/ks-selftest-record.h"
 
 /* An answer from the host's own kernel is there at once; a busy machine may take longer. */
-#define ANSWER_TIMEOUT_MS 200
+#define ANSWER_TIMEOUT_MS 1000
+/* Once an answer has not come the self-test has failed, and need not be patient with all the others. */
+#define NEXT_ANSWER_TIMEOUT_MS 200
 #define CONNECT_TIMEOUT_MS 1000
 #define PROTOCOLS 3
 #define FAMILIES 2
@@ -30,6 +32,7 @@ typedef struct {
   KsSelftestArm *arm;
   KsSnapshot *before; /* what the kernel held before arming */
   gboolean has_other_user;
+  gboolean is_unanswered; /* an answer has not come */
   KsSelftestState state;
   KsSelftestRecord *records; /* one for each case */
   OldSockets *old; /* one for each case; of KS_SELFTEST_ATTACK_OLD */
@@ -46,6 +49,7 @@ exchange (Play *play, const KsSelftestProbe *probe, GArray *wire, GArray *tunnel
 {
   int fd = ks_selftest_probe_open (probe);
   struct pollfd waiting = { .fd = fd, .events = POLLIN };
+  int timeout_ms = 0;
   gboolean is_done;
   guint8 bytes[64];
 
@@ -57,8 +61,12 @@ exchange (Play *play, const KsSelftestProbe *probe, GArray *wire, GArray *tunnel
   is_done = ks_selftest_net_collect (play->net, wire, tunnel, error);
   ks_selftest_net_answer (play->net);
   /* a packet that nobody received is not answered */
-  if (poll (&waiting, 1, wire->len + tunnel->len > 0 ? ANSWER_TIMEOUT_MS : 0) > 0)
+  if (wire->len + tunnel->len > 0)
+    timeout_ms = play->is_unanswered ? NEXT_ANSWER_TIMEOUT_MS : ANSWER_TIMEOUT_MS;
+  if (poll (&waiting, 1, timeout_ms) > 0)
     out->answered = recv (fd, bytes, sizeof bytes, 0) > 0;
+  else if (timeout_ms)
+    play->is_unanswered = TRUE;
   close (fd);
   return is_done;
 }
