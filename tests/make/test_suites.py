@@ -249,6 +249,45 @@ def a_skipped_test_is_skipped_once():
     trial.expect("1 passed, 0 failed, 1 skipped")
 
 
+# What is told at the end
+
+def _told(report):
+    """The lines of a REPORT below its tables."""
+    return report[len(report) - report[::-1].index(""):]
+
+
+@test
+def whatever_failed_is_told_at_the_end_with_its_reason():
+    for script, name, reason in (("begin one; fail one '0x1 != 0x2'; exit 1", "one", "0x1 != 0x2"),
+                                 ("begin one; echo -n behind; fail one '7 leaks'; exit 1", "one", "7 leaks"),
+                                 ("begin one; echo 'Assertion x'; kill -SEGV $$", "test-0", "Assertion x"),
+                                 ("begin one; ok one; echo 'definitely lost'; exit 99", "test-0", "definitely lost"),
+                                 ("begin one two; ok one", "test-0", "1 tests did not run"),
+                                 ("echo 'cannot open x'; exit 127", "test-0", "cannot open x")):
+        told = _told(_programs(script)[2])
+        equal(len(told), 2, f"lines that tell of {script}: {told}")
+        check(told[0].startswith("programs: FAILED  ") and name in told[0] and reason in told[0], f"{script}: {told[0]}")
+    told = _told(Trial("@test\ndef crashes():\n    print('about to')\n    sys.stdout.flush()\n    os.abort()\n").report)
+    check(len(told) == 2 and "without a closing line, exit status -6" in told[0] and "about to" in told[0], f"a crash: {told}")
+    directory = tempfile.mkdtemp(prefix="ks-suites-")
+    at_exit(shutil.rmtree, directory, True)
+    queue = [Job("broken", ["sh", "-c", "echo no rule to make target; exit 2"])]
+    run = Run(ROOT, directory, [queue], [[queue]], lambda _: None)
+    run.all()
+    told = _told(run.report())
+    check("did not run to its end" in told[0] and "no rule to make target" in told[0], f"a suite that does not run: {told}")
+
+
+@test
+def what_is_told_at_the_end_is_short_enough_to_be_kept():
+    trial = Trial("".join(f"@test\ndef fails_{number}():\n    raise AssertionError('why ' + 'x' * 999)\n" for number in range(20)))
+    told = _told(trial.report)
+    equal(len(told), 21, "lines")
+    check(len("\n".join(told)) < 2600, f"{len(chr(10).join(told))} bytes")
+    for number in range(20):
+        check(any(f"fails_{number} " in line and "why" in line for line in told), f"test {number} is not told: {told}")
+
+
 # What the tests say of themselves
 
 class _Packets:

@@ -6,6 +6,10 @@ each failed one says by itself whether it may have been chance (runner.py,
 TookTooLong), of those written in C each program (run-cmocka). These are run
 again when nothing else runs any more, with a log of its own. One that then
 passes is counted as passed and named as flaky. All others have failed: a leak, a rule left behind, a crash, and whatever is not known.
+
+Often nothing but the end of the output is kept. So the report ends with every
+failure and its reason, a line each, whatever the suite is written in and
+however it failed, and these lines are short enough to be kept.
 """
 
 import os
@@ -19,11 +23,14 @@ import time
 from .runner import LATE
 
 CLOSING = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
-_FAILURE = re.compile(r"\s*(FAILED|SKIPPED|not ok)\b|\[  FAILED  \]")  # as the suites, TAP and cmocka say it
+_FAILURE = re.compile(r"\s*(FAILED|SKIPPED|not ok)\b")                  # as the suites and TAP say it
+_EVENT = re.compile(r"\[ *(RUN|OK|FAILED|SKIPPED) *\] (\w+)\s*$")       # as cmocka says it, perhaps behind the test's own output
+_PLACE = re.compile(r"\[ +(ERROR|LINE) +\] --- ?")                      # with which it begins where a test has failed
 _FILE = re.compile(r"--- (\S+)")                                        # as run-suite says it
 _FILE_END = re.compile(r"    (\S+): \d+ passed, (\d+) failed, \d+ skipped in ([\d.]+) s(?:; (.*))?")
 _RESULT = re.compile(r"(ok|FAILED|SKIPPED) +(\w+)  \([\d.]+ s\)(?:  (.*))?")
 _RUN_SUITE = [sys.executable, "tests/run-suite"]
+_REASON, _REASONS = 250, 2400   # characters of a failure in the report, and of all of them
 
 
 class Job:
@@ -38,6 +45,8 @@ class Job:
         self.files = []                         # (seconds, file)
         self.late_programs = {}                 # {program in C that has failed by that only: how many of its tests}
         self._process = None
+        self._running, self._said = None, []    # the test in C that runs; what was printed since it or its file began
+        self._told = 0                          # failures of this file that are in `failures`
 
     @property
     def log(self):
@@ -70,15 +79,39 @@ class Job:
             self.failed, self.note = 1, "did not run to its end"
         if status and not self.failed and not self.skipped:
             self.failed, self.note = 1, f"exit status {status}"
+        if self.failed and not self.failures:   # the suite ended before a test could say anything
+            self._fails(self.note or f"{self.failed} failed")
         if self.failed or status:
             self.note = f"{self.note}; see {os.path.relpath(path, root)}".lstrip("; ")
+
+    def _fails(self, what):
+        """Note that WHAT has failed, with the end of what was said before."""
+        said = " ".join(_PLACE.sub("", line).strip() for line in self._said if line.strip())
+        self.failures.append(f"FAILED  {what}" + (f": {said if len(said) <= _REASON else '...' + said[-_REASON:]}" if said else ""))
+        self._said = []
 
     def _take(self, line, file):
         """Take note of a LINE of FILE; returns the file that the next line belongs to."""
         begin, end, result = _FILE.fullmatch(line), _FILE_END.match(line), _RESULT.fullmatch(line)
-        if _FAILURE.match(line):
+        event = _EVENT.search(line)
+        if event and event[1] == "RUN":
+            self._running, self._said = event[2], []
+        elif event and event[2] == self._running:   # the summary at the end names it once more
+            self._said.append(line[:event.start()])
+            self._running = None
+            if event[1] in ("FAILED", "SKIPPED"):
+                self._told += event[1] == "FAILED"
+                self._fails(event[2])
+            self._said = []
+        elif _FAILURE.match(line):
+            self._told += bool(result and result[1] == "FAILED")
             self.failures.append(line.strip())
+        elif not end:
+            self._said = [*self._said[-9:], line]
         if end:
+            if int(end[2]) > self._told:    # it crashed, hung, or its exit status is that of valgrind
+                self._fails(f"{end[1]} ({end[4] or f'{end[2]} failed'})")
+            self._told, self._running, self._said = 0, None, []
             self.files.append((float(end[3]), end[1]))
             if not end[1].endswith(".py") and end[4] == LATE.rstrip(": "):
                 self.late_programs[end[1]] = int(end[2])
@@ -192,8 +225,11 @@ class Run:
         lines = [job.summary() for job in self.done + self.again]
         files = sorted((each for job in self.done for each in job.files), reverse=True)
         lines += ["", *(f"{seconds:6.0f} s  {name}" for seconds, name in files if seconds >= 1), ""]
-        for job in self.done + self.again:
-            lines += [f"{job.name}: {line[:250]}" for line in job.failures]
+        failures = [f"{job.name}: {line}" for job in self.done + self.again for line in job.failures]
+        length = max(100, min(_REASON, _REASONS // max(1, len(failures))))
+        lines += [line if len(line) <= length else f"{line[:length - 3]}..." for line in failures]
+        if self.left:
+            lines += [f"not run: {', '.join(job.name for queue in self._queues for job in queue)}"]
         if self.flaky:
             lines += [f"{len(self.flaky)} flaky: {'; '.join(self.flaky)}"]
         return lines + [f"{self.count('passed')} passed, {self.count('failed')} failed, {self.count('skipped')} skipped"]
