@@ -15,7 +15,7 @@ from kstest.attack_record import ARTICLE, PRODUCT, Tally, attack
 from kstest.machine import VPN
 from kstest.netns import TARGET, TARGET6
 from kstest.probes import NOBODY
-from kstest.runner import check, wait_for
+from kstest.runner import TookTooLong, check, wait_for
 
 PACKETS = 1_000_000
 RATE = 12_000       # a second, of both users and both families together
@@ -39,8 +39,10 @@ def loaded(m, turn, turns, packets=PACKETS):
         with Flood(m.host, (TARGET, TARGET6), NOBODY, RATE * 3 // 4) as one, \
                 Flood(m.host, (TARGET, TARGET6), 0, RATE // 4) as two:
             while number < turns or one.offered() + two.offered() < packets:
-                check(time.monotonic() - start < LIMIT,
-                      f"{number} turns, {one.offered() + two.offered()} packets in {LIMIT} s")
+                if time.monotonic() - start > LIMIT:
+                    leaked = counter.read()["leak"] - before["leak"]
+                    check(m.column != PRODUCT or not leaked, f"{leaked} packets leaked: {'; '.join(counter.examples())}")
+                    raise TookTooLong(f"{number} turns, {one.offered() + two.offered()} packets in {LIMIT} s")
                 if number < turns:
                     turn(m, number)
                     number += 1

@@ -348,10 +348,12 @@ def a_user_may_switch_where_networkmanager_allows_it_and_waits_until_it_is_in_fo
                            ("disable", f"'{VPN}' is no longer armed; nothing is blocked\n")):
         with concurrent.futures.ThreadPoolExecutor() as pool:
             running = pool.submit(command, m, word, VPN, uid=probes.NOBODY)
-            time.sleep(0.7)
+            wait_for(lambda word=word: ("zone=killswitch" in m.host.read(f"{DIRECTORY}/{VPN}.nmconnection")) == (word == "enable"),
+                     20, f"{word} changes the profile")
+            time.sleep(0.5)
             check(not running.done(), f"{word} waits for the run that the change starts")
             m.nm.stand_in_for_path_unit()
-            equal(running.result(10).stdout, expected, word)
+            equal(running.result().stdout, expected, word)
 
 
 @test

@@ -125,11 +125,11 @@ class Desktop:
     def titles(self):
         return [title for _, title, *_ in self.new()]
 
-    def lose(self):
-        """Lose a VPN that was up, and wait for the notification."""
+    def lose(self, stay=15):
+        """Lose a VPN that was up, and wait for the notification, whose buttons are there for STAY seconds."""
         self.tell("protected", "tun0")
         self.state("blocking")
-        self.run("--patience=1", "--stay=3")
+        self.run("--patience=1", f"--stay={stay}")
         return self.wait_shown()[0]
 
 
@@ -163,8 +163,8 @@ def a_state_that_does_not_last_is_not_shown():
     d = Desktop()
     d.tell("protected", "tun0")
     d.state("incomplete")
-    d.run()
-    time.sleep(SETTLE / 2)
+    d.run("--settle=2000")      # time enough for the next state to come, on a busy machine too
+    time.sleep(SETTLE)
     d.state("protected", "tun0")
     d.ended()
     equal(d.new(), [], "shown while a run went on")
@@ -240,7 +240,7 @@ def a_refusal_is_shown_with_its_reason():
 @test
 def a_request_without_effect_is_reported_and_the_buttons_go_with_the_program():
     d = Desktop()
-    d.lose()
+    d.lose(stay=3)
     d.choose(1, f"connect:{UUID}")
     (_, _, body, actions, _), = d.wait_shown()
     check(body.startswith("Nothing has changed yet. Only the local network"), f"shown: {body}")

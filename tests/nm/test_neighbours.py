@@ -383,7 +383,7 @@ def without_killswitch_losing_the_vpn_beside_nftables_service_leaks():
     _nftables_service(m, "start")
     m.up()
     m.check_tunnel_carries()
-    check(_bound_probes_leak(m), "no probe from a socket bound to the uplink is seen")
+    wait_for(lambda: _bound_probes_leak(m), 20, "a probe from a socket bound to the uplink is seen", error=AssertionError)
     _assert_losing_leaks(m)
 
 
@@ -467,8 +467,11 @@ def subflows_of_multipath_tcp_do_not_leave_beside_the_vpn():
     wait_for(lambda: "ready" in server.text(), 10, "the server listens")
     m.up()
     mark = m.mark()
-    m.host.run(sys.executable, "-c", _MPTCP_CLIENT)
-    check(any(leak.packet.dport == _MPTCP_PORT for leak in m.leaks(mark)), "without the kill switch, a subflow leaves")
+
+    def subflow_leaves():
+        m.host.run(sys.executable, "-c", _MPTCP_CLIENT)
+        return any(leak.packet.dport == _MPTCP_PORT for leak in m.leaks(mark))
+    wait_for(subflow_leaves, 20, "without the kill switch, a subflow leaves", error=AssertionError)
     m.arm()
     mark = m.mark()
     m.host.run(sys.executable, "-c", _MPTCP_CLIENT)     # is carried

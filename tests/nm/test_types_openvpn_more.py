@@ -61,7 +61,7 @@ def bytes_after_the_end(m, uid, arm_late):
     with m.host.entered():
         os.seteuid(uid)
         try:
-            client = socket.create_connection((netns.SERVER, m.server.port), timeout=5)
+            client = socket.create_connection((netns.SERVER, m.server.port), timeout=20)
         finally:
             os.seteuid(0)
     peer, _ = listener.accept()

@@ -70,7 +70,7 @@ class AttackMachine(Machine):
             self.host, [Probe("udp", TARGET), Probe("udp", TARGET6)], timeout=0.4))
 
     def wait_carries(self):
-        wait_for(self._carries, 10, "the tunnel carries")
+        wait_for(self._carries, 20, "the tunnel carries")
 
     def protect(self):
         if self.column == ARTICLE:
@@ -156,7 +156,8 @@ class AttackMachine(Machine):
         with self.noting(failed, "no LAN while blocked"):
             self.check_lan_works()
         with self.noting(failed, "VPN does not come back"):
-            self.nm.nmcli("--wait", "8", "connection", "up", VPN, timeout=20)
+            seconds = 30 if self.column == PRODUCT else 8
+            self.nm.nmcli("--wait", str(seconds), "connection", "up", VPN, timeout=seconds + 10)
             self.wait_carries()
         return "; ".join(failed)
 

@@ -110,7 +110,7 @@ def attack(columns, control=True, judged=True):
 
     COLUMNS is {name: function that makes the machine}. With CONTROL false the
     case has nothing that could be seen without a kill switch; with JUDGED
-    false it is measured only.
+    false it is measured only. A control that has not seen every probe is tried again.
     """
     def decorate(function):
         @functools.wraps(function)
@@ -126,6 +126,10 @@ def _run_column(function, column, machine, control, judged):
     judged = judged and column in (NONE, PRODUCT)
     try:
         tally = function(machine())
+        for _ in range(2 if judged and control and column == NONE else 0):
+            if not tally or not tally.missing:
+                break
+            tally = function(machine())     # an address may have been in doubt, or an answer of a neighbour due
     except (AssertionError, subprocess.SubprocessError, runner.Skip) as error:
         if judged:
             if isinstance(error, subprocess.TimeoutExpired):

@@ -79,7 +79,7 @@ class Host(Subject):
     def wait_released(self):
         """Wait for the last event: nmcli returns from a disconnect once NetworkManager is done with it."""
         wait_for(lambda: not any(8300 <= rule["priority"] < 8400 for family in ("-4", "-6")
-                                 for rule in self.host.ip_json(family, "rule")), 5, "the rules are gone",
+                                 for rule in self.host.ip_json(family, "rule")), 30, "the rules are gone",
                  error=AssertionError)
 
     def routing(self):
@@ -90,7 +90,7 @@ class Host(Subject):
     def down(self):
         """Disconnect, whatever state the VPN is in."""
         self.nm.nmcli("connection", "down", VPN, check=False)
-        wait_for(lambda: not self.host.processes(self.program), 10, f"the last {self.program} has ended")
+        wait_for(lambda: not self.host.processes(self.program), 20, f"the last {self.program} has ended")
 
     def up(self):
         """Connect, whatever state the VPN is in."""
@@ -102,7 +102,7 @@ class Host(Subject):
 
     def wait_down(self):
         """Wait until the device is gone, which may be after nmcli has returned."""
-        wait_for(lambda: not self.host.has_device(self.device), 5, "the tunnel's device is gone")
+        wait_for(lambda: not self.host.has_device(self.device), 20, "the tunnel's device is gone")
 
     def kill(self):
         """Kill the program that carries the VPN."""

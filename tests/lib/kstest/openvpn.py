@@ -78,10 +78,11 @@ class Server:
 
     def start(self):
         """Start it; NETWORK may have been changed since it was stopped."""
+        complete = "Initialization Sequence Completed"
+        before = self._process.text().count(complete) if self._process else 0   # the log goes on
         self._process = self.lab.internet.start(f"openvpn-{self.proto}{self.port}", *self.command,
                                                 "--server", self.network, "255.255.255.0")
-        runner.wait_for(lambda: "Initialization Sequence Completed" in self._process.text(), 10,
-                        "the OpenVPN server is up", 0.02)
+        runner.wait_for(lambda: self._process.text().count(complete) > before, 20, "the OpenVPN server is up", 0.02)
 
     def stop(self):
         self._process.stop()

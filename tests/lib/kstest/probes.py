@@ -65,10 +65,10 @@ def send(namespace, probes, uid=0, timeout=0.6):
     return [Result(probe, **result) for probe, result in zip(probes, json.loads(output.stdout))]
 
 
-def expect(namespace, probes, uid=0, timeout=0.6, tries=4):
+def expect(namespace, probes, uid=0, timeout=0.6, tries=5):
     """As send(), for probes that should be answered: those without an answer are sent again, with twice the time each try.
 
-    On a busy machine, or under a flood, an answer may be lost or late; four times in a row it is not by chance.
+    On a busy machine, or under a flood, an answer may be lost or late; five times in a row it is not by chance.
     """
     results = send(namespace, probes, uid, timeout)
     for _ in range(tries - 1):
