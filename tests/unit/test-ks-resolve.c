@@ -219,9 +219,9 @@ resolve_is_over_after_its_time_and_keeps_what_came (void **state)
   set_answer ("slow.example", "never");
   set_answer ("slower.example", "never");
   set_answer ("quick.example", "203.0.113.1");
-  assert_true (resolve (f, "slow.example quick.example slower.example", 100));
+  assert_true (resolve (f, "slow.example quick.example slower.example", 1000));
   took_ms = (g_get_monotonic_time () - start) / 1000;
-  assert_true (took_ms >= 50);
+  assert_true (took_ms >= 500);
   ks_test_assert_in_time (took_ms, 5000);
   assert_known (f, "quick.example", "203.0.113.1");
   assert_known (f, "slow.example", "nothing");
