@@ -35,6 +35,7 @@ def without_kill_switch_everything_sent_is_seen():
 @test
 def the_package_enables_and_starts_its_units():
     machine = at.installed()
+    wait_idle(machine)
     for unit in ("nm-killswitch-boot.service", "nm-killswitch-sync.path", "nm-killswitch-heal.socket"):
         machine.run(["systemctl", "is-enabled", unit])
     for unit in ("nm-killswitch-sync.path", "nm-killswitch-settings.path", "nm-killswitch-heal.socket"):

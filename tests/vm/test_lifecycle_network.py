@@ -15,8 +15,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 # pylint: disable=wrong-import-position
 from kstest.packets import UDP
 from kstest.runner import check, main, test, wait_for
-from kstest.vm import NOBODY, device_state
-from kstest.vm_life import all_probes, quiet, set_zone, wait_armed, wait_released, wait_rule, wait_server
+from kstest.vm import NOBODY, PATIENCE, device_state
+from kstest.vm_life import all_probes, quiet, set_zone, wait_armed, wait_line, wait_released, wait_rule, wait_server
 from kstest.vm_router import INTERNET, INTERNET6, LAN_GATEWAY
 from kstest.vm_stages import ALIASES, Stages
 from kstest.vm_vpn import (arm, assert_blocked, assert_kept_up, assert_leak, assert_tunnel, disarm, down, is_active,
@@ -56,8 +56,8 @@ def without_kill_switch_probes_and_queries_are_seen():
     with _serving(*PUBLIC_RESOLVER):
         machine.run("nmcli connection up lan")
         assert_leak(machine, "not installed", lambda: all_probes(machine))
-        leaks = leaks_during(machine, lambda: machine.run(ASK, check=False, uid=NOBODY))
-        check(any(packet.dport == 53 and b"private" in packet.payload for packet in leaks), "no query on the wire")
+        wait_for(lambda: any(packet.dport == 53 and b"private" in packet.payload for packet in leaks_during(
+            machine, lambda: machine.run(ASK, check=False, uid=NOBODY))), 30 * PATIENCE, "a query on the wire", error=AssertionError)
     machine.run("nmcli connection up lan")
 
 
@@ -91,7 +91,7 @@ def a_server_known_by_name_is_reached_with_a_public_resolver():
     with _serving(*PUBLIC_RESOLVER):
         machine.run("nmcli connection up lan")
         machine.wait_online()
-        check(RESOLVER in machine.run("cat /etc/resolv.conf").stdout, "DHCP did not give the resolver")
+        wait_line(machine, "cat /etc/resolv.conf", RESOLVER, "DHCP gives the resolver")
         arm(machine, at.vpns.named)
         wait_idle(machine)
         bootstrap = {Transport(address, 53, UDP) for address in (RESOLVER, RESOLVER6)}
@@ -103,6 +103,7 @@ def a_server_known_by_name_is_reached_with_a_public_resolver():
             asked = [packet for packet in machine.wire.since(mark).transport if packet.dport == 53]
             check(not any(b"private" in packet.payload for packet in asked), "the user's query got out")
             # while the tunnel is up, nothing needs to be looked up outside it
+            wait_idle(machine)
             mark = machine.wire.mark()
             machine.run(ASK, check=False)
             check(not [packet for packet in machine.wire.since(mark).transport if packet.dport == 53],
@@ -217,7 +218,8 @@ def an_armed_wireguard_with_autoconnect_comes_up_at_boot():
 @test
 def an_armed_openvpn_comes_up_with_its_uplink_at_boot():
     machine = _rebooted()
-    wait_for(lambda: is_active(machine, at.vpns.secondary), 120, "OpenVPN is up")
+    for vpn in (at.vpns.secondary, at.vpns.vpn):
+        wait_for(lambda vpn=vpn: is_active(machine, vpn), 120 * PATIENCE, f"{vpn.name} is up")
     machine.run("nmcli connection modify my-vpn connection.autoconnect no; nmcli connection down my-vpn")
     assert_tunnel(machine, "only OpenVPN")
     quiet(at.machine, "only OpenVPN")

@@ -7,6 +7,7 @@ watched from outside. Nothing here calls the product to make it notice a change.
 
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 
@@ -150,6 +151,7 @@ def other_programs_changes_start_nothing_while_nothing_is_armed():
               " done | ip -batch -; ip link add ks0 type veth peer name ks1; ip link set ks0 up; ip link delete ks0;"
               " nft add table inet ks_foreign; nft delete table inet ks_foreign")
     machine.run("ip route add 10.252.0.0/24 dev eth0; ip route delete 10.252.0.0/24 dev eth0")
+    time.sleep(2 * PATIENCE)    # systemd may start a run for that, and a busy machine not at once
     wait_idle(machine)
     since = now(machine)
     machine.run(others)

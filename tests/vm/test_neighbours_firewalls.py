@@ -97,6 +97,16 @@ def _wait_zone(machine, zone, device="wg0"):
     wait_for(lambda: _zone(machine, device) == zone, 30 * PATIENCE, f"{device} is in zone {zone}", 0.5)
 
 
+def _assert_reached(machine, vpn, expected, what):
+    """EXPECTED is reached, on a busy machine perhaps not at once; and nothing else ever is."""
+    end = time.monotonic() + 30 * PATIENCE
+    while True:
+        found = _reached(machine, vpn)
+        if found - expected or found == expected or time.monotonic() > end:
+            break
+    equal(found, expected, what)
+
+
 def _reached(machine, vpn):
     """What a host of the LAN and one at the VPN's other end reach of this one: {(who, port or "ping")}."""
     connect = "timeout 4 bash -c 'exec 3<>/dev/tcp/{}/{}'"
@@ -116,25 +126,24 @@ def arming_opens_nothing_that_the_default_zone_of_firewalld_closes():
     machine.spawn(["python3", "-c", LISTEN, str(SSH), str(CLOSED)])
     up(machine, vpn)
     check(ping(machine, PUBLIC), "the VPN carries")
-    equal(_zone(machine), "public", "the zone of a VPN that is in none")
-    before = _reached(machine, vpn)
-    equal(before, {("lan", SSH), ("vpn", SSH), ("vpn", "ping")}, "what is reached in the default zone")
+    _wait_zone(machine, "public")   # of a VPN that is in none
+    before = {("lan", SSH), ("vpn", SSH), ("vpn", "ping")}
+    _assert_reached(machine, vpn, before, "what is reached in the default zone")
     arm(machine, vpn)
     _wait_zone(machine, "killswitch")
     # the zone has no services, and answers no pings, as zone drop does not
-    after = _reached(machine, vpn)
-    equal(after, {("lan", SSH)}, "what is reached in zone killswitch")
+    _assert_reached(machine, vpn, {("lan", SSH)}, "what is reached in zone killswitch")
     assert_works(machine, FIREWALLD, "armed")
     machine.run("nmcli connection modify my-vpn connection.zone killswitch-auto")
     _wait_zone(machine, "killswitch-auto")
-    equal(_reached(machine, vpn), after, "in zone killswitch-auto")
+    _assert_reached(machine, vpn, {("lan", SSH)}, "in zone killswitch-auto")
     # in a zone that another profile uses, too, it is armed by user data, and what that zone lets in stays reachable
     machine.run("nmcli connection modify lan connection.zone work")
     machine.run("nmcli connection modify my-vpn connection.zone work; nm-killswitch enable my-vpn")
     wait_armed(machine, "by user data")
     for device in ("wg0", "eth0"):
         _wait_zone(machine, "work", device)
-    equal(_reached(machine, vpn), before, "armed in zone work")
+    _assert_reached(machine, vpn, before, "armed in zone work")
     assert_works(machine, FIREWALLD, "armed in zone work")
 
 
@@ -147,9 +156,9 @@ def with_zone_drop_as_the_default_the_vpn_works_and_nothing_is_let_in():
     machine.spawn(["python3", "-c", LISTEN, str(SSH), str(CLOSED)])
     arm(machine, vpn)
     up(machine, vpn)
-    equal(_zone(machine, "eth0"), "drop", "the uplink's zone")
+    _wait_zone(machine, "drop", "eth0")
     assert_tunnel(machine, "firewalld: zone drop")
-    equal(_reached(machine, vpn), set(), "what is reached")
+    _assert_reached(machine, vpn, set(), "what is reached")
     run(machine, COMPLETE_RELOAD)
     assert_tunnel(machine, "firewalld: zone drop, reloaded")
     down(machine, vpn)
@@ -298,8 +307,8 @@ def a_libvirt_guests_dns_queries_go_through_the_tunnel():
     run(machine, LIBVIRT.start)
     check(guest_reaches(machine, LIBVIRT, "192.168.122.1"), "the bridge passes the guest's packets")
     mark = machine.wire.mark()
-    _guest_asks(machine, "control.example")
-    check(_asked_in_the_lan(machine, mark, "control.example"), "without the kill switch the guest's question is not seen")
+    wait_for(lambda: (_guest_asks(machine, "control.example"), _asked_in_the_lan(machine, mark, "control.example"))[1],
+             30 * PATIENCE, "without the kill switch the guest's question is seen", 1, AssertionError)
     arm(machine, vpn)
     mark = machine.wire.mark()
     check(not _guest_asks(machine, "blocked.example"), "the guest gets an answer while all is blocked")

@@ -11,8 +11,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 
 # pylint: disable=wrong-import-position
 from kstest.packets import TCP, UDP
-from kstest.runner import check, main, test
-from kstest.vm import NOBODY
+from kstest.runner import check, main, test, wait_for
+from kstest.vm import NOBODY, PATIENCE
 from kstest.vm_stages import Stages
 from kstest.vm_vpn import SERVER, SERVER6, arm, assert_no_leak, assert_tunnel, down, package, up, wait_idle
 
@@ -129,12 +129,15 @@ def without_kill_switch_resolved_carries_names_out_by_each_protocol():
     _with_resolved(machine)
     _configure(machine, "yes", "opportunistic")
     mark = machine.wire.mark()
-    _a_user_asks(machine)
-    seen = _seen(machine, mark)
-    for protocol, port, text in ((UDP, 53, b"\7private\7example"), (UDP, 53, b"\7private\6office\7example"),
-                                 (UDP, 5355, b"\7private\0"), (UDP, 5353, b"\7private\5local"), (TCP, 853, b"")):
-        check(any(packet.proto == protocol and packet.dport == port and text in packet.payload for packet in seen),
-              f"no {text} to port {port} on the wire")
+
+    def unseen():
+        _a_user_asks(machine)
+        seen = _seen(machine, mark)
+        return [f"{text} to port {port}" for protocol, port, text in (
+            (UDP, 53, b"\7private\7example"), (UDP, 53, b"\7private\6office\7example"), (UDP, 5355, b"\7private\0"),
+            (UDP, 5353, b"\7private\5local"), (TCP, 853, b"")) if not any(
+                packet.proto == protocol and packet.dport == port and text in packet.payload for packet in seen)]
+    wait_for(lambda: not unseen(), 40 * PATIENCE, "names on the wire by each protocol", error=AssertionError)
 
 
 def _names_stay_at_home(dnssec, over_tls):
@@ -155,8 +158,9 @@ def _comes_up(dnssec, over_tls):
     assert_tunnel(machine, f"{what}, up")
     wait_idle(machine)
     mark = machine.wire.mark()
-    answer = machine.run("resolvectl query private.example", check=False, uid=NOBODY)
-    check(ANSWER in answer.stdout, f"{what}: the VPN's resolver is not asked: {answer}")
+    # NetworkManager tells systemd-resolved of it once the VPN is up
+    wait_for(lambda: ANSWER in machine.run("timeout 20 resolvectl query private.example", check=False, uid=NOBODY).stdout,
+             60 * PATIENCE, f"{what}: the VPN's resolver is asked", 1, AssertionError)
     assert_no_leak(machine, f"{what}, up", lambda: (_a_user_asks(machine), machine.run(
         "resolvectl flush-caches; systemctl restart systemd-resolved"), _wait_resolved(machine), _a_user_asks(machine)))
     _assert_only_the_server(machine, mark, f"{what}, up", False)

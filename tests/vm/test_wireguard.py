@@ -11,9 +11,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 # pylint: disable=wrong-import-position
 from kstest.runner import main, test, wait_for
 from kstest.sheet import Sheet, without_killswitch_the_end_of_the_server_leaks
+from kstest.vm_life import wait_same
 from kstest.vm_stages import Stages
-from kstest.vm_vpn import (PUBLIC, arm, assert_blocked, assert_leak, assert_no_leak, assert_same, assert_tunnel,
-                           assert_tunnel_unprotected, disarm, down, install, package, ping, probe, purge, snapshot, up)
+from kstest.vm_vpn import (PUBLIC, arm, assert_blocked, assert_leak, assert_no_leak, assert_tunnel, assert_tunnel_unprotected,
+                           disarm, down, install, package, ping, probe, purge, up)
 from kstest.wireguard import WireGuard
 
 at = Stages("wireguard")
@@ -34,7 +35,7 @@ def the_package_installs_and_changes_nothing_by_itself():
     package()
     machine = at.clean()
     install(machine, "apt-get install --yes")
-    assert_same(at.vpns.before, snapshot(machine), "installed, not armed")
+    wait_same(machine, at.vpns.before, "installed, not armed")
     assert_leak(machine, "installed, not armed")
 
 
@@ -75,7 +76,7 @@ def disarming_while_up_leaves_a_working_vpn():
     disarm(machine, vpn)
     assert_tunnel_unprotected(machine, "disarmed while up")
     down(machine, vpn)
-    assert_same(at.vpns.before, snapshot(machine), "disarmed, down")
+    wait_same(machine, at.vpns.before, "disarmed, down")
     assert_leak(machine, "disarmed, down")
 
 
@@ -83,7 +84,7 @@ def disarming_while_up_leaves_a_working_vpn():
 def purging_while_down_leaves_nothing():
     machine = at.armed()
     purge(machine, "apt-get purge --yes")
-    assert_same(at.vpns.before, snapshot(machine), "purged")
+    wait_same(machine, at.vpns.before, "purged")
     assert_leak(machine, "purged")
 
 
@@ -93,7 +94,7 @@ def purging_while_up_leaves_a_working_vpn():
     purge(machine)
     assert_tunnel_unprotected(machine, "purged while up")
     down(machine, vpn)
-    assert_same(at.vpns.before, snapshot(machine), "purged, down")
+    wait_same(machine, at.vpns.before, "purged, down")
     assert_leak(machine, "purged, down")
 
 

@@ -24,8 +24,9 @@ import time
 from . import netns
 from .attack_record import ARTICLE, NONE, PRODUCT, WG_QUICK, Numbers, Tally, attribute
 from .probes import NOBODY, Probe
-from .runner import Skip, check, wait_for
+from .runner import Skip, TookTooLong, check, wait_for
 from .vm import PATIENCE, CommandError
+from .vm_life import wait_line
 from .vm_router import DIE_WITH_PARENT, INTERNET, LAN6_GATEWAY, LAN_CLIENT, LAN_GATEWAY
 from .vm_stages import Stages
 from .vm_vpn import PUBLIC, PUBLIC6, SERVER, arm, install, package, ping, wait_idle
@@ -145,12 +146,20 @@ class AttackVm:
             try:
                 self._measured[name] = self._measure(name)
             except (AssertionError, CommandError, Skip) as error:
-                self._measured[name] = error
+                self._measured[name] = self._verdict(error)
                 self._common_lan()
             print(f"        {name}: measured in {time.monotonic() - start:.0f} s", flush=True)
         if isinstance(self._measured[name], Exception):
-            raise AssertionError(str(self._measured[name])) from None  # asked for by each case
+            raise type(self._measured[name])(str(self._measured[name])) from None  # asked for by each case
         return self._measured[name]
+
+    def _verdict(self, error):
+        """What each case fails with; what was late is not if anything has leaked until then."""
+        leaked = {case: tally.examples for case, tally in self._tallies.items()
+                  if tally.packets and case != "row17_both_layers_at_once"} if self._column == PRODUCT else {}
+        if isinstance(error, TookTooLong) and not leaked:
+            return TookTooLong(str(error))
+        return AssertionError(f"{error}; leaked: {leaked}" if leaked else str(error))
 
     # Protection
 
@@ -160,12 +169,12 @@ class AttackVm:
         if self._column == WG_QUICK:
             self.machine.run("ip link show wg0 >/dev/null 2>&1 || wg-quick up wg0", timeout=60)
         else:
-            self.machine.run(["nmcli", "--wait", "30", "connection", "up", self.vpn.name])
+            self.machine.run(["nmcli", "--wait", "60", "connection", "up", self.vpn.name], timeout=70)
         if self._column == ARTICLE:
             self.machine.run(_ARTICLE)
         if self._column == PRODUCT:
             self._must(wait_true(lambda: ping(self.machine, PUBLIC, timeout=1) and ping(self.machine, PUBLIC6, timeout=1),
-                                 20), "the tunnel carries")
+                                 60), "the tunnel carries")
 
     def _lose(self):
         self.machine.run("ip link delete wg0")
@@ -196,7 +205,7 @@ class AttackVm:
 
     def _check_lan(self, what):
         for address in (LAN_GATEWAY, LAN6_GATEWAY):
-            self._must(ping(self.machine, address, timeout=1), f"LAN {what}")
+            self._must(ping(self.machine, address, timeout=15 if self._column == PRODUCT else 1), f"LAN {what}")
 
     # Measuring
 
@@ -241,13 +250,15 @@ class AttackVm:
         """ACT under a flood; the packets that leaked meanwhile."""
         mark = self.machine.wire.mark()
         request = json.dumps({"addresses": [PUBLIC, PUBLIC6], "uid": NOBODY, "interval": 0.003})
-        flood = self.machine.spawn(["sh", "-c", 'echo $$ >/run/ks-flood; exec timeout 60 "$@"', "sh",
-                                    "python3", "-I", f"{GUEST}/probe_send.py", request], 70)
-        time.sleep(1.5)
+        self.machine.run("rm -f /run/ks-flood.said")
+        flood = self.machine.spawn(["sh", "-c", 'echo $$ >/run/ks-flood; exec timeout 150 "$@" >/run/ks-flood.said', "sh",
+                                    "python3", "-I", f"{GUEST}/probe_send.py", request], 160)
+        wait_line(self.machine, "cat /run/ks-flood.said", "ready", "the flood has begun")
         act()
         time.sleep(0.5)
         self.machine.run("kill $(cat /run/ks-flood)")
-        output = flood.wait(30).stdout.splitlines()
+        flood.wait(30 * PATIENCE)
+        output = self.machine.run("cat /run/ks-flood.said").stdout.splitlines()
         time.sleep(0.5)
         leaks = self.machine.wire.since(mark).leak
         sent = sum(json.loads(output[-1]).values()) if output[-1:] and output[-1].startswith("{") else 0
@@ -260,7 +271,7 @@ class AttackVm:
             return
         job = self.machine.spawn(["python3", "-I", f"{GUEST}/attack_send.py", "transfer", PUBLIC, PUBLIC6], 60)
         mark = self.machine.wire.mark()
-        wait_for(lambda: len(self.machine.wire.since(mark).leak) > 20, 10 * PATIENCE, "the transfer runs", 0.2)
+        wait_for(lambda: len(self.machine.wire.since(mark).leak) > 20, 40 * PATIENCE, "the transfer runs", 0.2)
         if self._column == PRODUCT:
             arm(self.machine, self.vpn)
         elif self._column == ARTICLE:
@@ -337,9 +348,14 @@ class AttackVm:
     # The network
 
     def _reconnect(self, address):
-        self.machine.run(["nmcli", "--wait", "30", "connection", "up", "lan"], check=False)
-        wait_for(lambda: address in self.machine.run("ip -4 address show dev eth0").stdout, 20 * PATIENCE,
+        self.machine.run(["nmcli", "--wait", "60", "connection", "up", "lan"], check=False, timeout=70)
+        wait_for(lambda: address in self.machine.run("ip -4 address show dev eth0").stdout, 60 * PATIENCE,
                  f"the client has {address}", 0.3)
+
+    def _wait_undoubted(self):
+        """Until the client's IPv6 addresses have been checked for duplicates: before that nothing is sent from them."""
+        self.machine.run("until ip -6 address show dev eth0 scope global | grep -q inet6 &&"
+                         " ! ip -6 address show dev eth0 tentative | grep -q inet6; do sleep 0.2; done", timeout=60)
 
     @contextlib.contextmanager
     def _hostile_lan(self):
@@ -357,8 +373,9 @@ class AttackVm:
             stdin=subprocess.DEVNULL)
         try:
             self._reconnect(LAN_CLIENT)
-            wait_for(lambda: "2001:db8:1::/64" in self.machine.run("ip -6 route show dev eth0").stdout, 20 * PATIENCE,
+            wait_for(lambda: "2001:db8:1::/64" in self.machine.run("ip -6 route show dev eth0").stdout, 60 * PATIENCE,
                      "the client took the advertised routes", 0.3)
+            self._wait_undoubted()
             yield
         finally:
             radvd.terminate()
@@ -379,8 +396,9 @@ class AttackVm:
             self._reconnect("198.51.100.50")
             # as a subnet: the LAN before had a route to it by a router
             wait_for(lambda: any(line.startswith("2001:db8:1::/64") and " via " not in line for line in
-                                 self.machine.run("ip -6 route show dev eth0").stdout.splitlines()), 20 * PATIENCE,
+                                 self.machine.run("ip -6 route show dev eth0").stdout.splitlines()), 60 * PATIENCE,
                      "the client took the IPv6 subnet", 0.3)
+            self._wait_undoubted()
             yield
         finally:
             self.router.run("ip", "address", "delete", "198.51.100.254/24", "dev", "tap0")
@@ -402,7 +420,7 @@ class AttackVm:
         mark = self.machine.wire.mark()
         try:
             self._bring_up()
-            works = wait_true(lambda: ping(self.machine, PUBLIC, timeout=1), 10)
+            works = wait_true(lambda: ping(self.machine, PUBLIC, timeout=1), 40 if self._column == PRODUCT else 10)
             self._must(works, "rp_filter=1")
             leaks = self.machine.wire.since(mark).leak if self._column == PRODUCT else []
             self._add("row20_strict_reverse_path_filtering", Tally(
@@ -429,17 +447,20 @@ class AttackVm:
 
     def _destroy(self, script):
         """Run the SCRIPT and wait until `nm-killswitch check` finds nothing wrong; how long that took, in `repair`."""
+        wait_idle(self.machine)     # what is there now is what has to be there again
         self.machine.push(f"{GUEST}/destroy.sh", script + "\n")
-        output = self.machine.run(["python3", "-I", "-c", _REPAIR, f"{GUEST}/destroy.sh"], timeout=60).stdout
+        output = self.machine.run(["python3", "-I", "-c", _REPAIR, f"{GUEST}/destroy.sh"], timeout=90).stdout
         self.repair = json.loads(output)
-        check(self.repair["ms"] is not None, f"repaired within 20 s: {script}: {self.repair}")
+        check(self.repair["ms"] is not None, f"repaired within {REPAIR_LIMIT} s: {script}: {self.repair}")
+        wait_idle(self.machine)
         self.machine.run("nm-killswitch check")
 
 
 MAIN_RULES = ("ip rule add priority 32766 lookup main; ip rule add priority 32767 lookup default;"
               " ip -6 rule add priority 32766 lookup main")
 
-_REPAIR = """
+REPAIR_LIMIT = round(40 * PATIENCE)    # seconds
+_REPAIR = f"LIMIT = {REPAIR_LIMIT}\n" + """
 import json, subprocess, sys, time
 def state():
     return tuple(sorted(line for command in ("ip rule", "ip -6 rule", "ip route show table 83", "ip -6 route show table 83",
@@ -451,7 +472,7 @@ start = time.monotonic()
 subprocess.run(["sh", sys.argv[1]], stderr=subprocess.DEVNULL)
 done = time.monotonic()
 ms = None
-while time.monotonic() < done + 20:
+while time.monotonic() < done + LIMIT:
     now = state()
     if now == before:
         ms = round((time.monotonic() - done) * 1000)

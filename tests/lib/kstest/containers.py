@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 from .netns import LIB, python_module
-from .runner import TookTooLong, at_exit, check, equal
+from .runner import TookTooLong, at_exit, check, equal, wait_for
 from .vm import PATIENCE
 from .vm_router import DIE_WITH_PARENT, LAN_CLIENT, LAN_GATEWAY
 from .vm_vpn import PUBLIC, PUBLIC6, SERVER
@@ -208,6 +208,11 @@ def ask_name(machine, pid, resolver):
     return machine.run(["nsenter", "--net", f"--target={pid}", "python3", "-I", "-S", SENDER, "ask", NAME, resolver]).stdout.strip()
 
 
+def wait_name(machine, pid, resolver, what):
+    """Until the RESOLVER answers the container of the process PID."""
+    wait_for(lambda: ask_name(machine, pid, resolver) == ADDRESS, 40 * PATIENCE, what, 1, AssertionError)
+
+
 def reaches(machine, address, port=80, inside=None, timeout=6):
     """Whether the page at ADDRESS and PORT is there for the host, or for the container of the process INSIDE."""
     command = ["python3", "-c", _ASK_WEB, address, str(port), str(timeout * PATIENCE)]
@@ -227,6 +232,10 @@ def reaches_from_lan(machine, address, port, source=None, timeout=6):
 
 
 def assert_reached(table, what):
-    """Of the TABLE {way: (function, whether it is there)} each is as it says."""
-    equal({way: bool(function()) for way, (function, _) in table.items()}, {way: wanted for way, (_, wanted) in table.items()},
-          what)
+    """Of the TABLE {way: (function, whether it is there)} each is as it says; what is to be there is asked for until it is."""
+    def reached(function, wanted):
+        end = time.monotonic() + 30 * PATIENCE
+        while not (found := bool(function())) and wanted and time.monotonic() < end:
+            time.sleep(0.5)
+        return found
+    equal({way: reached(*each) for way, each in table.items()}, {way: wanted for way, (_, wanted) in table.items()}, what)

@@ -107,6 +107,16 @@ class Job:
         self._agent.request({"op": "kill", "target": self._number}, 10)
 
 
+def _listens(path):
+    """Whether qemu listens at the socket PATH; it makes the file a moment earlier."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(path)
+            return True
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+
+
 class Agent:
     """The host's end of the serial port to tests/vm/guest/agent.py."""
 
@@ -251,8 +261,8 @@ class Machine:
         with open(os.path.join(LOGS, f"{self.name}-qemu.log"), "wb") as log:
             self._process = subprocess.Popen(DIE_WITH_PARENT + self.router.command(*self._command(checkpoint)),
                                              stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_for(lambda: os.path.exists(self._path("qmp")) or self._process.poll() is not None, 20 * PATIENCE,
-                 "qemu started")
+        # the agent's socket is made before this one
+        wait_for(lambda: _listens(self._path("qmp")) or self._process.poll() is not None, 20 * PATIENCE, "qemu started")
         check(self._process.poll() is None, f"qemu ended at once, see {log.name}")
         for number in self._unplugged:
             self.qmp("set_link", name=f"nic{number}", up=False)
@@ -430,7 +440,7 @@ class Machine:
     def qmp(self, command, **arguments):
         """Give qemu itself a command, for example qmp("set_link", name="nic0", up=False) to pull the cable."""
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(60)
+            connection.settimeout(120 * PATIENCE)   # a state is saved to a disk that others use, too
             connection.connect(self._path("qmp"))
             with connection.makefile("rw", encoding="utf-8") as stream:
                 stream.readline()  # the greeting

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from .packets import TCP, UDP
 from .runner import wait_for
+from .vm import PATIENCE
 from .vm_vpn import SERVER, load_profile, provide, watch
 from .vm_wire import Transport
 
@@ -107,7 +108,7 @@ def serve_openvpn(machine, vpn):
     provide(machine, f"openvpn-{vpn.port}", f"exec openvpn --config {vpn.config} --daemon --log {vpn.config}.log "
                                             f"--writepid {vpn.config}.pid")
     wait_for(lambda: machine.run(["grep", "-q", "Initialization Sequence Completed", vpn.config + ".log"], check=False),
-             20, "the OpenVPN provider is up", 0.3)
+             60 * PATIENCE, "the OpenVPN provider is up", 0.3)
 
 
 def stop_openvpn(machine, vpn):

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import tempfile
 
-from .runner import Skip, at_exit
+from .runner import Skip, at_exit, check, wait_for
 
 LAN, LAN_GATEWAY, LAN6_GATEWAY = "192.168.77.0/24", "192.168.77.1", "fd77::1"
 LAN_CLIENT = "192.168.77.50"  # by DHCP
@@ -34,6 +34,7 @@ _TAPS = {
     "tap2": (LAN2_GATEWAY + "/24", LAN2_GATEWAY6 + "/64"),
 }
 PREFIX = "ks-vm-"
+_STARTED = "]: started, version "   # dnsmasq says so when it has its sockets
 
 # In front of a command: it is killed when the test program is, however that ends. A
 # preexec_fn would do as well but for the threads this program has. A program that changes
@@ -143,8 +144,17 @@ class Router:
             command += ["--enable-ra", "--dhcp-range=set:lan,fd77::,ra-only,64,30m"]
             if len(self.uplinks) > 1:
                 command.append("--dhcp-range=set:lan2,fd78::,ra-only,64,30m")
-        self._dnsmasq = subprocess.Popen(DIE_WITH_PARENT + self.command(*command, *options),
-                                         stdin=subprocess.DEVNULL)
+        begun = self._log_text().count(_STARTED)
+        process = self._dnsmasq = subprocess.Popen(DIE_WITH_PARENT + self.command(*command, *options), stdin=subprocess.DEVNULL)
+        wait_for(lambda: self._log_text().count(_STARTED) > begun or process.poll() is not None, 30, "dnsmasq has started", 0.02)
+        check(process.poll() is None, f"dnsmasq ended at once, see {self.log}")
+
+    def _log_text(self):
+        try:
+            with open(self.log, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
 
     def stop_serving(self):
         if self._dnsmasq is not None:
