@@ -174,7 +174,7 @@ def _programs(*scripts):
                        f"{script}\n")
         os.chmod(paths[-1], 0o755)
     queue = [Job("programs", [sys.executable, "tests/run-cmocka", *paths],
-                 {"CI": "false", "TEST_TIMEOUT": "0.5"})]
+                 {"CI": "false", "TEST_TIMEOUT": "3"})]
     run = Run(ROOT, directory, [queue], [[queue]], lambda _: None)
     run.all()
     return directory, run, run.report()
@@ -188,7 +188,7 @@ def _attempts_of(directory, number):
 @test
 def a_program_in_c_that_is_late_once_is_flaky():
     for late in ("begin one; [ $n = 1 ] || { ok one; exit 0; }; fail one 'took too long: 7 ms and not at most 5'; exit 1",
-                 "begin one two; ok one; echo '[ RUN      ] two'; [ $n = 1 ] && exec sleep 5; ok two"):
+                 "begin one two; ok one; echo '[ RUN      ] two'; [ $n = 1 ] && exec sleep 30; ok two"):
         directory, run, report = _programs("begin first; ok first", late)
         equal((_attempts_of(directory, 0), _attempts_of(directory, 1)), (1, 2), f"attempts after {late}")
         passed = 3 if "two" in late else 2
@@ -205,7 +205,7 @@ def a_program_in_c_that_is_late_twice_or_fails_otherwise_has_failed():
                              ("begin one; echo took too long: x; fail one '1 != 2'; exit 1", 1),
                              ("begin one; fail one 'took too long: x'; exit 99", 1),      # valgrind has found something
                              ("begin one; fail one 'took too long: x'; kill -SEGV $$", 1),
-                             ("begin one two; fail one '1 != 2'; echo '[ RUN      ] two'; exec sleep 5", 1)):
+                             ("begin one two; fail one '1 != 2'; echo '[ RUN      ] two'; exec sleep 30", 1)):
         directory, run, report = _programs(script)
         equal(_attempts_of(directory, 0), attempts, f"attempts after {script}")
         equal(len(run.again), attempts - 1, "second attempts")
