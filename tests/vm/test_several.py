@@ -209,6 +209,7 @@ def wireguard_inside_another_vpn_sends_nothing_beside_it():
         m.wait_sent_to("inner", "it goes beside when no other one is up")
         m.check_carried_by("inner")
     m.up("plugin")
+    wait_idle(m.machine)    # the last event of a connection comes once nmcli has returned
     beside = m.mark()
     m.check_carried_by("inner")
     m.wait_sent_to("plugin", "the next outer one carries it")

@@ -131,7 +131,7 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signum)
 
-    def stop(self, signum=signal.SIGTERM, timeout=5):
+    def stop(self, signum=signal.SIGTERM, timeout=20):
         """Ask it to end, kill it if it does not, and wait until it has ended."""
         if self.alive():
             self.send(signum)

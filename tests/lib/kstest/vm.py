@@ -439,6 +439,12 @@ class Machine:
 
     def qmp(self, command, **arguments):
         """Give qemu itself a command, for example qmp("set_link", name="nic0", up=False) to pull the cable."""
+        try:
+            return self._qmp(command, arguments)
+        except TimeoutError as error:
+            raise TookTooLong(f"qemu: {command}") from error
+
+    def _qmp(self, command, arguments):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(120 * PATIENCE)   # a state is saved to a disk that others use, too
             connection.connect(self._path("qmp"))
