@@ -258,6 +258,18 @@ ks_monitor_filter_nftables (void)
   return program;
 }
 
+char *
+ks_monitor_filter_digest (const KsConfig *config, KsInterest interest)
+{
+  g_autoptr (GArray) routing = ks_monitor_filter_routing (config, interest);
+  g_autoptr (GArray) nftables = ks_monitor_filter_nftables ();
+  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
+
+  g_checksum_update (checksum, (const guchar *) routing->data, routing->len * sizeof (struct sock_filter));
+  g_checksum_update (checksum, (const guchar *) nftables->data, nftables->len * sizeof (struct sock_filter));
+  return g_strdup (g_checksum_get_string (checksum));
+}
+
 /* The netlink protocol of a socket; -1 for anything else. */
 static int
 protocol_of (int fd)

@@ -23,6 +23,8 @@ typedef enum {
 /* The programs (of struct sock_filter; transfer full): they drop what does not matter and pass everything in doubt. */
 GArray *ks_monitor_filter_routing (const KsConfig *config, KsInterest interest);
 GArray *ks_monitor_filter_nftables (void);
+/* A digest of both programs in hexadecimal (transfer full). */
+char *ks_monitor_filter_digest (const KsConfig *config, KsInterest interest);
 
 /* Replaces the filters of the netlink sockets among the @count @sockets. FALSE: one of them has no filter now. */
 gboolean ks_monitor_filter_attach (const int *sockets, guint count, const KsConfig *config, KsInterest interest);

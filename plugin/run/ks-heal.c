@@ -20,7 +20,7 @@
 #include "run/ks-effort.h"
 
 #define HISTORY_NAME "healed"
-#define INTEREST_NAME "interest" /* what the filters let through */
+#define INTEREST_NAME "interest" /* the filters, or "all" without one; an older version's may still be attached */
 #define NUDGE_NAME "nudge" /* the FIFO of nm-killswitch-heal.socket */
 #define WINDOW_SECONDS 30 /* repairs older than this are forgotten */
 #define PATIENCE 5 /* this many repairs within the window cause no delay */
@@ -153,13 +153,13 @@ find_interest (const KsReport *report, const KsConfig *config, KsInterest *inter
   return TRUE;
 }
 
+/* @digest: of the filters; NULL for none. */
 static void
-write_interest (const KsPaths *paths, gboolean is_filtered, KsInterest interest)
+write_interest (const KsPaths *paths, const char *digest)
 {
   g_autofree char *path = ks_paths_runtime (paths, INTEREST_NAME);
-  g_autofree char *text = is_filtered ? g_strdup_printf ("%d\n", (int) interest) : g_strdup ("all\n");
 
-  if (!g_file_set_contents_full (path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL))
+  if (!g_file_set_contents_full (path, digest ? digest : "all", -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL))
     unlink (path); /* then every run nudges the unit */
 }
 
@@ -179,12 +179,15 @@ choose_filter (const int *sockets, guint count, const KsReport *report, const Ks
   int lock = ks_lock_take (paths, LOCK_TIMEOUT_MS, NULL);
   g_autoptr (GPtrArray) errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
   g_autoptr (KsConfig) config = ks_config_read (paths->config, errors);
+  g_autofree char *digest = NULL;
   KsInterest interest = KS_INTEREST_NONE;
   gboolean is_filtered;
 
   is_filtered = lock >= 0 && find_interest (report, config, &interest)
                 && ks_monitor_filter_attach (sockets, count, report->situation->config, interest);
-  write_interest (paths, is_filtered, interest);
+  if (is_filtered)
+    digest = ks_monitor_filter_digest (report->situation->config, interest);
+  write_interest (paths, digest);
   ks_lock_release (lock);
   return g_steal_pointer (&config);
 }
@@ -202,7 +205,7 @@ ks_heal_nudge (const KsPaths *paths, const KsReport *report)
   if (g_strcmp0 (before, "all") == 0)
     return;
   if (report->situation && find_interest (report, report->situation->config, &interest))
-    now = g_strdup_printf ("%d", (int) interest);
+    now = ks_monitor_filter_digest (report->situation->config, interest);
   if (before && g_strcmp0 (before, now) == 0)
     return;
   /* nobody listens (no systemd, or the unit is stopped): then there is no filter either */
@@ -246,10 +249,19 @@ typedef struct {
   KsEffort *effort;
 } Watch;
 
+/*
+ * Messages that are read are gone. So if they ask for a run, and this process is
+ * killed before that (back_off() may wait for 5 s), the missing filter asks the
+ * next process for it.
+ */
 static KsNotice
 look (Watch *watch)
 {
-  return ks_monitor_drain (watch->sockets, watch->count, watch->config, watch->losses);
+  KsNotice notice = ks_monitor_drain (watch->sockets, watch->count, watch->config, watch->losses);
+
+  if (notice >= KS_NOTICE_RELEVANT)
+    ks_monitor_filter_detach (watch->sockets, watch->count);
+  return notice;
 }
 
 /*

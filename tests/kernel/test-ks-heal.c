@@ -34,6 +34,7 @@
 
 static gint64 skipped; /* microseconds that were waited for without waiting */
 static GArray *waits; /* guint, milliseconds: each one */
+static gboolean is_killed_by_waiting;
 
 gint64
 g_get_monotonic_time (void)
@@ -53,6 +54,8 @@ g_usleep (gulong microseconds)
     usleep ((useconds_t) microseconds);
     return;
   }
+  if (is_killed_by_waiting)
+    _exit (0);
   skipped += (gint64) microseconds;
   g_array_append_val (waits, ms);
 }
@@ -103,17 +106,17 @@ open_socket (int protocol, guint32 groups)
   return fd;
 }
 
-/* What comes after LISTEN in a unit. */
+/* What comes after @setting in the socket's unit. */
 static guint32
-groups_of (const char *listen)
+number_in_unit (const char *setting)
 {
   g_autofree char *text = NULL;
   const char *line;
 
   assert_true (g_file_get_contents (KS_TESTS "/../nm-conf/nm-killswitch-heal.socket.in", &text, NULL, NULL));
-  line = strstr (text, listen);
+  line = strstr (text, setting);
   assert_non_null (line);
-  return (guint32) g_ascii_strtoull (line + strlen (listen), NULL, 10);
+  return (guint32) g_ascii_strtoull (line + strlen (setting), NULL, 10);
 }
 
 static void
@@ -172,8 +175,8 @@ fixture_new (void)
   assert_string_equal (errors, "");
   assert_true (report->policy->armed);
   waits = g_array_new (FALSE, FALSE, sizeof (guint));
-  self->sockets[0] = open_socket (NETLINK_ROUTE, groups_of ("ListenNetlink=route "));
-  self->sockets[1] = open_socket (NETLINK_NETFILTER, groups_of ("ListenNetlink=netfilter "));
+  self->sockets[0] = open_socket (NETLINK_ROUTE, number_in_unit ("ListenNetlink=route "));
+  self->sockets[1] = open_socket (NETLINK_NETFILTER, number_in_unit ("ListenNetlink=netfilter "));
   return self;
 }
 
@@ -464,6 +467,60 @@ kernel_drops_everything_while_nothing_is_armed (void **state G_GNUC_UNUSED)
   assert_true (is_woken (f));
 }
 
+/* Fills a set of a foreign table with @count elements, in one transaction that ends with @more. */
+static void
+fill_set (const Fixture *f, guint count, const char *more)
+{
+  g_autoptr (GString) text = g_string_new ("add table inet somebody\nadd set inet somebody many { type ipv4_addr; }\n"
+                                           "add element inet somebody many { ");
+  g_autofree char *path = ks_test_path (f->host->directory, "transaction");
+
+  for (guint i = 0; i < count; i++)
+    g_string_append_printf (text, "%s10.%u.%u.%u", i ? ", " : "", i >> 16, i >> 8 & 255, i & 255);
+  g_string_append_printf (text, " }\n%s\n", more);
+  assert_true (g_file_set_contents (path, text->str, (gssize) text->len, NULL));
+  netns_run ("nft -f %s", path);
+}
+
+static gboolean
+set_buffer (int socket, int size)
+{
+  return setsockopt (socket, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) == 0;
+}
+
+/* systemd gives a socket up when anything but messages waits there (socket_dispatch_io(), src/core/socket.c). */
+static void
+flood_of_foreign_changes_is_no_error_of_the_socket (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  struct pollfd waiting = { .events = POLLIN };
+
+  NEED_HOST (f);
+  if (!set_buffer (f->sockets[1], (int) number_in_unit ("ReceiveBuffer=") << 20))
+    skip (); /* not root */
+  assert_true (heal (f));
+  fill_set (f, 30000, "");
+  waiting.fd = f->sockets[1];
+  assert_int_equal (poll (&waiting, 1, 0), 1);
+  assert_int_equal (waiting.revents, POLLIN);
+  assert_true (heal (f));
+  assert_int_equal (f->rounds, 0);
+}
+
+static void
+heal_repairs_what_was_lost_in_a_flood (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  NEED_HOST (f);
+  if (!set_buffer (f->sockets[1], 4096))
+    skip ();
+  assert_true (heal (f));
+  fill_set (f, 3000, "delete table inet nm_killswitch");
+  assert_true (heal (f));
+  netns_run ("nft list table inet nm_killswitch");
+}
+
 /* systemd's end of the FIFO, and the unit's (transfer full: a descriptor). */
 static int
 open_fifo (const Fixture *f)
@@ -747,6 +804,39 @@ heal_goes_on_waiting_when_it_is_started_again (void **state G_GNUC_UNUSED)
 }
 
 static void
+heal_that_is_killed_while_it_waits_leaves_the_repair_to_the_next_one (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autofree char *rules = NULL;
+  int status;
+  pid_t child;
+
+  NEED_HOST (f);
+  drain (f);
+  f->undo = "ip rule delete pref " TERMINAL_RULES;
+  f->undo_rounds = 10;
+  netns_run ("%s", f->undo);
+  assert_true (heal (f)); /* now it waits before a repair */
+  f->undo_rounds = 0;
+  assert_false (is_woken (f));
+  netns_run ("%s", f->undo);
+  child = fork ();
+  assert_true (child >= 0);
+  if (child == 0) {
+    is_killed_by_waiting = TRUE;
+    heal (f);
+    _exit (1);
+  }
+  assert_int_equal (waitpid (child, &status, 0), child);
+  assert_int_equal (status, 0);
+  assert_false (is_woken (f));
+  assert_true (heal (f));
+  assert_true (f->rounds > 0);
+  rules = netns_output ("ip rule show pref " TERMINAL_RULES);
+  assert_string_not_equal (rules, "");
+}
+
+static void
 heal_forgets_repairs_of_long_ago_and_of_before_a_reboot (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Fixture) f = fixture_new ();
@@ -992,6 +1082,8 @@ main (void)
     cmocka_unit_test (heal_runs_only_for_what_concerns_it),
     cmocka_unit_test (kernel_drops_what_cannot_matter),
     cmocka_unit_test (kernel_drops_everything_while_nothing_is_armed),
+    cmocka_unit_test (flood_of_foreign_changes_is_no_error_of_the_socket),
+    cmocka_unit_test (heal_repairs_what_was_lost_in_a_flood),
     cmocka_unit_test (new_section_of_an_idle_host_has_devices_noticed),
     cmocka_unit_test (heal_does_not_run_after_every_change_of_a_storm),
     cmocka_unit_test (heal_does_not_call_a_new_tunnel_a_repair),
@@ -1002,6 +1094,7 @@ main (void)
     cmocka_unit_test (heal_fails_when_its_last_round_has_an_error),
     cmocka_unit_test (heal_waits_longer_when_a_program_keeps_undoing_repairs_and_ends_in_time),
     cmocka_unit_test (heal_goes_on_waiting_when_it_is_started_again),
+    cmocka_unit_test (heal_that_is_killed_while_it_waits_leaves_the_repair_to_the_next_one),
     cmocka_unit_test (heal_forgets_repairs_of_long_ago_and_of_before_a_reboot),
     cmocka_unit_test (heal_keeps_a_short_history),
     cmocka_unit_test (run_replaces_a_tampered_guard_while_networkmanager_is_silent),

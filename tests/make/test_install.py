@@ -131,7 +131,7 @@ def with_other_directories_units_programs_and_manual_agree():
     # NetworkManager's directories do not move with ours
     check("opt/ks/bin/nm-killswitch" in _naming(tree, "/etc/NetworkManager/system-connections"), "the profiles are not found")
     equal(_naming(tree, "/opt/ks/etc/NetworkManager"), [], "files that look for profiles where NetworkManager does not")
-    for name in ("heal", "settle", "sync"):
+    for name in ("heal", "rewatch@", "settle", "sync"):
         text = _read(tree, UNITS, f"nm-killswitch-{name}.service").decode()
         for line in ("ExecStartPre=+/bin/mkdir -p /opt/ks/var/lib/nm-killswitch /opt/ks/run/nm-killswitch",
                      "ReadWritePaths=/opt/ks/var/lib/nm-killswitch /opt/ks/run/nm-killswitch"):

@@ -26,8 +26,8 @@ PACKAGING = os.path.join(ROOT, "packaging")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
 DISPATCHER = "usr/lib/NetworkManager/dispatcher.d"
 UNITS = {"nm-killswitch-boot.service", "nm-killswitch-heal.service", "nm-killswitch-heal.socket", "nm-killswitch-names.path",
-         "nm-killswitch-names.timer", "nm-killswitch-release.service", "nm-killswitch-settings.path", "nm-killswitch-settle.service", "nm-killswitch-sync.path",
-         "nm-killswitch-sync.service"}
+         "nm-killswitch-names.timer", "nm-killswitch-release.service", "nm-killswitch-rewatch@.service", "nm-killswitch-settings.path",
+         "nm-killswitch-settle.service", "nm-killswitch-sync.path", "nm-killswitch-sync.service"}
 USER_ENABLED = ("nm-killswitch-notify.path", "nm-killswitch-notify.service")
 ENABLED = ("nm-killswitch-boot.service", "nm-killswitch-sync.path", "nm-killswitch-names.path", "nm-killswitch-heal.socket")
 # Another place, user, user's mask, language and time zone: none of it may show in what is built.

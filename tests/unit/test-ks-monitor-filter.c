@@ -236,6 +236,22 @@ filter_ignores_the_number_of_a_transaction (void **state G_GNUC_UNUSED)
   assert_false (message_passes (program, message));
 }
 
+static void
+digest_is_that_of_the_filters (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (KsConfig) config = ks_config_new ();
+  g_autofree char *one = ks_monitor_filter_digest (config, KS_INTEREST_OWN);
+  g_autofree char *same = ks_monitor_filter_digest (config, KS_INTEREST_OWN);
+  g_autofree char *wider = ks_monitor_filter_digest (config, EVERYTHING);
+  g_autofree char *elsewhere = NULL;
+
+  config->servers_table = 4711;
+  elsewhere = ks_monitor_filter_digest (config, KS_INTEREST_OWN);
+  assert_string_equal (one, same);
+  assert_string_not_equal (one, wider);
+  assert_string_not_equal (one, elsewhere);
+}
+
 int
 main (void)
 {
@@ -247,6 +263,7 @@ main (void)
     cmocka_unit_test (filter_passes_what_it_does_not_understand),
     cmocka_unit_test (filter_finds_the_guard_among_what_a_transaction_changes),
     cmocka_unit_test (filter_ignores_the_number_of_a_transaction),
+    cmocka_unit_test (digest_is_that_of_the_filters),
   };
 
   return cmocka_run_group_tests_name ("ks-monitor-filter", tests, NULL, NULL);
