@@ -166,7 +166,18 @@ judge (GArray *program, guint16 type, const KsConfig *config, KsInterest interes
     else
       finish (program, DROP);
     break;
-  default: /* devices and addresses */
+  case RTM_NEWADDR:
+  case RTM_DELADDR:
+    finish (program, interest & (KS_INTEREST_DEVICES | KS_INTEREST_ADDRESSES) ? PASS : DROP);
+    break;
+  case RTM_DELNEXTHOP:
+    finish (program, interest & KS_INTEREST_MAIN ? PASS : DROP);
+    break;
+  case RTM_NEWNEXTHOP: /* routes that use one, or another one, are notified themselves */
+  case RTM_NEWNEXTHOPBUCKET:
+    finish (program, DROP);
+    break;
+  default: /* devices */
     finish (program, interest & KS_INTEREST_DEVICES ? PASS : DROP);
   }
 }
@@ -174,8 +185,9 @@ judge (GArray *program, guint16 type, const KsConfig *config, KsInterest interes
 GArray *
 ks_monitor_filter_routing (const KsConfig *config, KsInterest interest)
 {
-  static const guint16 types[] = { RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWLINK, RTM_DELLINK,
-                                   RTM_NEWADDR,  RTM_DELADDR,  RTM_NEWRULE, RTM_DELRULE };
+  static const guint16 types[] = { RTM_NEWROUTE,   RTM_DELROUTE,   RTM_NEWLINK,         RTM_DELLINK,
+                                   RTM_NEWADDR,    RTM_DELADDR,    RTM_NEWRULE,         RTM_DELRULE,
+                                   RTM_NEWNEXTHOP, RTM_DELNEXTHOP, RTM_NEWNEXTHOPBUCKET };
   GArray *program = g_array_new (FALSE, FALSE, sizeof (struct sock_filter));
 
   load (program, BPF_LD | BPF_W | BPF_LEN, 0);

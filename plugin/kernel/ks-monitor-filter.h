@@ -15,9 +15,10 @@
  */
 typedef enum {
   KS_INTEREST_NONE = 0,
-  KS_INTEREST_DEVICES = 1 << 0, /* devices and their addresses */
+  KS_INTEREST_DEVICES = 1 << 0, /* devices, and addresses as well */
   KS_INTEREST_OWN = 1 << 1, /* routes of our tables; deleted rules, except for catch-all rules after ours */
-  KS_INTEREST_MAIN = 1 << 2, /* routes of table main */
+  KS_INTEREST_MAIN = 1 << 2, /* routes of table main; deleted next hop objects */
+  KS_INTEREST_ADDRESSES = 1 << 3, /* addresses of all devices */
 } KsInterest;
 
 /* The programs (of struct sock_filter; transfer full): they drop what does not matter and pass everything in doubt. */

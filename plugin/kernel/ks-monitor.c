@@ -131,19 +131,21 @@ is_link_relevant (struct nlmsghdr *header, const KsConfig *config)
          && !nlmsg_find_attr (header, sizeof *link, IFLA_WIRELESS);
 }
 
-static gboolean
-is_address_relevant (struct nlmsghdr *header, const KsConfig *config)
+/* ManagementFrom= applies to each address of the uplinks; with a /32, or a second address of a subnet, comes no route. */
+static KsNotice
+judge_address (struct nlmsghdr *header, const KsConfig *config)
 {
+  gboolean has_sections = config->sections->len > 0 || config->is_unreadable;
   const struct ifaddrmsg *address;
   char name[IFNAMSIZ];
 
-  if (config->sections->len == 0 && !config->is_unreadable)
-    return FALSE;
-  if (!nlmsg_valid_hdr (header, sizeof *address))
-    return TRUE;
+  if (has_sections && !nlmsg_valid_hdr (header, sizeof *address))
+    return KS_NOTICE_URGENT;
   address = nlmsg_data (header);
   /* if its device is gone, a message about that has followed */
-  return if_indextoname (address->ifa_index, name) && is_of_section (config, name);
+  if (has_sections && if_indextoname (address->ifa_index, name) && is_of_section (config, name))
+    return KS_NOTICE_URGENT;
+  return config->management_prefixes->len > 0 ? KS_NOTICE_RELEVANT : KS_NOTICE_OTHER;
 }
 
 static KsNotice
@@ -165,7 +167,12 @@ judge (struct nlmsghdr *header, const KsConfig *config)
     return is_link_relevant (header, config) ? KS_NOTICE_URGENT : KS_NOTICE_OTHER;
   case RTM_NEWADDR:
   case RTM_DELADDR:
-    return is_address_relevant (header, config) ? KS_NOTICE_URGENT : KS_NOTICE_OTHER;
+    return judge_address (header, config);
+  case RTM_DELNEXTHOP:
+    return KS_NOTICE_RELEVANT; /* routes of main may have gone with it, unannounced (fib_flush()) */
+  case RTM_NEWNEXTHOP:
+  case RTM_NEWNEXTHOPBUCKET:
+    return KS_NOTICE_OTHER;
   default:
     return KS_NOTICE_URGENT; /* whatever it is */
   }

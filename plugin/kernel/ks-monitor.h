@@ -10,7 +10,8 @@
 typedef enum {
   KS_NOTICE_NONE, /* nothing was waiting */
   KS_NOTICE_OTHER, /* only what does not matter: other tables and devices, foreign nftables, rules after ours */
-  KS_NOTICE_RELEVANT, /* what we follow and others may change all the time: a route of main, a deleted foreign rule */
+  KS_NOTICE_RELEVANT, /* what we follow and others may change all the time: a route of main, a deleted foreign rule or
+                         next hop, with ManagementFrom= an address */
   /* our rules, routes and guard, or a rule before ours; lost messages; a section's device, which may have to be armed,
      or be no tunnel any more; a nudge */
   KS_NOTICE_URGENT,

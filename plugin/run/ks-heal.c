@@ -146,6 +146,8 @@ find_interest (const KsReport *report, const KsConfig *config, KsInterest *inter
   *interest = KS_INTEREST_NONE;
   if (config->sections->len > 0 || config->is_unreadable)
     *interest |= KS_INTEREST_DEVICES;
+  if (report->policy->armed && config->management_prefixes->len > 0)
+    *interest |= KS_INTEREST_ADDRESSES;
   if (report->policy->armed)
     *interest |= KS_INTEREST_OWN | KS_INTEREST_MAIN;
   else if (report->policy->routes->len > 0)

@@ -429,6 +429,38 @@ kernel_drops_what_cannot_matter (void **state G_GNUC_UNUSED)
   }
 }
 
+/* The kernel announces neither routes that go with a next hop object, nor any for such an address. */
+static void
+heal_follows_what_brings_no_message_of_a_route (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autofree char *before = NULL, *with = NULL, *without = NULL, *rules = NULL;
+
+  NEED_HOST (f);
+  ks_test_host_write (f->host, "config", "[main]\nManagementFrom=198.18.0.0/15\n");
+  ks_report_free (sync_host (f));
+  assert_true (heal (f));
+  before = netns_output ("ip route show table 85");
+  netns_run ("ip nexthop add id 5 via 192.168.50.1 dev uplink");
+  assert_false (is_woken (f));
+  netns_run ("ip route add 203.0.113.0/24 nhid 5");
+  assert_true (heal (f));
+  with = netns_output ("ip route show table 85 203.0.113.0/24");
+  assert_string_not_equal (with, "");
+  netns_run ("ip nexthop delete id 5");
+  assert_true (is_woken (f));
+  assert_true (heal (f));
+  without = netns_output ("ip route show table 85");
+  assert_string_equal (before, without);
+
+  assert_false (is_woken (f));
+  netns_run ("ip address add 192.168.50.77/32 dev uplink");
+  assert_true (is_woken (f));
+  assert_true (heal (f));
+  rules = netns_output ("ip rule show from 192.168.50.77");
+  assert_non_null (strstr (rules, "to 198.18.0.0/15"));
+}
+
 /* Ends with an armed host that is woken by what destroys it. */
 static void
 kernel_drops_everything_while_nothing_is_armed (void **state G_GNUC_UNUSED)
@@ -1081,6 +1113,7 @@ main (void)
     cmocka_unit_test (heal_tells_a_route_it_puts_back_from_one_that_follows_the_network),
     cmocka_unit_test (heal_runs_only_for_what_concerns_it),
     cmocka_unit_test (kernel_drops_what_cannot_matter),
+    cmocka_unit_test (heal_follows_what_brings_no_message_of_a_route),
     cmocka_unit_test (kernel_drops_everything_while_nothing_is_armed),
     cmocka_unit_test (flood_of_foreign_changes_is_no_error_of_the_socket),
     cmocka_unit_test (heal_repairs_what_was_lost_in_a_flood),

@@ -122,6 +122,8 @@ filter_passes_devices_if_asked_to (void **state G_GNUC_UNUSED)
   for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
     assert_true (device_passes (KS_INTEREST_DEVICES, types[i]));
     assert_false (device_passes (EVERYTHING & ~KS_INTEREST_DEVICES, types[i]));
+    assert_int_equal (device_passes (KS_INTEREST_ADDRESSES, types[i]),
+                      types[i] == RTM_NEWADDR || types[i] == RTM_DELADDR);
   }
 }
 
@@ -161,6 +163,9 @@ filter_passes_routes_of_our_tables_and_of_main (void **state G_GNUC_UNUSED)
     assert_true (route_passes (KS_INTEREST_MAIN, RTM_NEWROUTE, families[i], RT_TABLE_MAIN));
     assert_false (route_passes (KS_INTEREST_OWN, RTM_NEWROUTE, families[i], RT_TABLE_MAIN));
   }
+  assert_true (device_passes (KS_INTEREST_MAIN, RTM_DELNEXTHOP));
+  assert_false (device_passes (KS_INTEREST_NONE, RTM_DELNEXTHOP));
+  assert_false (device_passes (EVERYTHING, RTM_NEWNEXTHOP));
 }
 
 static void
@@ -170,7 +175,7 @@ filter_passes_what_it_does_not_understand (void **state G_GNUC_UNUSED)
   g_autoptr (GArray) routing = ks_monitor_filter_routing (config, EVERYTHING);
   g_autoptr (GArray) nftables = ks_monitor_filter_nftables ();
   struct nlmsghdr header = { .nlmsg_len = sizeof header };
-  static const int types[] = { RTM_NEWRULE, RTM_NEWROUTE, RTM_NEWNEXTHOP, NLMSG_ERROR };
+  static const int types[] = { RTM_NEWRULE, RTM_NEWROUTE, RTM_NEWNEIGH, NLMSG_ERROR };
 
   assert_true (passes (routing, "x", 1));
   assert_true (passes (nftables, "x", 1));
