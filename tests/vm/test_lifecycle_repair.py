@@ -14,8 +14,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 # pylint: disable=wrong-import-position
 from kstest.runner import check, equal, main, test, wait_for
 from kstest.vm import PATIENCE
-from kstest.vm_life import (HEAL, all_probes, assert_prober_leaks, cpu_ms, now, ours, prober, quiet, repair_time,
-                            set_zone, wait_armed, wait_released, wait_rule, wait_same)
+from kstest.vm_life import (HEAL, all_probes, assert_prober_leaks, cpu_ms, messages, now, ours, prober, quiet, repair_time,
+                            set_zone, wait_armed, wait_line, wait_released, wait_rule, wait_same)
 from kstest.vm_stages import Stages
 from kstest.vm_vpn import (assert_blocked, assert_kept_up, assert_leak, assert_tunnel, down, is_active, leaks_during,
                            package, ping, up, wait_idle)
@@ -168,6 +168,42 @@ def other_programs_changes_start_nothing_while_nothing_is_armed():
     wait_rule(machine, "^8390:", "repaired: the filter is another one now")
     machine.run("ip route add 10.252.0.0/24 dev eth0")
     wait_for(lambda: "10.252.0.0" in machine.run("ip route show table 85").stdout, 30, "table 85 follows main")
+
+
+# A set that does not fit into a queue of a few kilobytes
+FLOOD = ("import subprocess; subprocess.run(['nft', 'add table inet ks_foreign; add set inet ks_foreign many"
+         " { type ipv4_addr; elements = { %s } }' % ', '.join(f'10.9.{a}.{b}' for a in range(8) for b in range(250))], check=True)")
+
+
+@test
+def watching_begins_again_when_systemd_has_given_it_up():
+    machine = at.armed()
+    machine.run("directory=/run/systemd/system/nm-killswitch-heal.socket.d; mkdir -p $directory;"
+                " printf '[Socket]\\nReceiveBuffer=4K\\n' >$directory/small.conf;"
+                " systemctl daemon-reload; systemctl restart nm-killswitch-heal.socket")
+    wait_idle(machine)
+    since = now(machine)
+    machine.run(["python3", "-c", FLOOD])
+    _wait_failed(machine, "nm-killswitch-heal.socket", since)
+    wait_line(machine, "systemctl is-active nm-killswitch-heal.socket", "^active", "messages are read again")
+    wait_idle(machine)
+    machine.run("ip rule delete priority 8390")
+    wait_rule(machine, "^8390:", "repaired")
+    # no path can be watched again after a change of it
+    machine.run("sysctl -q fs.inotify.max_user_instances=0")
+    set_zone(machine, at.vpns.second, "killswitch")
+    _wait_failed(machine, "nm-killswitch-sync.path", since)
+    machine.run("sysctl -q fs.inotify.max_user_instances=1024")
+    wait_line(machine, "systemctl is-active nm-killswitch-sync.path", "^active", "profiles are watched again")
+    wait_idle(machine)
+    for vpn in (at.vpns.vpn, at.vpns.second):
+        set_zone(machine, vpn, "")
+    wait_released(machine, "turned off")
+
+
+def _wait_failed(machine, unit, since):
+    wait_for(lambda: any(f"{unit}: Failed with result 'resources'" in str(entry.get("MESSAGE"))
+                         for entry in messages(machine, since)), 30 * PATIENCE, f"{unit} fails", 0.5)
 
 
 @test
