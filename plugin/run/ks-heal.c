@@ -34,6 +34,9 @@
  */
 #define BUDGET_SECONDS 20
 #define LOCK_TIMEOUT_MS 5000
+/* After a run in which something failed: nobody will announce that it would succeed by now. */
+#define MAX_RETRIES 3
+#define RETRY_MS 1000
 /* How often it checks for urgent notifications while it waits. */
 #define GLANCE_MS 20
 /* The longest that an urgent notification waits after a round that had nothing to repair. */
@@ -296,6 +299,7 @@ ks_heal (const KsPaths *paths, const int *sockets, guint count, KsHealFunc func,
   Watch watch = { .sockets = sockets, .count = count, .config = config, .losses = losses, .effort = effort };
   gboolean is_asked = count == 0 || !ks_monitor_filter_is_attached (sockets, count);
   gboolean ok = TRUE, is_idle = FALSE;
+  guint retries = 0;
   gint64 cost = 0;
 
   while (g_get_monotonic_time () < end) {
@@ -331,6 +335,11 @@ ks_heal (const KsPaths *paths, const int *sockets, guint count, KsHealFunc func,
     ok = report->errors->len == 0;
     func (report, insists, user_data);
     cost = ks_effort_add (effort);
+    if (report->is_unfinished && retries < MAX_RETRIES) {
+      retries++;
+      is_asked = TRUE;
+      g_usleep (RETRY_MS * 1000);
+    }
   }
   ks_effort_add (effort);
   return ok;

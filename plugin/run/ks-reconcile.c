@@ -575,7 +575,7 @@ reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
   if (!snapshot) {
     ks_report_take_error (report, &error);
     guard_alone (report, look->paths);
-    report->is_incomplete = TRUE;
+    report->is_unfinished = report->is_incomplete = TRUE;
     if (!report->adds_only)
       ks_summary_update (look->paths, report);
     return;
@@ -597,7 +597,8 @@ reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
   if (!report->adds_only)
     replace_former (report, look->paths, kernel, is_applied);
   prove (report, look->paths, kernel, look->is_second);
-  report->is_incomplete = !is_applied || report->is_guard_refused || is_refuted (report);
+  report->is_unfinished = !is_applied || report->is_guard_refused;
+  report->is_incomplete = report->is_unfinished || is_refuted (report);
   if (report->adds_only)
     return;
   save (report, look->paths);

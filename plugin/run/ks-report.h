@@ -32,6 +32,7 @@ typedef struct {
   gboolean is_unchanged; /* nothing has changed since a run that had nothing to do: all other fields are empty */
   gboolean is_saved; /* what the next run has to know is on disk */
   gboolean is_guard_refused; /* the kernel has nf_tables but did not accept the guard */
+  gboolean is_unfinished; /* a step has failed, or the kernel could not be read: another run may succeed */
   gboolean is_incomplete; /* what the run has left in the kernel is not what it should be */
   KsSummary *summary; /* nullable: what this run publishes */
   KsSummary *former; /* nullable: what the run before published; NULL if unknown */

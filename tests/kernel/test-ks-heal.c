@@ -14,6 +14,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <netlink/errno.h>
 #include <poll.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -64,6 +65,7 @@ g_usleep (gulong microseconds)
 
 static guint reads;
 static void (*on_read) (guint number);
+static gboolean is_memory_short;
 
 struct nl_sock;
 int nl_connect (struct nl_sock *socket, int protocol);
@@ -76,6 +78,8 @@ nl_connect (struct nl_sock *socket, int protocol)
 
   if (!original)
     original = (int (*) (struct nl_sock *, int)) dlsym (RTLD_NEXT, "nl_connect");
+  if (protocol == NETLINK_NETFILTER && is_memory_short)
+    return -NLE_NOMEM;
   if (protocol == NETLINK_NETFILTER && on_read)
     on_read (++reads);
   return original (socket, protocol);
@@ -212,6 +216,7 @@ take_round (const KsReport *report, gboolean insists, gpointer user_data)
   f->errors[f->rounds] = report->errors->len;
   f->rounds++;
   f->insists = insists;
+  is_memory_short = FALSE;
   if (f->rounds > f->undo_rounds)
     return;
   if (f->mends)
@@ -766,6 +771,21 @@ heal_reports_an_error_even_if_a_later_round_recovers (void **state G_GNUC_UNUSED
   assert_int_equal (f->errors[f->rounds - 1], 0);
 }
 
+/* Nothing more happens that would wake it up. */
+static void
+heal_tries_again_what_has_failed (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+
+  NEED_HOST (f);
+  assert_true (heal (f));
+  netns_run ("nft delete table inet nm_killswitch");
+  is_memory_short = TRUE;
+  assert_true (heal (f));
+  assert_int_not_equal (f->errors[0], 0);
+  netns_run ("nft list table inet nm_killswitch");
+}
+
 static void
 heal_fails_when_its_last_round_has_an_error (void **state G_GNUC_UNUSED)
 {
@@ -1124,6 +1144,7 @@ main (void)
     cmocka_unit_test (heal_reconciles_once_without_sockets),
     cmocka_unit_test (heal_reports_every_round),
     cmocka_unit_test (heal_reports_an_error_even_if_a_later_round_recovers),
+    cmocka_unit_test (heal_tries_again_what_has_failed),
     cmocka_unit_test (heal_fails_when_its_last_round_has_an_error),
     cmocka_unit_test (heal_waits_longer_when_a_program_keeps_undoing_repairs_and_ends_in_time),
     cmocka_unit_test (heal_goes_on_waiting_when_it_is_started_again),
