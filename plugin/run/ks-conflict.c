@@ -8,6 +8,7 @@
 #include "kernel/ks-flows.h"
 #include "kernel/ks-guard.h"
 #include "kernel/ks-nft-objects.h"
+#include "policy/ks-stop.h"
 
 /* The index of lo in every network namespace: LOOPBACK_IFINDEX of the kernel's include/net/flow.h. */
 #define LOOPBACK 1u
@@ -85,30 +86,61 @@ rule_selector (const KsRule *rule)
   return ks_error_printable (begin ? begin + 1 : words);
 }
 
+static const char *
+type_word (guint8 type)
+{
+  switch (type) {
+  case RTN_LOCAL:
+    return "local ";
+  case RTN_BROADCAST:
+    return "broadcast ";
+  case RTN_ANYCAST:
+    return "anycast ";
+  case RTN_MULTICAST:
+    return "multicast ";
+  case RTN_BLACKHOLE:
+    return "blackhole ";
+  case RTN_UNREACHABLE:
+    return "unreachable ";
+  case RTN_PROHIBIT:
+    return "prohibit ";
+  case RTN_THROW:
+    return "throw ";
+  default:
+    return "";
+  }
+}
+
+/* " via 192.168.50.1 dev eth0" */
+static void
+format_nexthop (const Search *s, const KsRoute *route, const KsNexthop *hop, GString *out)
+{
+  if (ks_prefix_is_set (&hop->gateway)) {
+    g_autofree char *gateway = ks_prefix_format_address (&hop->gateway);
+
+    g_string_append_printf (out, " via %s%s", hop->gateway.family == route->family ? "" : "inet6 ", gateway);
+  }
+  g_string_append_printf (out, " dev %s", interface_name (s, hop->ifindex));
+}
+
 /* "default via 192.168.50.1 dev eth0 metric 5", with " table 83" unless it is main. */
 static char *
 format_route (const Search *s, const KsRoute *route)
 {
   g_autofree char *dst = ks_prefix_format (&route->dst);
-  GString *out = g_string_new (route->type == RTN_BLACKHOLE     ? "blackhole "
-                               : route->type == RTN_UNREACHABLE ? "unreachable "
-                               : route->type == RTN_PROHIBIT    ? "prohibit "
-                               : route->type == RTN_THROW       ? "throw "
-                                                                : "");
+  GString *out = g_string_new (type_word (route->type));
 
   g_string_append (out, dst);
-  if (route->n_nexthops > 0) {
-    if (ks_prefix_is_set (&route->nexthops[0].gateway)) {
-      g_autofree char *gateway = ks_prefix_format_address (&route->nexthops[0].gateway);
-
-      g_string_append_printf (out, " via %s", gateway);
-    }
-    g_string_append_printf (out, " dev %s", interface_name (s, route->nexthops[0].ifindex));
-  }
+  if (route->n_nexthops == 1)
+    format_nexthop (s, route, &route->nexthops[0], out);
   if (route->table != RT_TABLE_MAIN)
     g_string_append_printf (out, " table %u", route->table);
   if (route->metric)
     g_string_append_printf (out, " metric %u", route->metric);
+  for (guint i = 0; route->n_nexthops > 1 && i < route->n_nexthops; i++) {
+    g_string_append (out, " nexthop");
+    format_nexthop (s, route, &route->nexthops[i], out);
+  }
   return printable (g_string_free (out, FALSE));
 }
 
@@ -158,11 +190,19 @@ is_lan (const Search *s, const KsPrefix *prefix)
          || ks_prefix_is_link_local (prefix) || ks_prefix_is_multicast (prefix);
 }
 
+/* Whether a packet that takes @route is sent: IPv4 sends to a unicast address by a route of type broadcast as well. */
+static gboolean
+sends (const KsRoute *route)
+{
+  return route->type == RTN_UNICAST || route->type == RTN_BROADCAST || route->type == RTN_MULTICAST
+         || (route->type == RTN_ANYCAST && route->family == AF_INET);
+}
+
 /* Whether @route sends public packets through a device that is no tunnel. */
 static gboolean
 leaves (const Search *s, const KsRoute *route)
 {
-  if (route->family != s->family || route->type != RTN_UNICAST || is_lan (s, &route->dst))
+  if (route->family != s->family || !sends (route) || is_lan (s, &route->dst))
     return FALSE;
   if (route->n_nexthops == 0) /* nobody can tell where it leads */
     return TRUE;
@@ -172,15 +212,29 @@ leaves (const Search *s, const KsRoute *route)
   return FALSE;
 }
 
+/* Tables 83 and 84 lead into tunnels; foreign routes in them are reported on their own. The others lead to uplinks. */
+static gboolean
+is_tunnels (const Search *s, guint32 table)
+{
+  return table == s->in->config->table || table == s->in->config->tunnel_table;
+}
+
+static gboolean
+is_looked_up (const KsRule *rule, const KsRoute *route)
+{
+  if (rule->l3mdev) /* the table of any VRF */
+    return route->table != RT_TABLE_MAIN && route->table != RT_TABLE_LOCAL;
+  return route->table == rule->table;
+}
+
 /* Whether the table that @rule looks up has such a route, and @rule does not suppress it. */
 static gboolean
 leads_out (const Search *s, const KsRule *rule)
 {
   for (guint i = 0; i < s->in->routes->len; i++) {
     const KsRoute *route = &g_array_index (s->in->routes, KsRoute, i);
-    gboolean is_looked_up = rule->l3mdev ? route->table != RT_TABLE_MAIN : route->table == rule->table;
 
-    if (is_looked_up && !ks_owner_has_table (s->in->config, route->table) && leaves (s, route)
+    if (is_looked_up (rule, route) && !is_tunnels (s, route->table) && leaves (s, route)
         && (int) route->dst.length > rule->suppress_prefixlength
         && (!ks_prefix_is_set (&rule->to) || rule->invert || ks_prefix_overlaps (&rule->to, &route->dst)))
       return TRUE;
@@ -236,8 +290,7 @@ find_places (const KsConfig *config, const GArray *rules, int family)
 static gboolean
 takes_effect (const KsConfig *config, const KsRule *rule, const Places *places)
 {
-  /* a rule with our protocol and another priority is ours, from before the numbers changed, and about to be deleted */
-  if (rule->protocol == config->protocol || ks_rule_is_local_lookup (rule)
+  if (ks_owner_has_rule (config, rule) || ks_rule_is_local_lookup (rule)
       || rule->priority > config->priority + KS_PRIORITY_TERMINAL)
     return FALSE;
   switch (rule->action) {
@@ -270,6 +323,59 @@ add_rule (Search *s, const KsRule *rule, KsConflictEffect effect, const char *wh
                         rule->priority, selector));
 }
 
+/* Whether our jump, or a rule of ours, is skipped: @rule leads to a foreign rule behind the jump, or past our first. */
+static gboolean
+skips_ours (const Search *s, const KsRule *rule)
+{
+  const guint32 ours = s->in->config->priority;
+
+  if (rule->goto_target > ours)
+    return TRUE;
+  for (guint i = 0; rule->goto_target > s->places.jump && i < s->in->rules->len; i++) {
+    const KsRule *other = &g_array_index (s->in->rules, KsRule, i);
+
+    if (other->family == s->family && other->priority >= rule->goto_target && other->priority < ours
+        && !ks_owner_has_rule (s->in->config, other)
+        && ((other->action == FR_ACT_TO_TBL && leads_out (s, other))
+            || (other->action == FR_ACT_GOTO && other->goto_target > ours)))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Whether a packet that takes @route is discarded, or sent into a tunnel. */
+static gboolean
+swallows (const Search *s, const KsRoute *route)
+{
+  if (ks_stop_has_route (route))
+    return TRUE;
+  for (guint i = 0; i < route->n_nexthops; i++)
+    if (!ks_policy_has_tunnel (s->in->policy, route->nexthops[i].ifindex))
+      return FALSE;
+  return route->type == RTN_UNICAST && route->n_nexthops > 0;
+}
+
+/* Whether @rule decides for a transport, which comes to it before our rules, and keeps it from its server. */
+static gboolean
+stops_transport (const Search *s, const KsRule *rule)
+{
+  if (rule->priority >= s->in->config->priority)
+    return FALSE;
+  for (guint i = 0; i < s->in->policy->transports->len; i++) {
+    const KsTransport *transport = &g_array_index (s->in->policy->transports, KsTransport, i);
+    const KsRoute *route;
+
+    if (transport->outer[0] || !ks_stop_has_rule (rule, transport))
+      continue;
+    if (rule->action != FR_ACT_TO_TBL)
+      return TRUE;
+    route = ks_prefix_is_set (&transport->to) ? ks_stop_find_route (s->in->routes, rule->table, &transport->to) : NULL;
+    if (route && (int) route->dst.length > rule->suppress_prefixlength && swallows (s, route))
+      return TRUE;
+  }
+  return FALSE;
+}
+
 static void
 consider_rule (Search *s, const KsRule *rule)
 {
@@ -283,13 +389,15 @@ consider_rule (Search *s, const KsRule *rule)
   case FR_ACT_TO_TBL:
     if (!(ks_prefix_is_set (&rule->to) && !rule->invert && is_lan (s, &rule->to)) && leads_out (s, rule))
       add_rule (s, rule, KS_CONFLICT_LEAKS, where);
+    else if (stops_transport (s, rule))
+      add_rule (s, rule, KS_CONFLICT_BLOCKS, where);
     break;
   case FR_ACT_GOTO:
-    if (rule->goto_target > config->priority)
+    if (skips_ours (s, rule))
       add_rule (s, rule, KS_CONFLICT_LEAKS, where);
     break;
   default:
-    if (is_for_the_unmarked (rule))
+    if (is_for_the_unmarked (rule) || stops_transport (s, rule))
       add_rule (s, rule, KS_CONFLICT_BLOCKS, where);
     break;
   }
@@ -331,12 +439,98 @@ is_wide (const KsRoute *route)
   return route->dst.length > 0 && route->dst.length <= (route->family == AF_INET6 ? WIDE_IPV6 : WIDE_IPV4);
 }
 
+/*
+ * Table local comes before every rule of ours, so a route that other programs or people put there takes effect. The
+ * kernel's own are the host's addresses, and the broadcast addresses of its subnets.
+ */
+static void
+consider_local_table (Search *s, const KsRoute *route)
+{
+  g_autofree char *leak = NULL;
+
+  if (route->protocol == RTPROT_KERNEL || !leaves (s, route))
+    return;
+  leak = g_strdup_printf ("is in table local, which comes before every rule, and can send packets past the VPN; %s",
+                          last_defence (s));
+  add_route (s, route, KS_CONFLICT_LEAKS, ks_neighbour_of_route (route), leak);
+}
+
+/* A server whose packets take @route, and that is not inside of another VPN; NULL if there is none. */
+static const KsTransport *
+find_server (const Search *s, const KsRoute *route, guint32 table)
+{
+  for (guint i = 0; i < s->in->policy->transports->len; i++) {
+    const KsTransport *transport = &g_array_index (s->in->policy->transports, KsTransport, i);
+
+    if (transport->family == route->family && !transport->outer[0] && ks_prefix_is_set (&transport->to)
+        && ks_prefix_contains (&route->dst, &transport->to)
+        && ks_stop_find_route (s->in->routes, table, &transport->to) == route)
+      return transport;
+  }
+  return NULL;
+}
+
+/* What table 85 has for the route @route of table main; NULL if there is nothing. */
+static const KsRoute *
+find_copy (const Search *s, const KsRoute *route)
+{
+  for (guint i = 0; i < s->in->routes->len; i++) {
+    const KsRoute *copy = &g_array_index (s->in->routes, KsRoute, i);
+
+    if (copy->table == s->in->config->uplink_table && ks_stop_has_route (copy) && copy->metric == route->metric
+        && ks_prefix_equal (&copy->dst, &route->dst))
+      return copy;
+  }
+  return NULL;
+}
+
+/* Whether a transport would find a way to @server, but for the routes that stop it. */
+static gboolean
+has_way (const Search *s, const KsPrefix *server)
+{
+  for (guint i = 0; i < s->in->routes->len; i++) {
+    const KsRoute *route = &g_array_index (s->in->routes, KsRoute, i);
+
+    if (route->table == s->in->config->uplink_table && route->type == RTN_UNICAST
+        && ks_prefix_contains (&route->dst, server))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* A route that discards what is sent to a VPN's server, or takes the server for this host. */
+static void
+consider_server (Search *s, const KsRoute *route)
+{
+  const KsTransport *transport = NULL;
+  const KsRoute *copy;
+
+  if (route->table == RT_TABLE_LOCAL && (ks_stop_has_route (route) || route->type == RTN_LOCAL)) {
+    transport = find_server (s, route, RT_TABLE_LOCAL);
+    if (transport && is_lan (s, &transport->to)) /* a proxy or a server on this host itself */
+      transport = NULL;
+  } else if (route->table == RT_TABLE_MAIN && (ks_stop_has_route (route) || route->type == RTN_THROW)) {
+    copy = find_copy (s, route);
+    transport = copy ? find_server (s, copy, s->in->config->uplink_table) : NULL;
+    if (transport && !has_way (s, &transport->to)) /* there is no network */
+      transport = NULL;
+  }
+  if (transport)
+    add_route (s, route, KS_CONFLICT_BLOCKS, ks_neighbour_of_route (route),
+               route->type == RTN_LOCAL ? "makes the address of a VPN's server one of this host's own, so that VPN "
+                                          "cannot connect"
+                                        : "keeps a VPN from its server");
+}
+
 static void
 consider_route (Search *s, const KsRoute *route)
 {
   if (route->family != s->family)
     return;
-  if (ks_owner_has_table (s->in->config, route->table)) {
+  consider_server (s, route);
+  if (route->table == RT_TABLE_LOCAL)
+    consider_local_table (s, route);
+  else if (ks_owner_has_table (s->in->config, route->table)) {
     if (!ks_owner_has_route (s->in->config, route))
       consider_own_table (s, route);
   } else if (s->in->policy->lan == KS_LAN_ROUTES && route->table == RT_TABLE_MAIN && is_wide (route)

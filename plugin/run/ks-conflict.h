@@ -6,12 +6,14 @@
  *   - A rule that decides before ours, or among them, and sends packets
  *     elsewhere. A rule before ours is jumped over (ks-policy.c), unless it comes
  *     before table local's rule, or has the same priority.
- *   - A route in one of our tables; with Lan=routes, one in table main that makes
- *     half of the internet the local network.
- *   - What keeps the VPN from connecting: a rule before ours that drops packets,
- *     a default route into another kill switch, a firewall that drops unknown
- *     traffic. What a firewall's rules amount to cannot be computed, so such a
- *     chain is reported only while no tunnel is up.
+ *   - A route in one of our tables, or in table local; with Lan=routes, one in
+ *     table main that makes half of the internet the local network.
+ *   - What keeps the VPN from connecting: a rule before ours that drops its
+ *     packets, or leads them to where they are dropped; a route that drops them,
+ *     or takes its server for this host; a default route into another kill
+ *     switch; a firewall that drops unknown traffic. What a firewall's rules
+ *     amount to cannot be computed, so such a chain is reported only while no
+ *     tunnel is up.
  *   - A flowtable, if connections that it forwards past all hooks cannot be ended
  *     (ks-flows.h).
  */
@@ -53,8 +55,9 @@ GPtrArray *ks_conflict_find (const KsConflictInput *input);
 
 /*
  * Whether a foreign rule or route is where it could do harm, as far as a run can
- * tell without reading more. On such a host every run has to look closely: no
- * notification tells of changes to the table that such a rule leads to.
+ * tell without reading more (table local is not among its @routes). On such a
+ * host every run has to look closely: no notification tells of changes to the
+ * table that such a rule leads to.
  */
 gboolean ks_conflict_is_possible (const KsConfig *config, const GArray *rules, const GArray *routes);
 
