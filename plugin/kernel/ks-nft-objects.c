@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <netlink/attr.h>
 #include <string.h>
@@ -84,23 +85,181 @@ on_flowtable (struct nlmsghdr *header, gpointer user_data)
   return add_object (header, KS_NFT_FLOWTABLE, NFTA_FLOWTABLE_NAME, user_data);
 }
 
+/* --- rules, as lists of expressions --- */
+
+static gboolean
+is_text (const struct nlattr *attribute, const char *text)
+{
+  return attribute && nla_len (attribute) > (int) strlen (text)
+         && strncmp (nla_data (attribute), text, strlen (text) + 1) == 0;
+}
+
+static const struct nlattr *
+find_nested (const struct nlattr *parent, int type)
+{
+  return parent ? nla_find (nla_data (parent), nla_len (parent), type) : NULL;
+}
+
+/* The expressions of a rule; NULL if there are none. */
+static const struct nlattr *
+expressions_of (struct nlmsghdr *header)
+{
+  return nlmsg_find_attr (header, sizeof (struct nfgenmsg), NFTA_RULE_EXPRESSIONS);
+}
+
+/* Whether @expression ends with a drop or a reject, also those of iptables-nft. */
+static gboolean
+is_drop (const struct nlattr *expression)
+{
+  const struct nlattr *name = find_nested (expression, NFTA_EXPR_NAME);
+  const struct nlattr *data = find_nested (expression, NFTA_EXPR_DATA);
+  guint32 code;
+
+  if (is_text (name, "reject"))
+    return TRUE;
+  if (is_text (name, "target"))
+    return is_text (find_nested (data, NFTA_TARGET_NAME), "REJECT");
+  return is_text (name, "immediate")
+         && get_be32 (
+           find_nested (find_nested (find_nested (data, NFTA_IMMEDIATE_DATA), NFTA_DATA_VERDICT), NFTA_VERDICT_CODE),
+           &code)
+         && code == NF_DROP;
+}
+
+/* Whether the rule drops every packet that gets to it. */
+static gboolean
+drops_all (struct nlmsghdr *header)
+{
+  const struct nlattr *expressions = expressions_of (header), *expression;
+  int remaining;
+
+  if (!expressions)
+    return FALSE;
+  nla_for_each_nested (expression, expressions, remaining) {
+    const struct nlattr *name = find_nested (expression, NFTA_EXPR_NAME);
+
+    if (is_drop (expression))
+      return TRUE;
+    if (!is_text (name, "counter") && !is_text (name, "log"))
+      return FALSE;
+  }
+  return FALSE;
+}
+
+/* Sets whether the chain drops what gets to its last rule; that one comes last. */
+static gboolean
+on_rule_of_chain (struct nlmsghdr *header, gpointer user_data)
+{
+  KsNftObject *chain = user_data;
+
+  if (g_strcmp0 (find_text (header, NFTA_RULE_TABLE), chain->table) == 0
+      && g_strcmp0 (find_text (header, NFTA_RULE_CHAIN), chain->name) == 0)
+    chain->drops = drops_all (header);
+  return TRUE;
+}
+
+/* The device that @expression loads into register @reg for a later one; 0 if it does not. */
+static guint
+device_in (const struct nlattr *expression, guint32 reg)
+{
+  const struct nlattr *data = find_nested (expression, NFTA_EXPR_DATA);
+  const struct nlattr *value = find_nested (find_nested (data, NFTA_IMMEDIATE_DATA), NFTA_DATA_VALUE);
+  guint32 loaded;
+
+  return is_text (find_nested (expression, NFTA_EXPR_NAME), "immediate")
+             && get_be32 (find_nested (data, NFTA_IMMEDIATE_DREG), &loaded) && loaded == reg && value
+             && nla_len (value) == sizeof (guint32)
+           ? nla_get_u32 (value)
+           : 0;
+}
+
+/* The register that holds the device to which @expression sends packets. FALSE if it does not send any. */
+static gboolean
+is_redirection (const struct nlattr *expression, guint32 *reg)
+{
+  const struct nlattr *name = find_nested (expression, NFTA_EXPR_NAME);
+  const struct nlattr *data = find_nested (expression, NFTA_EXPR_DATA);
+
+  *reg = 0;
+  if (is_text (name, "fwd")) {
+    get_be32 (find_nested (data, NFTA_FWD_SREG_DEV), reg);
+    return TRUE;
+  }
+  if (is_text (name, "dup")) {
+    get_be32 (find_nested (data, NFTA_DUP_SREG_DEV), reg);
+    return TRUE;
+  }
+  return FALSE;
+}
+
+static gboolean
+on_netdev_rule (struct nlmsghdr *header, gpointer user_data)
+{
+  const struct nlattr *expressions = expressions_of (header), *expression, *before;
+  int remaining, remaining_before;
+  guint32 reg;
+
+  if (!expressions)
+    return TRUE;
+  nla_for_each_nested (expression, expressions, remaining) {
+    KsNftObject *object;
+    guint ifindex = 0;
+
+    if (!is_redirection (expression, &reg))
+      continue;
+    nla_for_each_nested (before, expressions, remaining_before) {
+      if (before == expression)
+        break;
+      ifindex = device_in (before, reg) ? device_in (before, reg) : ifindex;
+    }
+    if (!add_object (header, KS_NFT_REDIRECTION, NFTA_RULE_CHAIN, user_data))
+      return FALSE;
+    object = ((GPtrArray *) user_data)->pdata[((GPtrArray *) user_data)->len - 1];
+    object->ifindex = ifindex;
+  }
+  return TRUE;
+}
+
+/* --- all of them --- */
+
+/* Dumps what is of @type, of one family or of all (NFPROTO_UNSPEC), and of the chain @of (nullable). Returns 0 or an
+ * errno value. */
+static int
+dump (KsNlSocket *socket, int type, guint8 family, const KsNftObject *of, KsNetlinkFunc func, gpointer user_data)
+{
+  struct nfgenmsg header = { .nfgen_family = family, .version = NFNETLINK_V0 };
+  g_autoptr (KsNlMessage) message = nlmsg_alloc_simple ((NFNL_SUBSYS_NFTABLES << 8) | type, 0);
+
+  if (!message || nlmsg_append (message, &header, sizeof header, NLMSG_ALIGNTO) < 0
+      || (of && nla_put_string (message, NFTA_RULE_TABLE, of->table) < 0)
+      || (of && nla_put_string (message, NFTA_RULE_CHAIN, of->name) < 0))
+    return ENOMEM;
+  return ks_netlink_dump (socket, message, func, user_data);
+}
+
 /* Returns 0 or an errno value. */
 static int
-dump (KsNlSocket *socket, int type, KsNetlinkFunc func, GPtrArray *out)
+collect (KsNlSocket *socket, int type, guint8 family, KsNetlinkFunc func, GPtrArray *out)
 {
-  struct nfgenmsg family = { .nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0 };
   guint before = out->len;
   int result = EINTR;
 
   for (int i = 0; i < DUMP_TRIES && result == EINTR; i++) {
-    g_autoptr (KsNlMessage) message = nlmsg_alloc_simple ((NFNL_SUBSYS_NFTABLES << 8) | type, 0);
-
     g_ptr_array_set_size (out, (int) before);
-    if (!message || nlmsg_append (message, &family, sizeof family, NLMSG_ALIGNTO) < 0)
-      return ENOMEM;
-    result = ks_netlink_dump (socket, message, func, out);
+    result = dump (socket, type, family, NULL, func, out);
   }
   return result == EINTR ? 0 : result;
+}
+
+/* A chain whose policy is accept drops all the same if its last rule does. Only chains for what the host sends are
+ * read: others may have very many rules. */
+static void
+read_last_rule (KsNlSocket *socket, KsNftObject *chain)
+{
+  if (chain->kind == KS_NFT_CHAIN && chain->is_base && !chain->drops
+      && (chain->hook == NF_INET_LOCAL_OUT || chain->hook == NF_INET_POST_ROUTING)
+      && (chain->family == NFPROTO_INET || chain->family == NFPROTO_IPV4 || chain->family == NFPROTO_IPV6))
+    dump (socket, NFT_MSG_GETRULE, chain->family, chain, on_rule_of_chain, chain);
 }
 
 GPtrArray *
@@ -112,9 +271,13 @@ ks_nft_objects_read (GError **error)
 
   if (!socket)
     return NULL;
-  result = dump (socket, NFT_MSG_GETCHAIN, on_chain, objects);
+  result = collect (socket, NFT_MSG_GETCHAIN, NFPROTO_UNSPEC, on_chain, objects);
+  for (guint i = 0; result == 0 && i < objects->len; i++)
+    read_last_rule (socket, objects->pdata[i]);
   if (result == 0)
-    result = dump (socket, NFT_MSG_GETFLOWTABLE, on_flowtable, objects);
+    result = collect (socket, NFT_MSG_GETFLOWTABLE, NFPROTO_UNSPEC, on_flowtable, objects);
+  if (result == 0)
+    result = collect (socket, NFT_MSG_GETRULE, NFPROTO_NETDEV, on_netdev_rule, objects);
   if (result == 0)
     return g_steal_pointer (&objects);
   g_set_error (error, KS_ERROR, KS_ERROR_KERNEL, "cannot list nftables chains: %s", g_strerror (result));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The chains and flowtables of nftables, whoever created them, as far as they
- * can interfere with the kill switch. This includes those of iptables-nft, but
- * not those of iptables-legacy.
+ * The chains, flowtables and redirections of nftables, whoever created them, as
+ * far as they can interfere with the kill switch. This includes those of
+ * iptables-nft, but not those of iptables-legacy.
  */
 #pragma once
 

@@ -13,17 +13,19 @@
 typedef enum {
   KS_NFT_CHAIN,
   KS_NFT_FLOWTABLE,
+  KS_NFT_REDIRECTION, /* a rule with `fwd` or `dup` in a table of family netdev */
 } KsNftKind;
 
-/* A chain or a flowtable of nftables (iptables-nft included), with the properties that matter here. */
+/* A chain, a flowtable or a redirection of nftables (iptables-nft included), with the properties that matter here. */
 typedef struct {
   KsNftKind kind;
   guint8 family; /* NFPROTO_* */
   char *table;
-  char *name;
+  char *name; /* of a redirection: the chain that the rule is in */
   gboolean is_base; /* a base chain: attached to @hook */
-  guint32 hook; /* NF_INET_* */
-  gboolean drops; /* a base chain whose policy is drop */
+  guint32 hook; /* NF_INET_*, or NF_NETDEV_* for family netdev */
+  gboolean drops; /* a base chain that drops what none of its rules accepts, by its policy or its last rule */
+  guint ifindex; /* where a redirection sends packets; 0: it depends on the packet */
 } KsNftObject;
 
 void ks_nft_object_free (KsNftObject *self);

@@ -522,7 +522,8 @@ ks_status_format (const KsStatus *self, const KsStyle *style)
 gboolean
 ks_status_is_tight (const KsStatus *self)
 {
-  return self->report->proof && self->report->proof->escapes == 0 && self->plan->len == 0 && !is_guard_wrong (self);
+  return self->report->proof && self->report->proof->escapes == 0 && self->plan->len == 0 && !is_guard_wrong (self)
+         && !ks_conflict_any_passes_guard (self->report->conflicts);
 }
 
 char *

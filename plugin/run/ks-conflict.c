@@ -12,6 +12,8 @@
 
 /* The index of lo in every network namespace: LOOPBACK_IFINDEX of the kernel's include/net/flow.h. */
 #define LOOPBACK 1u
+/* NF_NETDEV_EGRESS of linux/netfilter.h: Linux 5.16 */
+#define NETDEV_EGRESS 1u
 /* With Lan=routes: a route of this length or shorter is too wide to be a LAN. */
 #define WIDE_IPV4 8
 #define WIDE_IPV6 16
@@ -63,13 +65,21 @@ family_option (int family)
   return family == AF_INET6 ? "-6" : "-4";
 }
 
-static const char *
-interface_name (const Search *s, guint ifindex)
+static const KsLink *
+find_link (const Search *s, guint ifindex)
 {
   for (guint i = 0; i < s->in->links->len; i++)
     if (g_array_index (s->in->links, KsLink, i).ifindex == ifindex)
-      return g_array_index (s->in->links, KsLink, i).name;
-  return "?";
+      return &g_array_index (s->in->links, KsLink, i);
+  return NULL;
+}
+
+static const char *
+interface_name (const Search *s, guint ifindex)
+{
+  const KsLink *link = find_link (s, ifindex);
+
+  return link ? link->name : "?";
 }
 
 /* What follows "priority N " in the arguments of `ip rule add`, without the protocol: enough to find the rule again. */
@@ -644,7 +654,37 @@ consider_default (Search *s)
     consider_other_table (s, &g_array_index (s->in->rules, KsRule, i));
 }
 
-/* --- nftables --- */
+/* --- nftables and traffic control --- */
+
+/* Whether packets leave the host by the device: a network card, or one with a default route. 0: nobody can tell. */
+static gboolean
+is_way_out (const Search *s, guint ifindex)
+{
+  const KsLink *link = find_link (s, ifindex);
+
+  if (!link || ks_policy_has_tunnel (s->in->policy, ifindex) || ifindex == LOOPBACK)
+    return ifindex == 0;
+  if (link->is_hardware && strcmp (link->kind, "bridge") != 0)
+    return TRUE;
+  for (guint i = 0; i < s->in->routes->len; i++) {
+    const KsRoute *route = &g_array_index (s->in->routes, KsRoute, i);
+
+    if (route->table == RT_TABLE_MAIN && ks_route_is_default (route) && ks_route_uses (route, ifindex))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* As add(), for what no hook of the guard sees. */
+static void
+add_past_guard (Search *s, const char *kind, char *object, const char *program, char *text)
+{
+  const guint before = s->out->len;
+
+  add (s, kind, KS_CONFLICT_LEAKS, object, program, text);
+  if (s->out->len > before)
+    ((KsConflict *) s->out->pdata[before])->passes_guard = TRUE;
+}
 
 static gboolean
 is_ours (const KsNftObject *object)
@@ -655,36 +695,99 @@ is_ours (const KsNftObject *object)
 static gboolean
 may_stop_transports (const KsNftObject *object)
 {
-  return object->is_base && object->drops && (object->hook == NF_INET_LOCAL_OUT || object->hook == NF_INET_POST_ROUTING)
-         && (object->family == NFPROTO_INET || object->family == NFPROTO_IPV4 || object->family == NFPROTO_IPV6);
+  if (!object->is_base || !object->drops)
+    return FALSE;
+  switch (object->family) {
+  case NFPROTO_INET:
+  case NFPROTO_IPV4:
+  case NFPROTO_IPV6:
+    return object->hook == NF_INET_LOCAL_OUT || object->hook == NF_INET_POST_ROUTING;
+  case NFPROTO_NETDEV:
+    return object->hook == NETDEV_EGRESS;
+  default:
+    return FALSE;
+  }
+}
+
+static void
+add_flowtable (Search *s, const KsNftObject *object, const char *program)
+{
+  g_autofree char *by = format_program (program);
+  char *name = ks_nft_object_format (object);
+
+  add_past_guard (
+    s, "flowtable", name, program,
+    g_strdup_printf ("nftables flowtable '%s'%s keeps forwarding connections past the VPN that were open before "
+                     "arming (%u in all), and the kernel refuses to end them. Turn off flow offloading there",
+                     name, by, s->in->flows));
+}
+
+static void
+add_nft_redirection (Search *s, const KsNftObject *object, const char *program)
+{
+  g_autofree char *by = format_program (program);
+  g_autofree char *to = printable (g_strdup (object->ifindex ? interface_name (s, object->ifindex) : "any device"));
+  char *name = ks_nft_object_format (object);
+
+  add_past_guard (s, "chain", name, program,
+                  g_strdup_printf ("nftables chain '%s'%s sends packets, or copies of them, to %s by `fwd` or `dup`, "
+                                   "past the VPN and the guard. Stop whatever sets it, or run: nft flush chain %s",
+                                   name, by, to, name));
+}
+
+static void
+add_dropping_chain (Search *s, const KsNftObject *object, const char *program)
+{
+  g_autofree char *by = format_program (program);
+  char *name = ks_nft_object_format (object);
+
+  add (
+    s, "chain", KS_CONFLICT_BLOCKS, name, program,
+    g_strdup_printf (
+      "nftables chain '%s'%s drops whatever it does not expect and may keep the VPN from connecting. Allow the VPN's "
+      "server in that firewall, or turn it off",
+      name, by));
 }
 
 static void
 consider_nft (Search *s, const KsNftObject *object)
 {
   const char *program = is_ours (object) ? NULL : ks_neighbour_of_nft (object, s->in->objects);
-  g_autofree char *by = format_program (program);
-  char *name;
 
   if (is_ours (object))
     return;
-  if (object->kind == KS_NFT_FLOWTABLE) {
-    if (s->in->flows == 0)
-      return;
-    name = ks_nft_object_format (object);
-    add (s, "flowtable", KS_CONFLICT_LEAKS, name, program,
-         g_strdup_printf ("nftables flowtable '%s'%s keeps forwarding connections past the VPN that were open before "
-                          "arming (%u in all), and the kernel refuses to end them. Turn off flow offloading there",
-                          name, by, s->in->flows));
-  } else if (s->in->policy->tunnels->len == 0 && may_stop_transports (object)) {
-    name = ks_nft_object_format (object);
-    add (
-      s, "chain", KS_CONFLICT_BLOCKS, name, program,
-      g_strdup_printf (
-        "nftables chain '%s'%s drops whatever it does not expect and may keep the VPN from connecting. Allow the VPN's "
-        "server in that firewall, or turn it off",
-        name, by));
+  switch (object->kind) {
+  case KS_NFT_FLOWTABLE:
+    if (s->in->flows > 0)
+      add_flowtable (s, object, program);
+    break;
+  case KS_NFT_REDIRECTION:
+    if (is_way_out (s, object->ifindex))
+      add_nft_redirection (s, object, program);
+    break;
+  default:
+    if (s->in->policy->tunnels->len == 0 && may_stop_transports (object))
+      add_dropping_chain (s, object, program);
+    break;
   }
+}
+
+static void
+consider_redirection (Search *s, const KsTcRedirection *redirection)
+{
+  g_autofree char *device = NULL;
+  char *object;
+
+  if (!is_way_out (s, redirection->ifindex))
+    return;
+  device = printable (g_strdup (interface_name (s, redirection->ifindex)));
+  object = g_strdup_printf ("mirred %s to %s index %u", redirection->copies ? "mirror" : "redirect", device,
+                            redirection->index);
+  add_past_guard (s, "action", object, NULL,
+                  g_strdup_printf ("traffic control action '%s' (set by another program) sends %s to %s, past the VPN "
+                                   "and the guard. Stop whatever sets it, or delete its filter, which `tc filter show "
+                                   "dev DEVICE ingress` and `egress` list for each device",
+                                   object, redirection->copies ? "copies of packets" : "packets", device));
 }
 
 /* --- together --- */
@@ -718,8 +821,19 @@ ks_conflict_find (const KsConflictInput *input)
   }
   for (guint i = 0; i < input->objects->len; i++)
     consider_nft (&s, input->objects->pdata[i]);
+  for (guint i = 0; i < input->redirections->len; i++)
+    consider_redirection (&s, &g_array_index (input->redirections, KsTcRedirection, i));
   g_ptr_array_sort (found, compare_effects);
   return found;
+}
+
+gboolean
+ks_conflict_any_passes_guard (const GPtrArray *conflicts)
+{
+  for (guint i = 0; i < conflicts->len; i++)
+    if (((const KsConflict *) conflicts->pdata[i])->passes_guard)
+      return TRUE;
+  return FALSE;
 }
 
 gboolean
@@ -749,12 +863,14 @@ ks_conflict_read (KsKernel *kernel, const KsConfig *config, const KsPolicy *poli
   g_autoptr (GArray) routes = policy->armed ? ks_kernel_dump_all_routes (kernel, NULL) : NULL;
   g_autoptr (GArray) links = policy->armed ? ks_kernel_dump_links (kernel, NULL) : NULL;
   g_autoptr (GPtrArray) objects = policy->armed ? ks_nft_objects_read (NULL) : NULL;
+  g_autoptr (GArray) redirections = policy->armed ? ks_tc_read_redirections (NULL) : NULL;
   KsConflictInput input = { .config = config,
                             .policy = policy,
                             .rules = snapshot->rules,
                             .routes = routes,
                             .links = links,
                             .objects = objects,
+                            .redirections = redirections,
                             .flows = policy->armed ? ks_flows_count (policy) : 0,
                             .has_guard = has_guard };
 
@@ -764,5 +880,7 @@ ks_conflict_read (KsKernel *kernel, const KsConfig *config, const KsPolicy *poli
     input.links = links = g_array_new (FALSE, FALSE, sizeof (KsLink));
   if (!objects)
     input.objects = objects = g_ptr_array_new ();
+  if (!redirections)
+    input.redirections = redirections = g_array_new (FALSE, FALSE, sizeof (KsTcRedirection));
   return ks_conflict_find (&input);
 }

@@ -14,12 +14,14 @@
  *     switch; a firewall that drops unknown traffic. What a firewall's rules
  *     amount to cannot be computed, so such a chain is reported only while no
  *     tunnel is up.
- *   - A flowtable, if connections that it forwards past all hooks cannot be ended
- *     (ks-flows.h).
+ *   - What sends packets past all hooks: a flowtable, if the connections that it
+ *     forwards cannot be ended (ks-flows.h); nftables' `fwd` and `dup` in family
+ *     netdev, and traffic control's mirred, to a device that is an uplink.
  */
 #pragma once
 
 #include "kernel/ks-kernel.h"
+#include "kernel/ks-tc.h"
 #include "policy/ks-neighbour.h"
 #include "policy/ks-policy.h"
 
@@ -29,10 +31,11 @@ typedef enum {
 } KsConflictEffect;
 
 typedef struct {
-  const char *kind; /* "rule", "route", "chain" or "flowtable" */
-  char *object; /* as `ip rule`, `ip route` and `nft` show it */
+  const char *kind; /* "rule", "route", "chain", "flowtable" or "action" */
+  char *object; /* as `ip rule`, `ip route`, `nft` and `tc actions` show it */
   const char *program; /* the program it probably belongs to; NULL: unknown */
   KsConflictEffect effect;
+  gboolean passes_guard; /* what it lets out, the guard does not see */
   char *text; /* the whole conflict and what to do about it, in one line */
 } KsConflict;
 
@@ -46,12 +49,15 @@ typedef struct {
   const GArray *routes; /* KsRoute, of all tables */
   const GArray *links; /* KsLink */
   const GPtrArray *objects; /* of KsNftObject */
+  const GArray *redirections; /* KsTcRedirection */
   guint flows; /* how many flows of flowtables go past the VPN */
   gboolean has_guard; /* the guard is in place, and stops what the rules let out */
 } KsConflictInput;
 
 /* The conflicts, leaks first; none while nothing is armed. Pure (transfer full; of KsConflict). */
 GPtrArray *ks_conflict_find (const KsConflictInput *input);
+/* Whether any of @conflicts (of KsConflict) lets packets out that the guard does not see. */
+gboolean ks_conflict_any_passes_guard (const GPtrArray *conflicts);
 
 /*
  * Whether a foreign rule or route is where it could do harm, as far as a run can

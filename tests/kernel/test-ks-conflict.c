@@ -229,6 +229,10 @@ static const Case cases[] = {
     "block chain [ip filter OUTPUT] ufw", NULL, STOPS },
   { "nft add table ip mine\nnft add chain ip mine o '{ type filter hook postrouting priority 0; policy drop; }'",
     "block chain [ip mine o] -", NULL, STOPS },
+  /* a policy of accept, and a last rule that drops the rest */
+  { "nft add table inet mine\nnft add chain inet mine o '{ type filter hook output priority 0; }'\n"
+    "nft add rule inet mine o oifname lo accept\nnft add rule inet mine o counter log drop",
+    "block chain [inet mine o] -", NULL, STOPS },
 };
 
 static void
@@ -369,7 +373,9 @@ what_does_no_harm_is_not_named (void **state G_GNUC_UNUSED)
     "nft add table ip filter\nnft add chain ip filter DOCKER-USER\n"
     "nft add chain ip filter FORWARD '{ type filter hook forward priority 0; policy drop; }'\n"
     "nft add chain ip filter OUTPUT '{ type filter hook output priority 0; policy accept; }'\n"
-    "nft add chain ip filter INPUT '{ type filter hook input priority 0; policy drop; }'",
+    "nft add chain ip filter INPUT '{ type filter hook input priority 0; policy drop; }'\n"
+    "nft add rule ip filter OUTPUT ct state invalid counter drop\nnft add rule ip filter OUTPUT oifname lo drop\n"
+    "nft add rule ip filter FORWARD drop",
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (harmless); i++) {
@@ -434,6 +440,133 @@ an_address_that_the_uplink_receives_for_is_named_as_unprotected (void **state G_
   assert_unprotected (host, NULL);
 }
 
+/* --- what passes all hooks --- */
+
+/*
+ * A guest on g0, whose end is g1, and an uplink "wan", whose other end is "net":
+ *
+ *   10.9.0.1 g1 -- g0     wan 192.168.60.2/24, a default route -- net
+ */
+static void
+add_guest_and_uplink (void)
+{
+  assert_true (netns_write_file ("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1"));
+  run_all ("ip link add g0 type veth peer name g1\nip link add wan type veth peer name net\n"
+           "ip link set g0 up\nip link set g1 up\nip link set wan up\nip link set net up\n"
+           "ip addr add 10.9.0.1/24 dev g1\nip addr add 192.168.60.2/24 dev wan\n"
+           "ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:09 dev g1 nud permanent\n"
+           "ip route add default via 192.168.60.1 dev wan metric 50");
+  netns_settle ();
+}
+
+/* How many packets @device has received. */
+static guint64
+received_by (const char *device)
+{
+  g_autofree char *text = NULL, *name = g_strdup_printf (" %s:", device);
+  const char *line;
+  guint64 bytes, packets;
+
+  assert_true (g_file_get_contents ("/proc/net/dev", &text, NULL, NULL));
+  line = strstr (text, name);
+  assert_non_null (line);
+  assert_int_equal (sscanf (line + strlen (name), " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, &bytes, &packets), 2);
+  return packets;
+}
+
+/* The guest sends something: whether it leaves by the uplink. */
+static gboolean
+guest_gets_out (void)
+{
+  enum { PACKETS = 5, STEP_US = 10000, TRIES = 300, LINGER = 5 };
+  const guint64 guest = received_by ("g0"), net = received_by ("net");
+  struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons (9) };
+  int fd = socket (AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  int i;
+
+  assert_true (fd >= 0);
+  inet_pton (AF_INET, "10.9.0.2", &to.sin_addr);
+  for (i = 0; i < PACKETS; i++)
+    assert_int_equal (sendto (fd, "x", 1, 0, (struct sockaddr *) &to, sizeof to), 1);
+  close (fd);
+  for (i = 0; i < TRIES && received_by ("g0") < guest + PACKETS; i++)
+    g_usleep (STEP_US);
+  assert_true (received_by ("g0") >= guest + PACKETS);
+  for (i = 0; i < LINGER && received_by ("net") < net + PACKETS; i++)
+    g_usleep (STEP_US);
+  return received_by ("net") >= net + PACKETS;
+}
+
+/* @commands make the guest's packets leave by the uplink, past the guard, until @undo. */
+static void
+assert_redirection (const KsTestHost *host, const char *commands, const char *named, const char *undo)
+{
+  g_autofree char *found = NULL, *left = NULL;
+  g_autoptr (KsReport) report = NULL, after = NULL;
+
+  assert_false (guest_gets_out ());
+  run_all (commands);
+  assert_true (guest_gets_out ());
+  report = look (host);
+  found = conflicts_of (report);
+  if (!g_str_has_prefix (found, named) || report->conflicts->len != 1)
+    fail_msg ("%s\nnot named as %s but:\n%s", commands, named, found);
+  assert_true (ks_conflict_any_passes_guard (report->conflicts));
+  run_all (undo);
+  assert_false (guest_gets_out ());
+  after = look (host);
+  left = conflicts_of (after);
+  assert_string_equal (left, "");
+}
+
+static void
+nftables_redirection_to_the_uplink_is_named (void **state G_GNUC_UNUSED)
+{
+  HOST_OR_SKIP ();
+  g_autofree char *before = NULL;
+  g_autoptr (KsReport) report = NULL;
+
+  add_guest_and_uplink ();
+  before = sync_now (host);
+  assert_string_equal (before, "");
+  run_all ("nft add table netdev mine\n"
+           "nft add chain netdev mine in '{ type filter hook ingress device g0 priority 0; }'");
+  assert_redirection (host, "nft add rule netdev mine in fwd to wan", "leak chain [netdev mine in] -",
+                      "nft flush chain netdev mine in");
+  assert_redirection (host, "nft add rule netdev mine in counter dup to wan", "leak chain [netdev mine in] -",
+                      "nft flush chain netdev mine in");
+  assert_redirection (host, "nft add rule netdev mine in fwd to meta mark map '{ 0 : wan }'",
+                      "leak chain [netdev mine in] -", "nft flush chain netdev mine in");
+  /* from one guest to another */
+  run_all ("nft add rule netdev mine in fwd to g1");
+  report = look (host);
+  assert_int_equal (report->conflicts->len, 0);
+}
+
+static void
+traffic_controls_redirection_to_the_uplink_is_named (void **state G_GNUC_UNUSED)
+{
+  static const char filter[] = "tc filter add dev g0 ingress prio 1 u32 match u32 0 0 action mirred egress";
+  g_autofree char *redirect = g_strdup_printf ("%s redirect dev wan", filter);
+  g_autofree char *mirror = g_strdup_printf ("%s mirror dev wan", filter);
+  HOST_OR_SKIP ();
+  g_autofree char *before = NULL;
+  g_autoptr (KsReport) report = NULL;
+
+  add_guest_and_uplink ();
+  if (netns_try ("tc qdisc add dev g0 clsact") != 0 || netns_try ("%s redirect dev g1", filter) != 0) {
+    print_message ("skipped: this kernel has no clsact, u32 or mirred\n");
+    skip ();
+  }
+  before = sync_now (host);
+  assert_string_equal (before, "");
+  report = look (host);
+  assert_int_equal (report->conflicts->len, 0); /* to another guest */
+  run_all ("tc filter del dev g0 ingress");
+  assert_redirection (host, redirect, "leak action [mirred redirect to wan index 1] -", "tc filter del dev g0 ingress");
+  assert_redirection (host, mirror, "leak action [mirred mirror to wan index 1] -", "tc filter del dev g0 ingress");
+}
+
 int
 main (void)
 {
@@ -443,6 +576,8 @@ main (void)
     cmocka_unit_test (what_does_no_harm_is_not_named),
     cmocka_unit_test (nothing_is_named_while_nothing_is_armed),
     cmocka_unit_test (an_address_that_the_uplink_receives_for_is_named_as_unprotected),
+    cmocka_unit_test (nftables_redirection_to_the_uplink_is_named),
+    cmocka_unit_test (traffic_controls_redirection_to_the_uplink_is_named),
   };
 
   return cmocka_run_group_tests_name ("ks-conflict", tests, NULL, NULL);

@@ -12,7 +12,7 @@ enum { ETH0 = 2, TUN0 = 7 };
 typedef struct {
   KsConfig *config;
   KsPolicy *policy;
-  GArray *rules, *routes, *links;
+  GArray *rules, *routes, *links, *redirections;
   GPtrArray *objects;
   guint flows;
   gboolean has_guard;
@@ -30,6 +30,7 @@ scene_new (void)
   self->routes = g_array_new (FALSE, FALSE, sizeof (KsRoute));
   self->links = g_array_new (FALSE, FALSE, sizeof (KsLink));
   g_array_append_vals (self->links, links, G_N_ELEMENTS (links));
+  self->redirections = g_array_new (FALSE, FALSE, sizeof (KsTcRedirection));
   self->objects = g_ptr_array_new_with_free_func ((GDestroyNotify) ks_nft_object_free);
   self->has_guard = TRUE;
   return self;
@@ -43,6 +44,7 @@ scene_free (Scene *self)
   g_array_unref (self->rules);
   g_array_unref (self->routes);
   g_array_unref (self->links);
+  g_array_unref (self->redirections);
   g_ptr_array_unref (self->objects);
   g_free (self);
 }
@@ -89,6 +91,7 @@ find (const Scene *self)
                             .routes = self->routes,
                             .links = self->links,
                             .objects = self->objects,
+                            .redirections = self->redirections,
                             .flows = self->flows,
                             .has_guard = self->has_guard };
   g_autoptr (GPtrArray) conflicts = ks_conflict_find (&input);
@@ -171,6 +174,8 @@ conflict_names_flowtables_that_leak_and_chains_while_no_tunnel_is_up (void **sta
   add_object (scene, KS_NFT_CHAIN, NFPROTO_INET, "mine", "out");
   add_object (scene, KS_NFT_CHAIN, NFPROTO_BRIDGE, "mine", "out");
   add_object (scene, KS_NFT_FLOWTABLE, NFPROTO_INET, "fw4", "ft");
+  add_object (scene, KS_NFT_CHAIN, NFPROTO_NETDEV, "mine", "in");
+  ((KsNftObject *) scene->objects->pdata[scene->objects->len - 1])->hook = 0; /* NF_NETDEV_INGRESS */
   assert_found (scene, chain);
   scene->flows = 3;
   assert_found (scene, both); /* leaks come first */
@@ -216,6 +221,62 @@ conflict_is_a_foreign_rule_to_a_route_that_leads_nobody_knows_where (void **stat
 }
 
 static void
+conflict_is_what_drops_on_the_way_to_a_device (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_object (scene, KS_NFT_CHAIN, NFPROTO_NETDEV, "mine", "out");
+  ((KsNftObject *) scene->objects->pdata[0])->hook = 1; /* NF_NETDEV_EGRESS */
+  assert_found (scene,
+                "nftables chain 'netdev mine out' (set by another program) drops whatever it does not expect and "
+                "may keep the VPN from connecting. Allow the VPN's server in that firewall, or turn it off\n");
+}
+
+/* By a network card, by a device with a default route, by one that depends on the packet; not inside the host. */
+static void
+conflict_is_what_sends_packets_past_all_hooks (void **state G_GNUC_UNUSED)
+{
+  static const char nft[] =
+    "nftables chain 'netdev mine in' (set by another program) sends packets, or copies of them, to %s by `fwd` or "
+    "`dup`, past the VPN and the guard. Stop whatever sets it, or run: nft flush chain netdev mine in\n";
+  static const char tc[] =
+    "traffic control action 'mirred %s to eth0 index 7' (set by another program) sends %s to eth0, past the VPN and "
+    "the guard. Stop whatever sets it, or delete its filter, which `tc filter show dev DEVICE ingress` and `egress` "
+    "list for each device\n";
+  KsTcRedirection redirection = { .index = 7, .ifindex = ETH0 };
+  g_autoptr (Scene) scene = scene_new ();
+  g_autofree char *to_tun0 = g_strdup_printf (nft, "tun0"), *to_eth0 = g_strdup_printf (nft, "eth0");
+  g_autofree char *to_any = g_strdup_printf (nft, "any device");
+  g_autofree char *redirected = g_strdup_printf (tc, "redirect", "packets");
+  g_autofree char *copied = g_strdup_printf (tc, "mirror", "copies of packets");
+  KsNftObject *object;
+
+  add_object (scene, KS_NFT_REDIRECTION, NFPROTO_NETDEV, "mine", "in");
+  object = scene->objects->pdata[0];
+  assert_found (scene, to_any);
+  object->ifindex = TUN0;
+  assert_found (scene, "");
+  add_route (scene, "0.0.0.0/0", RT_TABLE_MAIN, RTPROT_STATIC, TUN0);
+  assert_found (scene, to_tun0);
+  ks_test_policy_add_tunnel (scene->policy, "tun0", TUN0, "10.8.0.2");
+  assert_found (scene, "");
+  object->ifindex = ETH0;
+  assert_found (scene, "");
+  g_array_index (scene->links, KsLink, 0).is_hardware = TRUE;
+  assert_found (scene, to_eth0);
+  g_strlcpy (g_array_index (scene->links, KsLink, 0).kind, "bridge", IFNAMSIZ);
+  assert_found (scene, "");
+  g_strlcpy (g_array_index (scene->links, KsLink, 0).kind, "", IFNAMSIZ);
+  g_ptr_array_set_size (scene->objects, 0);
+  g_array_append_val (scene->redirections, redirection);
+  assert_found (scene, redirected);
+  g_array_index (scene->redirections, KsTcRedirection, 0).copies = TRUE;
+  assert_found (scene, copied);
+  g_array_index (scene->redirections, KsTcRedirection, 0).ifindex = TUN0;
+  assert_found (scene, "");
+}
+
+static void
 conflict_list_is_limited (void **state G_GNUC_UNUSED)
 {
   g_autoptr (Scene) scene = scene_new ();
@@ -241,6 +302,8 @@ main (void)
     cmocka_unit_test (conflict_names_flowtables_that_leak_and_chains_while_no_tunnel_is_up),
     cmocka_unit_test (conflict_is_a_default_route_that_cannot_be_copied),
     cmocka_unit_test (conflict_is_a_foreign_rule_to_a_route_that_leads_nobody_knows_where),
+    cmocka_unit_test (conflict_is_what_drops_on_the_way_to_a_device),
+    cmocka_unit_test (conflict_is_what_sends_packets_past_all_hooks),
     cmocka_unit_test (conflict_list_is_limited),
   };
 

@@ -408,6 +408,26 @@ status_names_what_other_programs_do_to_it (void **state G_GNUC_UNUSED)
   assert_text_has (f, "What to do:\n  Remove what other programs have put in the way; see above.\n");
 }
 
+/* The probes ask the kernel's routing, which does not know of it either. */
+static void
+check_fails_if_another_program_sends_packets_past_the_guard (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Fixture) f = fixture_new ();
+  g_autofree char *before = NULL, *after = NULL;
+
+  protect (f);
+  add_conflict (f, NULL);
+  assert_true (ks_reconcile_prove (&f->report, &f->snapshot));
+  f->report.proof->escapes = 0;
+  before = ks_status_format_check (&f->status);
+  assert_true (ks_status_is_tight (&f->status));
+  assert_non_null (strstr (before, "Nothing escapes\n"));
+  ((KsConflict *) f->report.conflicts->pdata[0])->passes_guard = TRUE;
+  after = ks_status_format_check (&f->status);
+  assert_false (ks_status_is_tight (&f->status));
+  assert_null (strstr (after, "Nothing escapes"));
+}
+
 static void
 status_names_whom_it_cannot_protect (void **state G_GNUC_UNUSED)
 {
@@ -770,6 +790,7 @@ main (void)
     cmocka_unit_test (status_says_which_names_may_be_asked_for),
     cmocka_unit_test (status_shows_a_section_its_mode_and_why_it_is_down),
     cmocka_unit_test (status_names_what_other_programs_do_to_it),
+    cmocka_unit_test (check_fails_if_another_program_sends_packets_past_the_guard),
     cmocka_unit_test (status_names_whom_it_cannot_protect),
     cmocka_unit_test (without_root_the_state_is_shown_and_what_was_left_out),
     cmocka_unit_test (without_root_a_tunnel_that_was_just_lost_is_not_shown),
