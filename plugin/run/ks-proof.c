@@ -78,8 +78,9 @@ is_left_to_guard (const Prover *p, const KsLookup *lookup)
 static KsVerdict
 judge (const Prover *p, const KsProbe *probe, const KsLookupResult *result)
 {
-  gboolean carries = result->type == RTN_UNICAST || result->type == RTN_LOCAL || result->type == RTN_BROADCAST
-                     || result->type == RTN_MULTICAST || result->type == RTN_ANYCAST;
+  /* what is local stays on this host (an address of a VPN's server that this host has, too) */
+  gboolean carries = result->type == RTN_UNICAST || result->type == RTN_BROADCAST || result->type == RTN_MULTICAST
+                     || result->type == RTN_ANYCAST;
 
   if (result->error || !carries)
     return KS_VERDICT_NO_ROUTE;
@@ -151,19 +152,35 @@ probe_target (Prover *p, const KsPrefix *target, guint8 ip_protocol, guint16 por
   return TRUE;
 }
 
+/* With net.ipv6.conf.all.disable_ipv6=1, not even ::1 exists. */
+static gboolean
+has_ipv6_loopback (void)
+{
+  g_autofree char *value = NULL;
+
+  return !g_file_get_contents ("/proc/sys/net/ipv6/conf/lo/disable_ipv6", &value, NULL, NULL) || *value != '1';
+}
+
 /*
  * The kernel answers EINVAL for a blackhole, but also for a question that it
  * does not understand: the same question about the host itself has to succeed.
+ * Where IPv6 is turned off, only IPv4 has such an address. What the question
+ * asks is read by the same code for both families
+ * (rtm_getroute_parse_ip_proto(), net/ipv4/netlink.c), in which ICMPv6 differs
+ * from ICMP by its number.
  */
 static gboolean
 check_question (Prover *p, int family, guint8 ip_protocol, GError **error)
 {
+  gboolean asks_ipv6 = family == AF_INET6 && has_ipv6_loopback ();
   KsLookup lookup = {
     .ip_protocol = ip_protocol, .sport = ORDINARY_PORT, .dport = TARGET_PORT, .uid = UNPRIVILEGED_UID
   };
   KsLookupResult result;
 
-  ks_prefix_parse (family == AF_INET6 ? "::1" : "127.0.0.1", &lookup.to, NULL);
+  if (!asks_ipv6 && ip_protocol == IPPROTO_ICMPV6)
+    lookup.ip_protocol = IPPROTO_ICMP;
+  ks_prefix_parse (asks_ipv6 ? "::1" : "127.0.0.1", &lookup.to, NULL);
   if (!ks_lookup (p->socket, &lookup, &result, error))
     return FALSE;
   if (result.error) {

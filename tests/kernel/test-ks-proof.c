@@ -582,6 +582,41 @@ ipv6_is_not_probed_where_there_is_none (void **state G_GNUC_UNUSED)
   assert_int_equal (count (proof, is_ipv4), proof->probes->len);
 }
 
+/* As net.ipv6.conf.all.disable_ipv6=1 does it: not even ::1 is left. IPv6 may be turned on again for a device. */
+static void
+ipv6_is_probed_although_it_is_turned_off (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Host) host = NULL;
+  g_autoptr (KsProof) proof = NULL, spoilt = NULL;
+
+  HOST_OR_SKIP (host);
+  apply (host);
+  assert_true (netns_write_file ("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1"));
+  proof = take (host, KS_GUARD_IN_PLACE);
+  assert_int_equal (proof->escapes, 0);
+  assert_true (proof->probes->len > count (proof, is_ipv4));
+
+  assert_true (netns_write_file ("/proc/sys/net/ipv6/conf/uplink/disable_ipv6", "0"));
+  netns_run ("ip -6 route add default via fe80::1 dev uplink");
+  netns_run ("ip -6 rule add priority 1 lookup main");
+  spoilt = take (host, KS_GUARD_IN_PLACE);
+  assert_int_equal (spoilt->escapes, spoilt->probes->len - count (spoilt, is_ipv4));
+}
+
+/* Packets to a server whose address is one of this host's own: table local comes first. */
+static void
+what_this_host_keeps_is_no_escape (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Host) host = NULL;
+  g_autoptr (KsProof) proof = NULL;
+
+  HOST_OR_SKIP (host);
+  netns_run ("ip addr add 203.0.113.10/32 dev uplink");
+  apply (host);
+  proof = take (host, KS_GUARD_IN_PLACE);
+  assert_int_equal (proof->escapes, 0);
+}
+
 /* A kernel that does not understand the question answers as a blackhole does. Without lo, so does 127.0.0.1. */
 static void
 no_proof_without_an_answer_about_the_host_itself (void **state G_GNUC_UNUSED)
@@ -638,6 +673,8 @@ main (void)
     cmocka_unit_test (query_for_a_servers_name_is_an_escape_without_the_guard_that_narrows_it),
     cmocka_unit_test (dns_of_bound_ipv6_sockets_is_stopped_by_the_guard_on_the_lan_only),
     cmocka_unit_test (ipv6_is_not_probed_where_there_is_none),
+    cmocka_unit_test (ipv6_is_probed_although_it_is_turned_off),
+    cmocka_unit_test (what_this_host_keeps_is_no_escape),
     cmocka_unit_test (no_proof_without_an_answer_about_the_host_itself),
     cmocka_unit_test (table_shows_the_worst_verdict_of_each_kind),
   };
