@@ -34,11 +34,11 @@ is_card (const KsLink *link)
   return link->is_hardware && link->ifindex != LOOPBACK && !is_of_kind (link, "bridge");
 }
 
-/* A bridge between a network card and whatever else is a port of it. */
+/* A bridge of @kind between a network card and whatever else is a port of it. */
 static gboolean
-is_bridge_of_card (const KsUnprotectedInput *in, const KsLink *bridge)
+connects_card (const KsUnprotectedInput *in, const KsLink *bridge, const char *kind)
 {
-  if (!bridge || !is_of_kind (bridge, "bridge"))
+  if (!bridge || !is_of_kind (bridge, kind))
     return FALSE;
   for (guint i = 0; i < in->links->len; i++) {
     const KsLink *port = &g_array_index (in->links, KsLink, i);
@@ -47,6 +47,12 @@ is_bridge_of_card (const KsUnprotectedInput *in, const KsLink *bridge)
       return TRUE;
   }
   return FALSE;
+}
+
+static gboolean
+is_bridge_of_card (const KsUnprotectedInput *in, const KsLink *bridge)
+{
+  return connects_card (in, bridge, "bridge");
 }
 
 static gboolean
@@ -90,6 +96,10 @@ consider_link (const KsUnprotectedInput *in, const KsLink *link, GPtrArray *out)
          g_strdup_printf ("the virtual machine on %s (macvtap on %s): it is a host of its own on that network, and "
                           "what it sends bypasses the kill switch",
                           link->name, lower->name));
+  else if ((is_of_kind (link, "tun") || is_of_kind (link, "veth")) && connects_card (in, master, "openvswitch"))
+    add (out, g_strdup_printf ("the virtual machine or container on %s (a port of Open vSwitch, as the network card "
+                               "is): what the switch passes on bypasses the kill switch",
+                               link->name));
   else if ((is_of_kind (link, "tun") || is_of_kind (link, "veth")) && !in->filters_bridges
            && is_bridge_of_card (in, master))
     add (out, g_strdup_printf ("the virtual machine or container on %s (a port of %s): it is a host of its own on that "

@@ -7,7 +7,8 @@
  *
  *   - a macvtap device: a virtual machine holds its other end
  *   - a tap or veth device that is a port of the same bridge as a network card,
- *     unless br_netfilter shows bridged packets to nftables
+ *     unless br_netfilter shows bridged packets to nftables; or of Open vSwitch,
+ *     whose bridges are all one device (ovs-system) to the kernel
  *   - a link-layer address that a network card accepts packets for and that no
  *     device here has: it belongs to a macvlan device that was moved into a
  *     container and so is not among the devices here

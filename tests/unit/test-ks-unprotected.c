@@ -161,12 +161,33 @@ unprotected_is_a_list_that_a_person_can_read (void **state G_GNUC_UNUSED)
   assert_found (scene, expected->str);
 }
 
+/* Open vSwitch forwards without netfilter's help, whatever br_netfilter is set to. */
+static void
+unprotected_is_who_shares_open_vswitch_with_a_network_card (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  g_strlcpy (link_of (scene, BR0)->name, "ovs-system", IFNAMSIZ);
+  g_strlcpy (link_of (scene, BR0)->kind, "openvswitch", IFNAMSIZ);
+  link_of (scene, BR0)->is_hardware = link_of (scene, BR0)->is_up = FALSE;
+  link_of (scene, VNET0)->master = BR0;
+  scene->filters_bridges = TRUE;
+  assert_found (scene, "");
+  link_of (scene, ETH0)->master = BR0;
+  assert_found (scene,
+                "the virtual machine or container on vnet0 (a port of Open vSwitch, as the network card is): what "
+                "the switch passes on bypasses the kill switch\n");
+  link_of (scene, VNET0)->is_up = FALSE;
+  assert_found (scene, "");
+}
+
 int
 main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (unprotected_is_nobody_on_a_bridge_without_a_network_card),
     cmocka_unit_test (unprotected_is_who_shares_a_bridge_with_a_network_card),
+    cmocka_unit_test (unprotected_is_who_shares_open_vswitch_with_a_network_card),
     cmocka_unit_test (unprotected_is_a_virtual_machine_on_macvtap),
     cmocka_unit_test (unprotected_is_an_address_that_no_device_here_has),
     cmocka_unit_test (unprotected_is_a_list_that_a_person_can_read),
