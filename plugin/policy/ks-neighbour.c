@@ -54,6 +54,8 @@ static const struct {
   { "Mullvad's app", 0x6d6f6c65, 0x6d6f6c65, G_MAXUINT32 },
   /* nordvpn-linux: daemon/routes/rule.go, daemon/routes/iprule/iprule.go */
   { "NordVPN", 205, 0xe1f1, G_MAXUINT32 },
+  /* strongswan: charon.routing_table, set by --with-routing-table in configure.ac */
+  { "strongSwan", 220, 0, 0 },
   /* netbird: client/internal/routemanager/systemops/systemops_linux.go */
   { "NetBird", 0x1bd0, 0, 0 },
 };

@@ -30,6 +30,7 @@ typedef struct {
   const KsConflictInput *in;
   int family;
   Places places;
+  gboolean is_after_dns; /* the rule under consideration does not get DNS queries: ours for them comes first */
   GPtrArray *out; /* of KsConflict */
 } Search;
 
@@ -194,10 +195,23 @@ last_defence (const Search *s)
 /* --- routes that lead out --- */
 
 static gboolean
-is_lan (const Search *s, const KsPrefix *prefix)
+is_private (const Search *s, const KsPrefix *prefix)
 {
   return ks_prefix_array_covers (s->in->config->lan_prefixes, prefix) || ks_prefix_is_loopback (prefix)
          || ks_prefix_is_link_local (prefix) || ks_prefix_is_multicast (prefix);
+}
+
+/* Whether anything may be sent to @prefix. The LAN's resolvers may not be asked, which the guard sees to if there is
+ * one. */
+static gboolean
+is_lan (const Search *s, const KsPrefix *prefix)
+{
+  const KsPolicy *policy = s->in->policy;
+  gboolean is_open = policy->lan != KS_LAN_OFF && (s->in->has_guard || policy->dns != KS_DNS_TUNNEL || s->is_after_dns);
+
+  return is_private (s, prefix)
+         && (is_open || !ks_prefix_array_covers (s->in->config->lan_prefixes, prefix)
+             || ks_prefix_is_link_local (prefix));
 }
 
 /* Whether a packet that takes @route is sent: IPv4 sends to a unicast address by a route of type broadcast as well. */
@@ -395,6 +409,7 @@ consider_rule (Search *s, const KsRule *rule)
 
   if (!takes_effect (config, rule, &s->places))
     return;
+  s->is_after_dns = rule->priority > config->priority + KS_PRIORITY_DNS;
   switch (rule->action) {
   case FR_ACT_TO_TBL:
     if (!(ks_prefix_is_set (&rule->to) && !rule->invert && is_lan (s, &rule->to)) && leads_out (s, rule))
@@ -517,7 +532,7 @@ consider_server (Search *s, const KsRoute *route)
 
   if (route->table == RT_TABLE_LOCAL && (ks_stop_has_route (route) || route->type == RTN_LOCAL)) {
     transport = find_server (s, route, RT_TABLE_LOCAL);
-    if (transport && is_lan (s, &transport->to)) /* a proxy or a server on this host itself */
+    if (transport && is_private (s, &transport->to)) /* a proxy or a server on this host itself */
       transport = NULL;
   } else if (route->table == RT_TABLE_MAIN && (ks_stop_has_route (route) || route->type == RTN_THROW)) {
     copy = find_copy (s, route);
@@ -815,6 +830,7 @@ ks_conflict_find (const KsConflictInput *input)
     for (guint i = 0; i < input->rules->len; i++)
       if (g_array_index (input->rules, KsRule, i).family == s.family)
         consider_rule (&s, &g_array_index (input->rules, KsRule, i));
+    s.is_after_dns = FALSE;
     for (guint i = 0; i < input->routes->len; i++)
       consider_route (&s, &g_array_index (input->routes, KsRoute, i));
     consider_default (&s);

@@ -129,6 +129,36 @@ conflict_says_what_is_left_between_a_rule_and_the_wire (void **state G_GNUC_UNUS
   assert_found (scene, "");
 }
 
+/* Lan=off, or DNS queries to the LAN's resolver, which nothing but the guard stops. */
+static void
+conflict_is_a_rule_to_a_lan_that_may_not_be_reached (void **state G_GNUC_UNUSED)
+{
+  static const char text[] =
+    "IPv4 rule '%u: from all to 192.168.0.0/16 lookup main' (set by another program) takes effect %s the kill switch's "
+    "rules and can send packets past the VPN; %s. Stop whatever sets it, or run: ip -4 rule del priority %u from all "
+    "to 192.168.0.0/16 lookup main\n";
+  g_autofree char *guarded = g_strdup_printf (text, 0, "before", "only the guard still stops them", 0);
+  g_autofree char *open = g_strdup_printf (text, 0, "before", "nothing stops them", 0);
+  g_autoptr (Scene) scene = scene_new ();
+  KsRule *rule;
+
+  add_main_rule (scene, AF_INET, 0);
+  rule = &g_array_index (scene->rules, KsRule, 0);
+  rule->to = ks_test_prefix ("192.168.0.0/16");
+  add_route (scene, "192.168.1.0/24", RT_TABLE_MAIN, RTPROT_KERNEL, ETH0);
+  assert_found (scene, "");
+  scene->policy->lan = KS_LAN_OFF;
+  assert_found (scene, guarded);
+  scene->policy->lan = KS_LAN_PRIVATE;
+  scene->has_guard = FALSE;
+  assert_found (scene, open);
+  rule->priority = 8331; /* DNS goes elsewhere at 8310 */
+  assert_found (scene, "");
+  rule->priority = 0;
+  scene->policy->dns = KS_DNS_LAN;
+  assert_found (scene, "");
+}
+
 static void
 conflict_is_a_route_past_the_vpn_and_not_through_it (void **state G_GNUC_UNUSED)
 {
@@ -297,6 +327,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (conflict_says_what_is_left_between_a_rule_and_the_wire),
+    cmocka_unit_test (conflict_is_a_rule_to_a_lan_that_may_not_be_reached),
     cmocka_unit_test (conflict_is_a_route_past_the_vpn_and_not_through_it),
     cmocka_unit_test (conflict_with_lan_routes_is_a_route_that_no_lan_has),
     cmocka_unit_test (conflict_names_flowtables_that_leak_and_chains_while_no_tunnel_is_up),

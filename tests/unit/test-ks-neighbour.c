@@ -42,6 +42,7 @@ neighbour_knows_rules_by_table_mark_priority_and_protocol (void **state G_GNUC_U
     { 32765, 205, 0xe1f1, G_MAXUINT32, RTPROT_BOOT, "NordVPN" },
     { 32765, RT_TABLE_MAIN, 0xe1f1, G_MAXUINT32, RTPROT_BOOT, "NordVPN" },
     { 110, 0x1bd0, 0, 0, RTPROT_BOOT, "NetBird" },
+    { 220, 220, 0, 0, RTPROT_STATIC, "strongSwan" },
     { 32764, 51820, 51820, G_MAXUINT32, RTPROT_BOOT, "wg-quick" },
     { 31000, 51820, 51820, G_MAXUINT32, RTPROT_STATIC, "NetworkManager" },
     { 9, 2004, 0x200, 0xf00, RTPROT_KERNEL, "Cilium" },
