@@ -178,6 +178,19 @@ link_number (struct nlmsghdr *header, int type)
   return attribute && nla_len (attribute) == sizeof (guint32) ? nla_get_u32 (attribute) : 0;
 }
 
+/* Whether the device's counter of received packets is there and 0. */
+static gboolean
+is_mute (struct nlmsghdr *header)
+{
+  const struct nlattr *attribute = nlmsg_find_attr (header, sizeof (struct ifinfomsg), IFLA_STATS64);
+  struct rtnl_link_stats64 stats = { .rx_packets = 0 };
+
+  if (!attribute)
+    return FALSE;
+  memcpy (&stats, nla_data (attribute), MIN (sizeof stats, (gsize) nla_len (attribute)));
+  return stats.rx_packets == 0;
+}
+
 static gboolean
 collect_link (struct nlmsghdr *header, gpointer user_data)
 {
@@ -202,6 +215,7 @@ collect_link (struct nlmsghdr *header, gpointer user_data)
   address = nlmsg_find_attr (header, sizeof *message, IFLA_ADDRESS);
   if (address && nla_len (address) == KS_LINK_ADDRESS)
     memcpy (link.address, nla_data (address), KS_LINK_ADDRESS);
+  link.is_mute = is_mute (header);
   link.is_hardware = is_hardware (message, kind);
   link.is_tunnel = kind && ks_interface_kind_is_tunnel (kind);
   link.is_offload = kind && ks_interface_kind_is_offload (kind);

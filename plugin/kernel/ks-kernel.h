@@ -51,6 +51,7 @@ typedef struct {
   gboolean is_up; /* set up by the administrator or a program (IFF_UP) */
   gboolean is_tunnel; /* of a kind that VPNs use, whoever created it */
   gboolean is_offload; /* a tunnel that encapsulates in place of a program: ks_interface_kind_is_offload() */
+  gboolean is_mute; /* it has not received a single packet */
   gboolean is_hardware; /* a network card, a bridge or similar on top of some, or lo: certainly no tunnel */
 } KsLink;
 

@@ -764,6 +764,22 @@ add_dropping_chain (Search *s, const KsNftObject *object, const char *program)
       name, by));
 }
 
+/*
+ * Whether a VPN has connected, as far as can be told: its tunnel has received something. A WireGuard device, or that of
+ * a section, may be up without.
+ */
+static gboolean
+is_connected (const Search *s)
+{
+  for (guint i = 0; i < s->in->policy->tunnels->len; i++) {
+    const KsLink *link = find_link (s, ((const KsPolicyTunnel *) s->in->policy->tunnels->pdata[i])->ifindex);
+
+    if (!link || !link->is_mute)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 static void
 consider_nft (Search *s, const KsNftObject *object)
 {
@@ -781,7 +797,7 @@ consider_nft (Search *s, const KsNftObject *object)
       add_nft_redirection (s, object, program);
     break;
   default:
-    if (s->in->policy->tunnels->len == 0 && may_stop_transports (object))
+    if (may_stop_transports (object) && !is_connected (s))
       add_dropping_chain (s, object, program);
     break;
   }

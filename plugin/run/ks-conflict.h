@@ -13,7 +13,7 @@
  *     or takes its server for this host; a default route into another kill
  *     switch; a firewall that drops unknown traffic. What a firewall's rules
  *     amount to cannot be computed, so such a chain is reported only while no
- *     tunnel is up.
+ *     tunnel is up that has received anything.
  *   - What sends packets past all hooks: a flowtable, if the connections that it
  *     forwards cannot be ended (ks-flows.h); nftables' `fwd` and `dup` in family
  *     netdev, and traffic control's mirred, to a device that is an uplink.

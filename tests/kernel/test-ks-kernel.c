@@ -18,6 +18,7 @@
 #include <linux/capability.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -1092,6 +1093,17 @@ find_link (const GArray *links, const char *name)
   return NULL;
 }
 
+/* By the loopback device, which thus receives something. */
+static void
+send_to_itself (void)
+{
+  struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons (9), .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
+  int fd = socket (AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+  assert_int_equal (sendto (fd, "x", 1, 0, (struct sockaddr *) &to, sizeof to), 1);
+  close (fd);
+}
+
 static void
 links_are_listed_with_what_they_are (void **state G_GNUC_UNUSED)
 {
@@ -1103,9 +1115,11 @@ links_are_listed_with_what_they_are (void **state G_GNUC_UNUSED)
   netns_run ("ip tuntap add mode tap name tap0");
   netns_run ("ip link add br0 type bridge");
   make_tunnel ("tun0", "10.8.0.2/24", NULL);
+  send_to_itself ();
   kernel = ks_kernel_new (NULL);
   links = ks_kernel_dump_links (kernel, NULL);
   assert_non_null (links);
+  assert_true (find_link (links, "tun0")->is_mute && !find_link (links, "lo")->is_mute);
   assert_int_equal (find_link (links, "tun0")->ifindex, if_nametoindex ("tun0"));
   assert_true (find_link (links, "tun0")->is_up);
   assert_false (find_link (links, "tap0")->is_up);
