@@ -126,35 +126,80 @@ is_drop (const struct nlattr *expression)
          && code == NF_DROP;
 }
 
-/* Whether the rule drops every packet that gets to it. */
 static gboolean
-drops_all (struct nlmsghdr *header)
+has_be32 (const struct nlattr *expression, int type, guint32 expected)
+{
+  guint32 value;
+
+  return get_be32 (find_nested (find_nested (expression, NFTA_EXPR_DATA), type), &value) && value == expected;
+}
+
+/* Whether @expression loads the device that a packet leaves by, or its name. */
+static gboolean
+loads_device (const struct nlattr *expression)
+{
+  return is_text (find_nested (expression, NFTA_EXPR_NAME), "meta")
+         && (has_be32 (expression, NFTA_META_KEY, NFT_META_OIF)
+             || has_be32 (expression, NFTA_META_KEY, NFT_META_OIFNAME));
+}
+
+/* Whether @expression goes on only with what is different. */
+static gboolean
+is_unequal (const struct nlattr *expression)
+{
+  const struct nlattr *name = find_nested (expression, NFTA_EXPR_NAME);
+
+  return is_text (name, "lookup") ? has_be32 (expression, NFTA_LOOKUP_FLAGS, NFT_LOOKUP_F_INV)
+                                  : is_text (name, "cmp") && has_be32 (expression, NFTA_CMP_OP, NFT_CMP_NEQ);
+}
+
+typedef enum {
+  DROPS_NOTHING,
+  DROPS_ELSEWHERE, /* what does not leave by a certain device, such as the tunnel of another kill switch */
+  DROPS_ALL, /* whatever gets to the rule */
+} Drops;
+
+/* What the rule drops, if it is one of these two kinds. */
+static Drops
+drops_of_rule (struct nlmsghdr *header)
 {
   const struct nlattr *expressions = expressions_of (header), *expression;
+  gboolean is_conditional = FALSE, is_device = FALSE, is_elsewhere = FALSE;
   int remaining;
 
   if (!expressions)
-    return FALSE;
+    return DROPS_NOTHING;
   nla_for_each_nested (expression, expressions, remaining) {
     const struct nlattr *name = find_nested (expression, NFTA_EXPR_NAME);
 
     if (is_drop (expression))
-      return TRUE;
-    if (!is_text (name, "counter") && !is_text (name, "log"))
-      return FALSE;
+      return !is_conditional ? DROPS_ALL : is_elsewhere ? DROPS_ELSEWHERE : DROPS_NOTHING;
+    is_conditional |= !is_text (name, "counter") && !is_text (name, "log");
+    is_elsewhere |= is_device && is_unequal (expression);
+    is_device = loads_device (expression);
   }
-  return FALSE;
+  return DROPS_NOTHING;
 }
 
-/* Sets whether the chain drops what gets to its last rule; that one comes last. */
+typedef struct {
+  const KsNftObject *chain;
+  gboolean confines; /* one of its rules drops what does not leave by a certain device */
+  gboolean is_closed; /* the last rule seen drops all */
+} ChainRules;
+
+/* The last rule comes last. */
 static gboolean
 on_rule_of_chain (struct nlmsghdr *header, gpointer user_data)
 {
-  KsNftObject *chain = user_data;
+  ChainRules *rules = user_data;
+  Drops drops;
 
-  if (g_strcmp0 (find_text (header, NFTA_RULE_TABLE), chain->table) == 0
-      && g_strcmp0 (find_text (header, NFTA_RULE_CHAIN), chain->name) == 0)
-    chain->drops = drops_all (header);
+  if (g_strcmp0 (find_text (header, NFTA_RULE_TABLE), rules->chain->table) != 0
+      || g_strcmp0 (find_text (header, NFTA_RULE_CHAIN), rules->chain->name) != 0)
+    return TRUE;
+  drops = drops_of_rule (header);
+  rules->confines |= drops == DROPS_ELSEWHERE;
+  rules->is_closed = drops == DROPS_ALL;
   return TRUE;
 }
 
@@ -251,15 +296,19 @@ collect (KsNlSocket *socket, int type, guint8 family, KsNetlinkFunc func, GPtrAr
   return result == EINTR ? 0 : result;
 }
 
-/* A chain whose policy is accept drops all the same if its last rule does. Only chains for what the host sends are
- * read: others may have very many rules. */
+/* A chain whose policy is accept drops all the same if its last rule does, or one that wants everything to leave by
+ * some device. Only chains for what the host sends are read: others may have very many rules. */
 static void
-read_last_rule (KsNlSocket *socket, KsNftObject *chain)
+read_rules (KsNlSocket *socket, KsNftObject *chain)
 {
-  if (chain->kind == KS_NFT_CHAIN && chain->is_base && !chain->drops
-      && (chain->hook == NF_INET_LOCAL_OUT || chain->hook == NF_INET_POST_ROUTING)
-      && (chain->family == NFPROTO_INET || chain->family == NFPROTO_IPV4 || chain->family == NFPROTO_IPV6))
-    dump (socket, NFT_MSG_GETRULE, chain->family, chain, on_rule_of_chain, chain);
+  ChainRules rules = { .chain = chain };
+
+  if (chain->kind != KS_NFT_CHAIN || !chain->is_base || chain->drops
+      || (chain->hook != NF_INET_LOCAL_OUT && chain->hook != NF_INET_POST_ROUTING)
+      || (chain->family != NFPROTO_INET && chain->family != NFPROTO_IPV4 && chain->family != NFPROTO_IPV6))
+    return;
+  dump (socket, NFT_MSG_GETRULE, chain->family, chain, on_rule_of_chain, &rules);
+  chain->drops = rules.confines || rules.is_closed;
 }
 
 GPtrArray *
@@ -273,7 +322,7 @@ ks_nft_objects_read (GError **error)
     return NULL;
   result = collect (socket, NFT_MSG_GETCHAIN, NFPROTO_UNSPEC, on_chain, objects);
   for (guint i = 0; result == 0 && i < objects->len; i++)
-    read_last_rule (socket, objects->pdata[i]);
+    read_rules (socket, objects->pdata[i]);
   if (result == 0)
     result = collect (socket, NFT_MSG_GETFLOWTABLE, NFPROTO_UNSPEC, on_flowtable, objects);
   if (result == 0)

@@ -24,7 +24,7 @@ typedef struct {
   char *name; /* of a redirection: the chain that the rule is in */
   gboolean is_base; /* a base chain: attached to @hook */
   guint32 hook; /* NF_INET_*, or NF_NETDEV_* for family netdev */
-  gboolean drops; /* a base chain that drops what none of its rules accepts, by its policy or its last rule */
+  gboolean drops; /* a base chain that drops what its rules do not accept, by its policy or a rule */
   guint ifindex; /* where a redirection sends packets; 0: it depends on the packet */
 } KsNftObject;
 

@@ -233,6 +233,11 @@ static const Case cases[] = {
   { "nft add table inet mine\nnft add chain inet mine o '{ type filter hook output priority 0; }'\n"
     "nft add rule inet mine o oifname lo accept\nnft add rule inet mine o counter log drop",
     "block chain [inet mine o] -", NULL, STOPS },
+  /* the kill switch of wg-quick(8)'s manual page */
+  { "nft add table ip mine\nnft add chain ip mine o '{ type filter hook output priority 0; }'\n"
+    "nft add rule ip mine o oifname != wg9 meta mark != 0xca6c fib daddr type != local counter reject\n"
+    "nft add rule ip mine o accept",
+    "block chain [ip mine o] -", NULL, STOPS },
 };
 
 static void
@@ -374,7 +379,8 @@ what_does_no_harm_is_not_named (void **state G_GNUC_UNUSED)
     "nft add chain ip filter FORWARD '{ type filter hook forward priority 0; policy drop; }'\n"
     "nft add chain ip filter OUTPUT '{ type filter hook output priority 0; policy accept; }'\n"
     "nft add chain ip filter INPUT '{ type filter hook input priority 0; policy drop; }'\n"
-    "nft add rule ip filter OUTPUT ct state invalid counter drop\nnft add rule ip filter OUTPUT oifname lo drop\n"
+    "nft add rule ip filter OUTPUT ct state invalid counter drop\nnft add rule ip filter OUTPUT oifname wg9 ip daddr "
+    "!= 10.0.0.0/8 drop\n"
     "nft add rule ip filter FORWARD drop",
   };
 
