@@ -324,6 +324,22 @@ conflict_list_is_limited (void **state G_GNUC_UNUSED)
   assert_int_equal (g_strv_length (lines), 8 + 1 + 1);
 }
 
+/* However many routes get in the VPN's way. */
+static void
+conflict_that_leaks_is_never_left_out (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autofree char *found = NULL;
+
+  for (guint i = 0; i < 100; i++) {
+    add_route (scene, "10.0.0.0/8", 83, RTPROT_BOOT, 0);
+    g_array_index (scene->routes, KsRoute, i).type = RTN_THROW;
+  }
+  add_route (scene, "0.0.0.0/0", 83, RTPROT_BOOT, ETH0);
+  found = find (scene);
+  assert_true (g_str_has_prefix (found, "IPv4 route 'default dev eth0 table 83' "));
+}
+
 int
 main (void)
 {
@@ -338,6 +354,7 @@ main (void)
     cmocka_unit_test (conflict_is_what_drops_on_the_way_to_a_device),
     cmocka_unit_test (conflict_is_what_sends_packets_past_all_hooks),
     cmocka_unit_test (conflict_list_is_limited),
+    cmocka_unit_test (conflict_that_leaks_is_never_left_out),
   };
 
   return cmocka_run_group_tests_name ("ks-conflict", tests, NULL, NULL);
