@@ -89,6 +89,13 @@ count_tunnels (const KsStatus *self)
   return self->report->policy ? self->report->policy->tunnels->len : 0;
 }
 
+/* Whether another program sends packets past rules, routes and guard. */
+static gboolean
+is_bypassed (const KsStatus *self)
+{
+  return self->report && ks_conflict_any_passes_guard (self->report->conflicts);
+}
+
 const char *
 ks_status_word (const KsStatus *self)
 {
@@ -102,6 +109,8 @@ ks_status_word (const KsStatus *self)
     return "incomplete";
   if (!is_armed (self))
     return self->report->situation->is_unclear ? "held" : "off";
+  if (is_bypassed (self))
+    return "incomplete";
   return count_tunnels (self) > 0 ? "protected" : "blocking";
 }
 
@@ -178,7 +187,9 @@ format_headline (const KsStatus *self, const KsSummary *summary, const KsStyle *
   g_string_append (out, "Kill switch: ");
   ks_style_append (style, out, colour_of (word), word);
   format_since (self, summary, out);
-  g_string_append_printf (out, "\n  %s\n", meaning (word));
+  g_string_append_printf (out, "\n  %s\n",
+                          is_bypassed (self) ? "Another program sends packets past the kill switch; see below."
+                                             : meaning (word));
   if (self->plan->len > 0)
     g_string_append (out, "  Rules or routes are not as they should be.\n");
 }
@@ -476,7 +487,7 @@ format_advice (const KsStatus *self, const KsSummary *summary, const KsStyle *st
                             connect);
   else if (g_str_equal (word, "blocking"))
     g_string_append (out, "  Connect the VPN.\n");
-  else if (g_str_equal (word, "incomplete"))
+  else if (g_str_equal (word, "incomplete") && !is_bypassed (self))
     g_string_append_printf (out, "  Repair it: %snm-killswitch sync\n", sudo);
   else if (g_str_equal (word, "released"))
     g_string_append_printf (out, "  Block again: %snm-killswitch resume\n", sudo);
@@ -523,7 +534,7 @@ gboolean
 ks_status_is_tight (const KsStatus *self)
 {
   return self->report->proof && self->report->proof->escapes == 0 && self->plan->len == 0 && !is_guard_wrong (self)
-         && !ks_conflict_any_passes_guard (self->report->conflicts);
+         && !is_bypassed (self);
 }
 
 char *

@@ -422,7 +422,12 @@ check_fails_if_another_program_sends_packets_past_the_guard (void **state G_GNUC
   before = ks_status_format_check (&f->status);
   assert_true (ks_status_is_tight (&f->status));
   assert_non_null (strstr (before, "Nothing escapes\n"));
+  assert_string_equal (ks_status_word (&f->status), "protected");
   ((KsConflict *) f->report.conflicts->pdata[0])->passes_guard = TRUE;
+  assert_text_has (f, "\n  Another program sends packets past the kill switch; see below.\n");
+  assert_text_has (f, "What to do:\n  Remove what other programs have put in the way; see above.\n"
+                      "  Or let everything out: nm-killswitch release\n");
+  assert_json_has (f, "\"state\":\"incomplete\"");
   after = ks_status_format_check (&f->status);
   assert_false (ks_status_is_tight (&f->status));
   assert_null (strstr (after, "Nothing escapes"));
