@@ -131,7 +131,8 @@ is_link_relevant (struct nlmsghdr *header, const KsConfig *config)
          && !nlmsg_find_attr (header, sizeof *link, IFLA_WIRELESS);
 }
 
-/* ManagementFrom= applies to each address of the uplinks; with a /32, or a second address of a subnet, comes no route. */
+/* ManagementFrom= applies to each address of the uplinks; with a /32, or a second address of a subnet, comes no route.
+ */
 static KsNotice
 judge_address (struct nlmsghdr *header, const KsConfig *config)
 {
