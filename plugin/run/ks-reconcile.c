@@ -9,87 +9,15 @@
 #include "kernel/ks-connections.h"
 #include "kernel/ks-flows.h"
 #include "kernel/ks-guard-readback.h"
+#include "run/ks-apply.h"
 #include "run/ks-cut-off.h"
 #include "run/ks-summary.h"
 #include "run/ks-unchanged.h"
 #include "state/ks-marker.h"
 
-/* A device may vanish, or main change, between the dump and a step: then try again. */
-#define MAX_PASSES 4
 /* Runs are short; one that holds the lock for this long is stuck. */
 #define LOCK_TIMEOUT_MS 15000
 #define RESOLVE_TIMEOUT_MS 4000
-
-static KsDiffFlags
-diff_flags (const KsReport *report)
-{
-  return ks_situation_diff_flags (report->situation) | (report->adds_only ? KS_DIFF_ADD_ONLY : KS_DIFF_DEFAULT);
-}
-
-/* Whether the policy may lack something in use, so that the guard installed last counts and not the policy. */
-static gboolean
-holds_guard (const KsReport *report)
-{
-  return diff_flags (report) != KS_DIFF_DEFAULT;
-}
-
-/* Installs or removes the guard. A guard that was tampered with is replaced in any case. */
-static void
-apply_guard (KsReport *report, const KsPaths *paths, gboolean hold)
-{
-  g_autofree char *state = ks_paths_runtime (paths, KS_GUARD_NAME);
-  gboolean is_wanted = hold || (report->policy->armed && report->policy->guard);
-  g_autoptr (GError) error = NULL;
-  KsGuardState found;
-  guint transactions = 0;
-
-  report->is_guard_refused = FALSE;
-  if (!ks_guard_apply (report->policy, hold, state, &found, &transactions, &error)) {
-    /* no exemption may rely on a missing guard; KS_ERROR_IO: the guard is there and merely not recorded */
-    report->situation->no_guard = !g_error_matches (error, KS_ERROR, KS_ERROR_IO);
-    report->is_guard_refused = report->situation->no_guard && !g_error_matches (error, KS_ERROR, KS_ERROR_UNSUPPORTED);
-    ks_report_take_error (report, &error);
-  }
-  report->changes += transactions;
-  /* replacing the guard for a new policy is no repair, and a guard that is not recorded may be unchanged */
-  if (found == KS_GUARD_ABSENT || found == KS_GUARD_TAMPERED)
-    report->repairs += transactions;
-  if (transactions > 0)
-    g_ptr_array_add (report->done, g_strdup (is_wanted ? "install the guard" : "remove the guard"));
-}
-
-/* Sets @without, and tries a guard without the feature it stands for. */
-static void
-retry_guard (KsReport *report, const KsPaths *paths, const KsSnapshot *snapshot, gboolean *without, const char *lost)
-{
-  g_autoptr (GError) error = NULL;
-
-  g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL, "%s: the guard that it needs could not be installed", lost);
-  ks_report_take_error (report, &error);
-  *without = TRUE;
-  report->situation->no_guard = FALSE;
-  g_clear_pointer (&report->policy, ks_policy_free);
-  report->policy = ks_situation_policy (report->situation, snapshot);
-  apply_guard (report, paths, holds_guard (report));
-}
-
-/*
- * Arms the guard. A guard that cannot recognise replies (a kernel without
- * connection tracking) or cannot limit queries (one without nft_limit) is better
- * than none. Without the feature, no rule that relies on it may exist: every
- * program could use it.
- */
-static void
-arm_guard (KsReport *report, const KsPaths *paths, const KsSnapshot *snapshot)
-{
-  KsSituation *situation = report->situation;
-
-  apply_guard (report, paths, holds_guard (report));
-  if (report->is_guard_refused && report->policy->management->len > 0)
-    retry_guard (report, paths, snapshot, &situation->no_management, "ManagementFrom has no effect");
-  if (report->is_guard_refused && report->policy->bootstrap->len > 0)
-    retry_guard (report, paths, snapshot, &situation->no_names, "no server name can be looked up");
-}
 
 static gboolean
 take_proof (KsReport *report, const KsSnapshot *snapshot, KsGuardState guard)
@@ -156,7 +84,7 @@ prove (KsReport *report, const KsPaths *paths, KsKernel *kernel, gboolean is_sec
 
   if (!report->policy || !report->policy->armed || (report->changes == 0 && !is_second_look && !report->has_suspects))
     return;
-  guard = ks_guard_inspect (report->policy, holds_guard (report), state, NULL, NULL);
+  guard = ks_guard_inspect (report->policy, ks_apply_holds_guard (report), state, NULL, NULL);
   snapshot = ks_kernel_dump (kernel, report->situation->config, &error);
   if (snapshot && take_proof (report, snapshot, guard) && (is_refuted (report) || report->has_suspects))
     find_conflicts (report, kernel, snapshot, guard);
@@ -165,120 +93,6 @@ prove (KsReport *report, const KsPaths *paths, KsKernel *kernel, gboolean is_sec
   if (report->has_suspects)
     warn_of_conflicts (report);
   ks_report_take_error (report, &error);
-}
-
-/*
- * One dump, difference and application. With @is_current, the report's policy is already that of the situation and
- * @snapshot. Returns whether nothing is left to do.
- */
-static gboolean
-apply_once (KsReport *report, KsKernel *kernel, KsSnapshot *snapshot, gboolean is_current, GError **error)
-{
-  const KsSituation *situation = report->situation;
-  g_autoptr (GArray) plan = NULL;
-
-  if (!is_current) {
-    g_clear_pointer (&report->policy, ks_policy_free);
-    report->policy = ks_situation_policy (situation, snapshot);
-  }
-  plan = ks_diff_compute (situation->config, snapshot->rules, snapshot->routes, report->policy, diff_flags (report));
-  if (plan->len == 0)
-    return TRUE;
-  ks_kernel_apply (kernel, plan, &report->changes, error);
-  for (guint i = 0; i < plan->len; i++) {
-    const KsStep *step = &g_array_index (plan, KsStep, i);
-
-    if (step->kind == KS_STEP_ADD_RULE || step->kind == KS_STEP_ADD_ROUTE)
-      g_array_append_vals (report->added, step, 1);
-    report->repairs += ks_report_is_lasting (step);
-    g_ptr_array_add (report->done, ks_step_format (step));
-  }
-  return FALSE;
-}
-
-/* Updates the tunnels' devices and the guard, which names them; a device may have been replaced since it was found. */
-static void
-refresh_tunnels (KsReport *report, const KsPaths *paths, KsKernel *kernel, const KsSnapshot *snapshot)
-{
-  if (!ks_situation_refresh_tunnels (report->situation, kernel, snapshot))
-    return;
-  g_clear_pointer (&report->policy, ks_policy_free);
-  report->policy = ks_situation_policy (report->situation, snapshot);
-  if (report->policy->armed && (report->policy->guard || holds_guard (report)))
-    arm_guard (report, paths, snapshot);
-}
-
-/*
- * Repeats until the kernel holds what it should; only what is still wrong at
- * the end is an error. @is_current is as for apply_once(), for the first pass.
- * Returns whether the kernel holds what it should.
- */
-static gboolean
-apply_routing (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot **snapshot, gboolean is_current)
-{
-  for (int pass = 1;; pass++) {
-    g_autoptr (GError) error = NULL;
-
-    if (apply_once (report, kernel, *snapshot, is_current && pass == 1, &error))
-      return TRUE;
-    if (pass == MAX_PASSES) {
-      if (!error)
-        g_set_error (&error, KS_ERROR, KS_ERROR_KERNEL,
-                     "another program keeps changing the kill switch's rules or routes");
-      ks_report_take_error (report, &error);
-      return FALSE;
-    }
-    g_clear_pointer (snapshot, ks_snapshot_free);
-    *snapshot = ks_kernel_dump (kernel, report->situation->config, error ? NULL : &error);
-    if (!*snapshot) {
-      ks_report_take_error (report, &error);
-      return FALSE;
-    }
-    refresh_tunnels (report, paths, kernel, *snapshot);
-  }
-}
-
-/* What the policy does without because the guard could not be installed with it. */
-static guint
-find_limits (const KsSituation *situation)
-{
-  return (situation->no_guard ? 1 : 0) | (situation->no_names ? 2 : 0) | (situation->no_management ? 4 : 0);
-}
-
-/* Returns whether the kernel's rules and routes are what they should be; if not, the report has the error. */
-static gboolean
-apply (KsReport *report, const KsPaths *paths, KsKernel *kernel, KsSnapshot *first)
-{
-  g_autoptr (KsSnapshot) snapshot = first;
-  gboolean is_first, is_applied;
-  guint limits = find_limits (report->situation);
-
-  g_clear_pointer (&report->policy, ks_policy_free);
-  report->policy = ks_situation_policy (report->situation, snapshot);
-  is_first = report->policy->armed && (report->policy->guard || holds_guard (report));
-  /* a single transaction that blocks at once: first when arming, last when disarming, since some rules rely on it */
-  if (is_first)
-    arm_guard (report, paths, snapshot);
-  is_applied = apply_routing (report, paths, kernel, &snapshot, find_limits (report->situation) == limits);
-  if (!is_first && !report->adds_only)
-    apply_guard (report, paths, holds_guard (report));
-  return is_applied;
-}
-
-/* Rules and routes cannot be read: the guard blocks without them. A guard installed earlier is based on more. */
-static void
-guard_alone (KsReport *report, const KsPaths *paths)
-{
-  KsSnapshot nothing = {
-    .rules = g_array_new (FALSE, FALSE, sizeof (KsRule)),
-    .routes = g_array_new (FALSE, FALSE, sizeof (KsRoute)),
-  };
-
-  report->policy = ks_situation_policy (report->situation, &nothing);
-  if (report->policy->armed)
-    apply_guard (report, paths, TRUE);
-  g_array_unref (nothing.rules);
-  g_array_unref (nothing.routes);
 }
 
 static gboolean
@@ -336,10 +150,10 @@ block_first (KsReport *report, const KsPaths *paths)
     kernel = ks_kernel_new (NULL);
     snapshot = kernel ? ks_kernel_dump (kernel, report->situation->config, NULL) : NULL;
     if (!snapshot)
-      guard_alone (report, paths);
+      ks_apply_guard_alone (report, paths);
     else if (!ks_owner_has_any_rule (report->situation->config, snapshot->rules)) {
       found_nothing = !has_guard ();
-      apply (report, paths, kernel, g_steal_pointer (&snapshot));
+      ks_apply (report, paths, kernel, g_steal_pointer (&snapshot));
     }
   }
   forget_first_pass (report);
@@ -385,7 +199,7 @@ remove_former (KsReport *report, KsKernel *kernel, gboolean is_applied)
 
   if (!former || ks_config_has_same_numbers (former, situation->config))
     return TRUE;
-  if (report->policy->armed ? !is_applied : (diff_flags (report) & KS_DIFF_HOLD) != 0)
+  if (report->policy->armed ? !is_applied : (ks_apply_flags (report) & KS_DIFF_HOLD) != 0)
     return FALSE; /* in all other cases, turning the kill switch off has to work */
   snapshot = ks_kernel_dump (kernel, former, &error);
   if (!snapshot) {
@@ -427,7 +241,7 @@ replace_former (KsReport *report, const KsPaths *paths, KsKernel *kernel, gboole
   snapshot = ks_kernel_dump (kernel, report->situation->config, &error);
   ks_report_take_error (report, &error);
   if (snapshot)
-    apply (report, paths, kernel, snapshot);
+    ks_apply (report, paths, kernel, snapshot);
 }
 
 /* --- unreadable profiles that may or may not have been armed --- */
@@ -546,7 +360,7 @@ release_first (KsReport *report, const Look *look)
     kernel = ks_kernel_new (NULL);
     snapshot = kernel ? ks_kernel_dump (kernel, report->situation->config, NULL) : NULL;
     if (snapshot)
-      apply (report, look->paths, kernel, g_steal_pointer (&snapshot));
+      ks_apply (report, look->paths, kernel, g_steal_pointer (&snapshot));
   }
   forget_first_pass (report);
 }
@@ -574,7 +388,7 @@ reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
   snapshot = kernel ? ks_kernel_dump (kernel, report->situation->config, &error) : NULL;
   if (!snapshot) {
     ks_report_take_error (report, &error);
-    guard_alone (report, look->paths);
+    ks_apply_guard_alone (report, look->paths);
     report->is_unfinished = report->is_incomplete = TRUE;
     if (!report->adds_only)
       ks_summary_update (look->paths, report);
@@ -587,7 +401,7 @@ reconcile_once (KsReport *report, const Look *look, gboolean found_nothing)
   is_new = !ks_owner_has_any_rule (report->situation->config, snapshot->rules);
   report->has_suspects = ks_conflict_is_possible (report->situation->config, snapshot->rules, snapshot->routes);
   addresses = g_array_ref (snapshot->addresses);
-  is_applied = apply (report, look->paths, kernel, snapshot);
+  is_applied = ks_apply (report, look->paths, kernel, snapshot);
   ks_report_take_errors (report, report->situation->errors); /* those of finding devices */
   if (report->situation->appeared)
     report->repairs = 0; /* rules and routes of a section's new device did not exist before */
@@ -729,7 +543,7 @@ ks_reconcile_preview (const KsPaths *paths, KsSnapshot **snapshot)
   ks_situation_find_tunnels (report->situation, kernel, held, NULL);
   ks_report_take_errors (report, report->situation->errors);
   report->policy = ks_situation_policy (report->situation, held);
-  report->guard = ks_guard_inspect (report->policy, holds_guard (report), state, &report->counters, &error);
+  report->guard = ks_guard_inspect (report->policy, ks_apply_holds_guard (report), state, &report->counters, &error);
   ks_report_take_error (report, &error);
   if (report->guard == KS_GUARD_UNSUPPORTED) { /* then a run leaves out whatever relies on it */
     report->situation->no_guard = TRUE;

@@ -8,7 +8,7 @@
 #include "selftest/ks-selftest-packet.h"
 #include "selftest/ks-selftest-probe.h"
 
-/* The kernel's own routes still change for a short while when ours are added; as in ks-reconcile.c. */
+/* The kernel's own routes still change for a short while when ours are added; as in ks-apply.c. */
 #define MAX_PASSES 5
 
 /*
@@ -197,7 +197,7 @@ apply_routing (KsSelftestArm *self, gboolean armed, const char *interface, GErro
   return done;
 }
 
-/* The guard goes first when arming, last when disarming: as in ks-reconcile.c. */
+/* The guard goes first when arming, last when disarming: as in ks-apply.c. */
 static gboolean
 apply (KsSelftestArm *self, gboolean armed, const char *interface, GError **error)
 {
