@@ -109,10 +109,20 @@ ks_route_equal (const KsRoute *a, const KsRoute *b)
   return ks_route_compare (a, b) == 0;
 }
 
-static const char *
-type_word (guint8 type)
+const char *
+ks_route_type_word (guint8 type)
 {
   switch (type) {
+  case RTN_UNICAST:
+    return "";
+  case RTN_LOCAL:
+    return "local ";
+  case RTN_BROADCAST:
+    return "broadcast ";
+  case RTN_ANYCAST:
+    return "anycast ";
+  case RTN_MULTICAST:
+    return "multicast ";
   case RTN_BLACKHOLE:
     return "blackhole ";
   case RTN_UNREACHABLE:
@@ -121,8 +131,6 @@ type_word (guint8 type)
     return "prohibit ";
   case RTN_THROW:
     return "throw ";
-  case RTN_UNICAST:
-    return "";
   default:
     return "other ";
   }
@@ -148,7 +156,7 @@ ks_route_format (const KsRoute *self)
   g_autofree char *dst = ks_prefix_format (&self->dst);
   GString *out = g_string_new (NULL);
 
-  g_string_append_printf (out, "%s%s", type_word (self->type), dst);
+  g_string_append_printf (out, "%s%s", ks_route_type_word (self->type), dst);
   for (guint i = 0; i < self->n_nexthops; i++) {
     if (self->n_nexthops > 1)
       g_string_append (out, " nexthop");

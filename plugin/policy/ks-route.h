@@ -48,5 +48,7 @@ gboolean ks_route_equal (const KsRoute *a, const KsRoute *b);
 /* A GCompareFunc of KsRoute. */
 int ks_route_compare (gconstpointer a, gconstpointer b);
 
+/* What precedes the destination in the arguments of `ip route add`: "blackhole "; "" for unicast. */
+const char *ks_route_type_word (guint8 type);
 /* The words after `ip [-6] route add`, with ifN for interface index N (transfer full). */
 char *ks_route_format (const KsRoute *self);

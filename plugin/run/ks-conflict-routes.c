@@ -13,31 +13,6 @@
 
 /* --- formatting --- */
 
-static const char *
-type_word (guint8 type)
-{
-  switch (type) {
-  case RTN_LOCAL:
-    return "local ";
-  case RTN_BROADCAST:
-    return "broadcast ";
-  case RTN_ANYCAST:
-    return "anycast ";
-  case RTN_MULTICAST:
-    return "multicast ";
-  case RTN_BLACKHOLE:
-    return "blackhole ";
-  case RTN_UNREACHABLE:
-    return "unreachable ";
-  case RTN_PROHIBIT:
-    return "prohibit ";
-  case RTN_THROW:
-    return "throw ";
-  default:
-    return "";
-  }
-}
-
 /* " via 192.168.50.1 dev eth0" */
 static void
 format_nexthop (const KsConflictSearch *s, const KsRoute *route, const KsNexthop *hop, GString *out)
@@ -55,7 +30,7 @@ static char *
 format_route (const KsConflictSearch *s, const KsRoute *route)
 {
   g_autofree char *dst = ks_prefix_format (&route->dst);
-  GString *out = g_string_new (type_word (route->type));
+  GString *out = g_string_new (ks_route_type_word (route->type));
 
   g_string_append (out, dst);
   if (route->n_nexthops == 1)

@@ -55,6 +55,8 @@ route_formats_types_and_next_hops (void **state G_GNUC_UNUSED)
   route.type = RTN_THROW;
   assert_formats (&route, "throw default table 85 protocol 83 metric 5");
   route.type = RTN_LOCAL;
+  assert_formats (&route, "local default table 85 protocol 83 metric 5");
+  route.type = RTN_XRESOLVE;
   assert_formats (&route, "other default table 85 protocol 83 metric 5");
   route.type = RTN_UNICAST;
   route.prefsrc = ks_test_prefix ("2001:db8::2");
