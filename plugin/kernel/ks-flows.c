@@ -26,16 +26,10 @@ typedef struct {
 
 /* --- one of them --- */
 
-static const struct nlattr *
-find_nested (const struct nlattr *parent, int type)
-{
-  return parent ? nla_find (nla_data (parent), nla_len (parent), type) : NULL;
-}
-
 static gboolean
 read_address (const struct nlattr *tuple, int family, int type, KsPrefix *out)
 {
-  const struct nlattr *address = find_nested (find_nested (tuple, CTA_TUPLE_IP), type);
+  const struct nlattr *address = ks_netlink_find_nested (ks_netlink_find_nested (tuple, CTA_TUPLE_IP), type);
   guint length = ks_prefix_full_length (family);
 
   if (!address || nla_len (address) != (int) (length / 8))
@@ -73,7 +67,7 @@ ks_flow_parse (struct nlmsghdr *header, KsFlow *out)
   if (!read_address (original, family, src, &flow.initiator) || !read_address (original, family, dst, &flow.asked)
       || !read_address (reply, family, src, &flow.responder) || !read_address (reply, family, dst, &flow.answered))
     return FALSE;
-  port = find_nested (find_nested (reply, CTA_TUPLE_PROTO), CTA_PROTO_SRC_PORT);
+  port = ks_netlink_find_nested (ks_netlink_find_nested (reply, CTA_TUPLE_PROTO), CTA_PROTO_SRC_PORT);
   if (port && nla_len (port) == sizeof flow.port)
     flow.port = ntohs (nla_get_u16 (port));
   *out = flow;

@@ -164,7 +164,7 @@ static const char *
 link_kind (struct nlmsghdr *header)
 {
   const struct nlattr *info = nlmsg_find_attr (header, sizeof (struct ifinfomsg), IFLA_LINKINFO);
-  const struct nlattr *kind = info ? nla_find (nla_data (info), nla_len (info), IFLA_INFO_KIND) : NULL;
+  const struct nlattr *kind = ks_netlink_find_nested (info, IFLA_INFO_KIND);
 
   return kind && memchr (nla_data (kind), '\0', nla_len (kind)) ? nla_data (kind) : NULL;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/netlink.h>
+#include <netlink/attr.h>
 #include <netlink/socket.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -197,4 +198,10 @@ ks_netlink_dump (KsNlSocket *socket, KsNlMessage *message, KsNetlinkFunc func, g
     return fault;
   nlmsg_hdr (message)->nlmsg_flags |= NLM_F_REQUEST | NLM_F_DUMP;
   return exchange_message (socket, message, &exchange);
+}
+
+const struct nlattr *
+ks_netlink_find_nested (const struct nlattr *parent, int type)
+{
+  return parent ? nla_find (nla_data (parent), nla_len (parent), type) : NULL;
 }

@@ -36,3 +36,6 @@ int ks_netlink_ask (KsNlSocket *socket, KsNlMessage *message, KsNetlinkFunc func
  * (NLM_F_DUMP_INTR) and has to be repeated.
  */
 int ks_netlink_dump (KsNlSocket *socket, KsNlMessage *message, KsNetlinkFunc func, gpointer user_data);
+
+/* The attribute of @type inside @parent; NULL if there is none, or @parent is NULL. */
+const struct nlattr *ks_netlink_find_nested (const struct nlattr *parent, int type);

@@ -94,12 +94,6 @@ is_text (const struct nlattr *attribute, const char *text)
          && strncmp (nla_data (attribute), text, strlen (text) + 1) == 0;
 }
 
-static const struct nlattr *
-find_nested (const struct nlattr *parent, int type)
-{
-  return parent ? nla_find (nla_data (parent), nla_len (parent), type) : NULL;
-}
-
 /* The expressions of a rule; NULL if there are none. */
 static const struct nlattr *
 expressions_of (struct nlmsghdr *header)
@@ -111,18 +105,19 @@ expressions_of (struct nlmsghdr *header)
 static gboolean
 is_drop (const struct nlattr *expression)
 {
-  const struct nlattr *name = find_nested (expression, NFTA_EXPR_NAME);
-  const struct nlattr *data = find_nested (expression, NFTA_EXPR_DATA);
+  const struct nlattr *name = ks_netlink_find_nested (expression, NFTA_EXPR_NAME);
+  const struct nlattr *data = ks_netlink_find_nested (expression, NFTA_EXPR_DATA);
   guint32 code;
 
   if (is_text (name, "reject"))
     return TRUE;
   if (is_text (name, "target"))
-    return is_text (find_nested (data, NFTA_TARGET_NAME), "REJECT");
+    return is_text (ks_netlink_find_nested (data, NFTA_TARGET_NAME), "REJECT");
   return is_text (name, "immediate")
-         && get_be32 (
-           find_nested (find_nested (find_nested (data, NFTA_IMMEDIATE_DATA), NFTA_DATA_VERDICT), NFTA_VERDICT_CODE),
-           &code)
+         && get_be32 (ks_netlink_find_nested (
+                        ks_netlink_find_nested (ks_netlink_find_nested (data, NFTA_IMMEDIATE_DATA), NFTA_DATA_VERDICT),
+                        NFTA_VERDICT_CODE),
+                      &code)
          && code == NF_DROP;
 }
 
@@ -131,14 +126,15 @@ has_be32 (const struct nlattr *expression, int type, guint32 expected)
 {
   guint32 value;
 
-  return get_be32 (find_nested (find_nested (expression, NFTA_EXPR_DATA), type), &value) && value == expected;
+  return get_be32 (ks_netlink_find_nested (ks_netlink_find_nested (expression, NFTA_EXPR_DATA), type), &value)
+         && value == expected;
 }
 
 /* Whether @expression loads the device that a packet leaves by, or its name. */
 static gboolean
 loads_device (const struct nlattr *expression)
 {
-  return is_text (find_nested (expression, NFTA_EXPR_NAME), "meta")
+  return is_text (ks_netlink_find_nested (expression, NFTA_EXPR_NAME), "meta")
          && (has_be32 (expression, NFTA_META_KEY, NFT_META_OIF)
              || has_be32 (expression, NFTA_META_KEY, NFT_META_OIFNAME));
 }
@@ -147,7 +143,7 @@ loads_device (const struct nlattr *expression)
 static gboolean
 is_unequal (const struct nlattr *expression)
 {
-  const struct nlattr *name = find_nested (expression, NFTA_EXPR_NAME);
+  const struct nlattr *name = ks_netlink_find_nested (expression, NFTA_EXPR_NAME);
 
   return is_text (name, "lookup") ? has_be32 (expression, NFTA_LOOKUP_FLAGS, NFT_LOOKUP_F_INV)
                                   : is_text (name, "cmp") && has_be32 (expression, NFTA_CMP_OP, NFT_CMP_NEQ);
@@ -170,7 +166,7 @@ drops_of_rule (struct nlmsghdr *header)
   if (!expressions)
     return DROPS_NOTHING;
   nla_for_each_nested (expression, expressions, remaining) {
-    const struct nlattr *name = find_nested (expression, NFTA_EXPR_NAME);
+    const struct nlattr *name = ks_netlink_find_nested (expression, NFTA_EXPR_NAME);
 
     if (is_drop (expression))
       return !is_conditional ? DROPS_ALL : is_elsewhere ? DROPS_ELSEWHERE : DROPS_NOTHING;
@@ -207,12 +203,13 @@ on_rule_of_chain (struct nlmsghdr *header, gpointer user_data)
 static guint
 device_in (const struct nlattr *expression, guint32 reg)
 {
-  const struct nlattr *data = find_nested (expression, NFTA_EXPR_DATA);
-  const struct nlattr *value = find_nested (find_nested (data, NFTA_IMMEDIATE_DATA), NFTA_DATA_VALUE);
+  const struct nlattr *data = ks_netlink_find_nested (expression, NFTA_EXPR_DATA);
+  const struct nlattr *value =
+    ks_netlink_find_nested (ks_netlink_find_nested (data, NFTA_IMMEDIATE_DATA), NFTA_DATA_VALUE);
   guint32 loaded;
 
-  return is_text (find_nested (expression, NFTA_EXPR_NAME), "immediate")
-             && get_be32 (find_nested (data, NFTA_IMMEDIATE_DREG), &loaded) && loaded == reg && value
+  return is_text (ks_netlink_find_nested (expression, NFTA_EXPR_NAME), "immediate")
+             && get_be32 (ks_netlink_find_nested (data, NFTA_IMMEDIATE_DREG), &loaded) && loaded == reg && value
              && nla_len (value) == sizeof (guint32)
            ? nla_get_u32 (value)
            : 0;
@@ -222,16 +219,16 @@ device_in (const struct nlattr *expression, guint32 reg)
 static gboolean
 is_redirection (const struct nlattr *expression, guint32 *reg)
 {
-  const struct nlattr *name = find_nested (expression, NFTA_EXPR_NAME);
-  const struct nlattr *data = find_nested (expression, NFTA_EXPR_DATA);
+  const struct nlattr *name = ks_netlink_find_nested (expression, NFTA_EXPR_NAME);
+  const struct nlattr *data = ks_netlink_find_nested (expression, NFTA_EXPR_DATA);
 
   *reg = 0;
   if (is_text (name, "fwd")) {
-    get_be32 (find_nested (data, NFTA_FWD_SREG_DEV), reg);
+    get_be32 (ks_netlink_find_nested (data, NFTA_FWD_SREG_DEV), reg);
     return TRUE;
   }
   if (is_text (name, "dup")) {
-    get_be32 (find_nested (data, NFTA_DUP_SREG_DEV), reg);
+    get_be32 (ks_netlink_find_nested (data, NFTA_DUP_SREG_DEV), reg);
     return TRUE;
   }
   return FALSE;

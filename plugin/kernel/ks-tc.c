@@ -14,18 +14,13 @@
 #define DUMP_TRIES 5
 #define KIND "mirred"
 
-static const struct nlattr *
-find_nested (const struct nlattr *parent, int type)
-{
-  return parent ? nla_find (nla_data (parent), nla_len (parent), type) : NULL;
-}
-
 /* TCA_MIRRED_PARMS, as the filter that uses the action has set it. Ingress means: as if the device had received it. */
 static void
 collect_action (const struct nlattr *action, GArray *out)
 {
-  const struct nlattr *kind = find_nested (action, TCA_ACT_KIND);
-  const struct nlattr *parameters = find_nested (find_nested (action, TCA_ACT_OPTIONS), TCA_MIRRED_PARMS);
+  const struct nlattr *kind = ks_netlink_find_nested (action, TCA_ACT_KIND);
+  const struct nlattr *parameters =
+    ks_netlink_find_nested (ks_netlink_find_nested (action, TCA_ACT_OPTIONS), TCA_MIRRED_PARMS);
   KsTcRedirection redirection;
   struct tc_mirred mirred;
 
