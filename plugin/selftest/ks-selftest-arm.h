@@ -10,9 +10,6 @@
 #include "kernel/ks-kernel.h"
 #include "selftest/ks-selftest.h"
 
-/* The WireGuard profile's port, which a program may try to use as its source port. */
-#define KS_SELFTEST_WIREGUARD_PORT 51820
-
 typedef struct _KsSelftestArm KsSelftestArm;
 
 /* Opens the kernel of this process's network namespace. @options must outlive the result. */

@@ -2,7 +2,7 @@
 #include "selftest/ks-selftest-case.h"
 
 #include "selftest/ks-selftest-answer.h"
-#include "selftest/ks-selftest-arm.h"
+#include "selftest/ks-selftest-packet.h"
 
 #define UDP KS_SELFTEST_UDP
 #define TCP KS_SELFTEST_TCP

@@ -185,6 +185,8 @@ set_defaults (GError **error)
     { "ipv6/conf/default/accept_dad", "0" },
     /* the kernel adds its link-local addresses at any time, even in the middle of a probe; we use our own instead */
     { "ipv6/conf/default/addr_gen_mode", "1" },
+    /* else a socket that the kernel chooses a port for may have this one when a case wants it */
+    { "ipv4/ip_local_reserved_ports", G_STRINGIFY (KS_SELFTEST_WIREGUARD_PORT) },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (settings); i++)

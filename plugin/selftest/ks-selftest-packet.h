@@ -14,6 +14,8 @@
 #define KS_SELFTEST_SERVER "203.0.113.10"
 #define KS_SELFTEST_SERVER6 "2001:db8:113::10"
 #define KS_SELFTEST_SERVER_PORT 1194
+/* The WireGuard profile's port, which a program may try to use as its source port. */
+#define KS_SELFTEST_WIREGUARD_PORT 51820
 #define KS_SELFTEST_PUBLIC "198.51.100.1"
 #define KS_SELFTEST_PUBLIC6 "2001:db8:1::1"
 #define KS_SELFTEST_ON_LINK "198.51.101.1"

@@ -149,6 +149,8 @@ netns_enter (void)
     return FALSE;
   }
   netns_run ("ip link set lo up");
+  /* the tests' WireGuard port: else a socket that the kernel chooses a port for may have it */
+  assert_true (netns_write_file ("/proc/sys/net/ipv4/ip_local_reserved_ports", "51820-51821"));
   return TRUE;
 }
 

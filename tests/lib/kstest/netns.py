@@ -362,8 +362,9 @@ class Lab:
         for namespace in (self.host, self.router, self.internet):
             # Duplicate address detection takes a second of waiting, and there are no duplicates.
             namespace.sysctl(ipv6__conf__all__accept_dad=0, ipv6__conf__default__accept_dad=0)
-        # Ping sockets for all users, as with systemd, so that the user nobody can ping, too.
-        self.host.sysctl(ipv4__ping_group_range="0 2147483647")
+        # Ping sockets for all users, as with systemd, so that the user nobody can ping, too. And no socket that the
+        # kernel chooses a port for may have WireGuard's.
+        self.host.sysctl(ipv4__ping_group_range="0 2147483647", ipv4__ip_local_reserved_ports="51820-51829")
         self._wan()
         self.lans = []
         self.lan = self.add_lan()
