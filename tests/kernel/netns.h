@@ -149,7 +149,7 @@ netns_enter (void)
     return FALSE;
   }
   netns_run ("ip link set lo up");
-  /* the tests' WireGuard port: else a socket that the kernel chooses a port for may have it */
+  /* the tests' WireGuard ports: a socket of root's that the kernel gave one would pass for the VPN's transport */
   assert_true (netns_write_file ("/proc/sys/net/ipv4/ip_local_reserved_ports", "51820-51821"));
   return TRUE;
 }

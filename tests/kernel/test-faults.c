@@ -1063,12 +1063,14 @@ try_every_fault (const Transition *t)
   gint64 start = g_get_monotonic_time ();
   guint faults = 0, last = 0;
 
+  g_free (read_wire ().first_leak);
   go (&t->there);
   there = kernel_state ();
   assert_string_not_equal (here, there);
+  assert_wire (t, &t->there, "undisturbed");
   go (&t->back);
   assert_state (here, "the way back does not lead back", t->back.name, "undisturbed");
-  g_free (read_wire ().first_leak);
+  assert_wire (t, &t->back, "undisturbed");
 
   /* a process that is killed says that there was such a call; each way is killed at every other one */
   for (guint call = 1, turn = 0; call <= last + 2 * STRIDE; call += STRIDE, turn++) {
