@@ -57,10 +57,13 @@ class Iodine(Host):
         wait_for(lambda: self.lab.internet.run("ss", "-Huln", f"src {SERVER}:53").stdout, 10, "iodined listens", 0.05)
 
     def down(self):
-        """The plugin (1.2.0) fails to connect a second time (it goes on with a finished GVariantBuilder); so it is a new one."""
+        """The plugin (1.2.0) fails to connect a second time (it goes on with a finished GVariantBuilder); so it is a new one.
+
+        Its last thread may end later than the process seems to. NetworkManager would take it for the new one until then.
+        """
         super().down()
         self.host.kill_all("nm-iodine-service")
-        wait_for(lambda: not self.host.processes("nm-iodine-service"), 5, "the plugin has ended", 0.02)
+        wait_for(lambda: not self.nm.has_name("org.freedesktop.NetworkManager.iodine"), 10, "the plugin has ended", 0.02)
 
     def server_gone(self):
         """iodined ends. iodine notices after a minute without data; here it is told to end at once."""

@@ -154,6 +154,12 @@ class NetworkManager:
     def log(self):
         return self._daemon.text() if self._daemon else ""
 
+    def has_name(self, name):
+        """Whether a program on the bus has the NAME."""
+        reply = self.host.run("busctl", "--json=short", "call", "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                              "org.freedesktop.DBus", "NameHasOwner", "s", name)
+        return json.loads(reply.stdout)["data"][0]
+
     # Profiles
 
     def nmcli(self, *arguments, check=True, timeout=45):
