@@ -80,6 +80,12 @@ to_libnl (const KsRoute *route)
   rtnl_route_set_priority (out, route->metric);
   if (rtnl_route_set_dst (out, dst) < 0)
     return NULL;
+  if (ks_prefix_is_set (&route->src)) {
+    g_autoptr (NlAddr) src = address_new (&route->src);
+
+    if (!src || rtnl_route_set_src (out, src) < 0)
+      return NULL;
+  }
   if (ks_prefix_is_set (&route->prefsrc)) {
     g_autoptr (NlAddr) source = address_new (&route->prefsrc);
 
@@ -197,6 +203,7 @@ from_libnl (NlRoute *in, gboolean encapsulated)
   route.scope = route.family == AF_INET6 ? RT_SCOPE_UNIVERSE : rtnl_route_get_scope (in);
   route.dst = prefix_of (rtnl_route_get_dst (in), route.family);
   route.dst.family = route.family;
+  route.src = prefix_of (rtnl_route_get_src (in), route.family);
   route.prefsrc = prefix_of (rtnl_route_get_pref_src (in), route.family);
   /* the congestion control algorithm is a name, which libnl takes for a number; transports do not need it */
   for (int i = 1; i <= RTAX_MAX; i++)

@@ -427,6 +427,8 @@ ks_policy_uplink_route (const KsPolicyBuilder *b, const KsRoute *route, guint32 
 
   copy.table = table;
   copy.protocol = b->config->protocol;
+  /* the kernel looks a route up before it has chosen an address to send from */
+  copy.src = KS_PREFIX_UNSET;
   copy.n_nexthops = 0;
   memset (copy.nexthops, 0, sizeof copy.nexthops);
   for (guint i = 0; i < route->n_nexthops; i++) {

@@ -87,6 +87,8 @@ ks_route_compare (gconstpointer first, gconstpointer second)
   COMPARE (table);
   if ((order = ks_prefix_compare (&a->dst, &b->dst)) != 0)
     return order;
+  if ((order = ks_prefix_compare (&a->src, &b->src)) != 0)
+    return order;
   COMPARE (metric);
   COMPARE (tos);
   COMPARE (type);
@@ -157,6 +159,11 @@ ks_route_format (const KsRoute *self)
   GString *out = g_string_new (NULL);
 
   g_string_append_printf (out, "%s%s", ks_route_type_word (self->type), dst);
+  if (ks_prefix_is_set (&self->src)) {
+    g_autofree char *src = ks_prefix_format (&self->src);
+
+    g_string_append_printf (out, " from %s", src);
+  }
   for (guint i = 0; i < self->n_nexthops; i++) {
     if (self->n_nexthops > 1)
       g_string_append (out, " nexthop");

@@ -26,6 +26,7 @@ typedef struct {
   guint8 scope; /* RT_SCOPE_*; always RT_SCOPE_UNIVERSE for IPv6 */
   guint8 tos;
   KsPrefix dst; /* length 0 for the default route */
+  KsPrefix src; /* IPv6 only: for packets from there (`from`); unset for packets from anywhere */
   guint32 metric; /* RTA_PRIORITY */
   KsPrefix prefsrc;
   guint32 metrics[RTAX_MAX + 1]; /* RTAX_*; 0 for "not set" */

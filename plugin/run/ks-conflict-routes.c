@@ -25,7 +25,7 @@ format_nexthop (const KsConflictSearch *s, const KsRoute *route, const KsNexthop
   g_string_append_printf (out, " dev %s", ks_conflict_interface (s, hop->ifindex));
 }
 
-/* "default via 192.168.50.1 dev eth0 metric 5", with " table 83" unless it is main. */
+/* "default via 192.168.50.1 dev eth0 metric 5", with " from 2001:db8::/64", and " table 83" unless it is main. */
 static char *
 format_route (const KsConflictSearch *s, const KsRoute *route)
 {
@@ -33,6 +33,11 @@ format_route (const KsConflictSearch *s, const KsRoute *route)
   GString *out = g_string_new (ks_route_type_word (route->type));
 
   g_string_append (out, dst);
+  if (ks_prefix_is_set (&route->src)) {
+    g_autofree char *src = ks_prefix_format (&route->src);
+
+    g_string_append_printf (out, " from %s", src);
+  }
   if (route->n_nexthops == 1)
     format_nexthop (s, route, &route->nexthops[0], out);
   if (route->table != RT_TABLE_MAIN)

@@ -32,6 +32,7 @@ typedef struct {
   guint8 scope;
   guint8 tos;
   const char *dst;
+  const char *src;
   guint32 metric;
   const char *prefsrc;
   guint32 mtu, advmss;
@@ -109,6 +110,15 @@ static const Case cases[] = {
     .words = "2001:db8:3::/48 dev v0 src 2001:db8::2 mtu 1300 advmss 1200 metric 7 table 77 proto 83",
     .json = "{\"dst\":\"2001:db8:3::/48\",\"dev\":\"v0\",\"protocol\":\"83\",\"prefsrc\":\"2001:db8::2\","
             "\"metric\":7,\"flags\":[],\"metrics\":[{\"mtu\":1300,\"advmss\":1200}],\"pref\":\"medium\"}" },
+  { AF_INET6, TABLE, RTN_UNICAST, .dst = "2001:db8:5::/48", .src = "2001:db8:6::/64", .metric = 7,
+    .hops = { { "v0", "fe80::1" } },
+    .words = "2001:db8:5::/48 from 2001:db8:6::/64 via fe80::1 dev v0 metric 7 table 77 proto 83",
+    .json = "{\"dst\":\"2001:db8:5::/48\",\"from\":\"2001:db8:6::/64\",\"gateway\":\"fe80::1\",\"dev\":\"v0\","
+            "\"protocol\":\"83\",\"metric\":7,\"flags\":[],\"pref\":\"medium\"}" },
+  { AF_INET6, TABLE, RTN_BLACKHOLE, .dst = "::/0", .src = "2001:db8:6::/64", .metric = 200,
+    .words = "blackhole default from 2001:db8:6::/64 table 77 metric 200 proto 83",
+    .json = "{\"type\":\"6\",\"dst\":\"default\",\"from\":\"2001:db8:6::/64\",\"dev\":\"lo\",\"protocol\":\"83\","
+            "\"metric\":200,\"flags\":[],\"pref\":\"medium\"}" },
   { AF_INET6, BIG_TABLE, RTN_UNICAST, .dst = "2001:db8:4::1/128", .metric = 7,
     .hops = { { "v0", "fe80::1", 1 }, { "v0", "fe80::2", 4 }, { "v1", "fe80::3" } },
     .words = "2001:db8:4::1 table 100000 metric 7 proto 83 nexthop via fe80::1 dev v0 weight 2 "
@@ -128,6 +138,8 @@ route_by (const Case *c, unsigned (*index_of) (const char *device))
   route.type = c->type;
   route.scope = c->scope;
   route.tos = c->tos;
+  if (c->src)
+    route.src = ks_test_prefix (c->src);
   if (c->prefsrc)
     route.prefsrc = ks_test_prefix (c->prefsrc);
   route.metrics[RTAX_MTU] = c->mtu;

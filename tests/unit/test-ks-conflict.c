@@ -189,6 +189,19 @@ conflict_with_lan_routes_is_a_route_that_no_lan_has (void **state G_GNUC_UNUSED)
 }
 
 static void
+conflict_of_a_route_from_some_addresses_only_says_so (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autofree char *found = NULL;
+
+  add_route (scene, "::/0", 83, RTPROT_STATIC, ETH0);
+  g_array_index (scene->routes, KsRoute, 0).src = ks_test_prefix ("2001:db8:6::/64");
+  found = find (scene);
+  assert_non_null (strstr (found, "IPv6 route 'default from 2001:db8:6::/64 dev eth0 table 83' "));
+  assert_non_null (strstr (found, "run: ip -6 route del default from 2001:db8:6::/64 dev eth0 table 83\n"));
+}
+
+static void
 conflict_names_flowtables_that_leak_and_chains_while_no_tunnel_is_up (void **state G_GNUC_UNUSED)
 {
   static const char flowtable[] =
@@ -348,6 +361,7 @@ main (void)
     cmocka_unit_test (conflict_is_a_rule_to_a_lan_that_may_not_be_reached),
     cmocka_unit_test (conflict_is_a_route_past_the_vpn_and_not_through_it),
     cmocka_unit_test (conflict_with_lan_routes_is_a_route_that_no_lan_has),
+    cmocka_unit_test (conflict_of_a_route_from_some_addresses_only_says_so),
     cmocka_unit_test (conflict_names_flowtables_that_leak_and_chains_while_no_tunnel_is_up),
     cmocka_unit_test (conflict_is_a_default_route_that_cannot_be_copied),
     cmocka_unit_test (conflict_is_a_foreign_rule_to_a_route_that_leads_nobody_knows_where),

@@ -1278,6 +1278,19 @@ policy_takes_no_dhcp_route_as_a_reason_to_drop_a_blackhole (void **state G_GNUC_
 
 /* --- table 85 --- */
 
+/* Before the kernel has chosen an address to send from, a route `from` some is not found. */
+static void
+policy_copies_a_route_from_some_addresses_for_all (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+
+  add_openvpn (scene, SERVER);
+  add_main (scene, "::/0", "fe80::1", 2)->src = ks_test_prefix ("2001:db8:6::/64");
+  assert_routes (scene, AF_INET6, 85,
+                 "default via fe80::1 dev if2 onlink table 85 protocol 83 metric 100\n"
+                 "unreachable default table 85 protocol 83 metric 4294967295\n");
+}
+
 static void
 policy_table_85_is_main_without_tunnels (void **state G_GNUC_UNUSED)
 {
@@ -2062,6 +2075,7 @@ main (void)
     cmocka_unit_test (policy_blackholes_behind_tunnel_prefixes_stay_while_down),
     cmocka_unit_test (policy_has_no_blackhole_over_a_subnet_the_uplink_is_in),
     cmocka_unit_test (policy_takes_no_dhcp_route_as_a_reason_to_drop_a_blackhole),
+    cmocka_unit_test (policy_copies_a_route_from_some_addresses_for_all),
     cmocka_unit_test (policy_table_85_is_main_without_tunnels),
     cmocka_unit_test (policy_table_85_has_no_link_local_or_multicast_of_ipv6),
     cmocka_unit_test (policy_table_85_leaves_out_routes_whose_next_hops_are_dead),

@@ -65,6 +65,9 @@ route_formats_types_and_next_hops (void **state G_GNUC_UNUSED)
   route.nexthops[1] = (KsNexthop){ .ifindex = 3, .gateway = ks_test_prefix ("fe80::2"), .weight = 4, .onlink = TRUE };
   assert_formats (&route, "default nexthop via fe80::1 dev if2 weight 1 nexthop via fe80::2 dev if3 onlink weight 5 "
                           "table 85 protocol 83 metric 5 src 2001:db8::2");
+  route.src = ks_test_prefix ("2001:db8:1::/48");
+  route.n_nexthops = 0;
+  assert_formats (&route, "default from 2001:db8:1::/48 table 85 protocol 83 metric 5 src 2001:db8::2");
 }
 
 static void
@@ -100,6 +103,7 @@ route_comparison_uses_every_field_and_is_a_total_order (void **state G_GNUC_UNUS
   VARIANT (route.family = AF_INET6);
   VARIANT (route.table = 84);
   VARIANT (route.dst = ks_test_prefix ("10.0.0.0/9"));
+  VARIANT (route.src = ks_test_prefix ("2001:db8::/64"));
   VARIANT (route.metric = 101);
   VARIANT (route.tos = 4);
   VARIANT (route.type = RTN_BLACKHOLE);
