@@ -43,6 +43,8 @@ SERVER = "203.0.113.10"
 SERVER6 = "2001:db8:113::10"
 PRIVATE_SERVER = "10.200.0.10"  # the same host; not of the LAN, behind the router like the others
 TARGET = "198.51.100.1"
+# Source ports that tests choose (sheet.py) or that WireGuard has: the kernel may give them to no other socket by chance.
+CHOSEN_PORTS = "41000-41999,51820-51829"
 TARGET6 = "2001:db8:1::1"
 
 # The environment of programs in a namespace: nothing from this machine's.
@@ -362,9 +364,8 @@ class Lab:
         for namespace in (self.host, self.router, self.internet):
             # Duplicate address detection takes a second of waiting, and there are no duplicates.
             namespace.sysctl(ipv6__conf__all__accept_dad=0, ipv6__conf__default__accept_dad=0)
-        # Ping sockets for all users, as with systemd, so that the user nobody can ping, too. And no socket that the
-        # kernel chooses a port for may have WireGuard's.
-        self.host.sysctl(ipv4__ping_group_range="0 2147483647", ipv4__ip_local_reserved_ports="51820-51829")
+        # Ping sockets for all users, as with systemd, so that the user nobody can ping, too.
+        self.host.sysctl(ipv4__ping_group_range="0 2147483647", ipv4__ip_local_reserved_ports=CHOSEN_PORTS)
         self._wan()
         self.lans = []
         self.lan = self.add_lan()

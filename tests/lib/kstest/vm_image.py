@@ -16,6 +16,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
+from .netns import CHOSEN_PORTS
 from .runner import Skip
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
@@ -217,9 +218,9 @@ def _customise(image, root, output):
     _write(root + "/etc/fstab", "")
     # a machine that has its id is not "booted for the first time", which costs seconds
     _write(root + "/etc/machine-id", "77" * 16 + "\n")
-    # everybody may ping, as in other distributions: one more way out to try; and WireGuard's port is nobody else's by chance
+    # everybody may ping, as in other distributions: one more way out to try
     _write(root + "/etc/sysctl.d/50-ks-test.conf",
-           "net.ipv4.ping_group_range = 0 2147483647\nnet.ipv4.ip_local_reserved_ports = 51820-51829\n")
+           f"net.ipv4.ping_group_range = 0 2147483647\nnet.ipv4.ip_local_reserved_ports = {CHOSEN_PORTS}\n")
     _write(root + "/etc/apt/sources.list", "")  # offline: asking would only wait for a timeout
     resolv_conf = root + "/etc/resolv.conf"     # NetworkManager writes it; the host's must not be in the image
     if os.path.lexists(resolv_conf):
