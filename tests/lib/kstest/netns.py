@@ -43,9 +43,9 @@ SERVER = "203.0.113.10"
 SERVER6 = "2001:db8:113::10"
 PRIVATE_SERVER = "10.200.0.10"  # the same host; not of the LAN, behind the router like the others
 TARGET = "198.51.100.1"
+TARGET6 = "2001:db8:1::1"
 # Source ports that tests choose (sheet.py) or that WireGuard has: the kernel may give them to no other socket by chance.
 CHOSEN_PORTS = "41000-41999,51820-51829"
-TARGET6 = "2001:db8:1::1"
 
 # The environment of programs in a namespace: nothing from this machine's.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
