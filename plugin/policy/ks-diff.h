@@ -24,7 +24,7 @@ typedef enum {
 
 typedef struct {
   KsStepKind kind;
-  guint phase; /* steps are sorted by it; ks-diff.c lists the phases */
+  guint phase; /* steps are sorted by it; ks-order.c lists the phases */
   KsConcern closes; /* packets could get out without this step: if it fails, steps that open the same are skipped */
   KsConcern opens; /* relies on earlier steps that close the same */
   union {

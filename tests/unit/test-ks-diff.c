@@ -474,7 +474,7 @@ diff_leads_the_lan_past_the_shortcut_at_all_times (void **state G_GNUC_UNUSED)
   }
 }
 
-/* See ks-diff.c: no old server may meet a new rule, nor a new server an old rule. */
+/* See ks-order.c: no old server may meet a new rule, nor a new server an old rule. */
 static void
 diff_replaces_servers_without_mixing_old_and_new (void **state G_GNUC_UNUSED)
 {

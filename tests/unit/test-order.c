@@ -1438,7 +1438,7 @@ rules_first (gconstpointer a, gconstpointer b)
   return y - x;
 }
 
-/* What passes every wrong order would pass a wrong ks-diff.c, too. */
+/* What passes every wrong order would pass a wrong ks-order.c, too. */
 static void
 wrong_orders_are_caught (void **state G_GNUC_UNUSED)
 {
