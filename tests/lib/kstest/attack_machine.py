@@ -97,6 +97,8 @@ class AttackMachine(Machine):
         Each UDP and TCP probe gets a source port of its own, by which it is known there.
         With ALL_SEEN a control that does not see each probe fails.
         """
+        # the kernel would not ask again for a neighbour that it asked for three seconds ago, and then nothing would be seen
+        self.host.run("ip", "neighbour", "flush", "nud", "incomplete")
         mark = self.mark()
         batches = [(uid, [self._numbers.take(probe) for probe in wanted
                           if uid == 0 or probe.kind != "raw" and not probe.mark]) for uid in uids]
