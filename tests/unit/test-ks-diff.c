@@ -567,6 +567,38 @@ diff_deletes_a_stale_uplink_route_before_an_exemption_looks_it_up (void **state 
   assert_int_equal (exemptions, 2); /* IPv4 and IPv6 */
 }
 
+/* Of a table of ManagementFrom=, which may serve another device now: no reply may meet what is left there. */
+static void
+diff_deletes_a_stale_management_route_before_a_rule_looks_it_up (void **state G_GNUC_UNUSED)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  g_autoptr (Model) model = model_new (scene);
+  const KsConfig *config = scene->config;
+  KsPrefix all = ks_prefix_default (AF_INET), router = ks_test_prefix ("203.0.113.1");
+  KsRoute stale = ks_route_via (config->management_table, config->protocol, &all, 100, 9, &router);
+  KsRule rule =
+    ks_rule_lookup (AF_INET, config->priority + KS_PRIORITY_MANAGEMENT, config->protocol, config->management_table);
+  g_autoptr (KsPolicy) policy = NULL;
+  g_autoptr (GArray) plan = NULL;
+  gboolean is_deleted = FALSE, is_added = FALSE;
+
+  g_array_append_val (model->routes, stale);
+  add_profile (scene, "a", "203.0.113.10");
+  policy = policy_of (scene);
+  g_array_append_val (policy->rules, rule);
+  plan = model_diff (scene, model, policy, KS_DIFF_DEFAULT);
+  for (guint i = 0; i < plan->len; i++) {
+    const KsStep *step = &g_array_index (plan, KsStep, i);
+
+    is_deleted = is_deleted || (step->kind == KS_STEP_DELETE_ROUTE && ks_route_equal (&step->route, &stale));
+    if (step->kind == KS_STEP_ADD_RULE && ks_rule_equal (&step->rule, &rule)) {
+      assert_true (is_deleted);
+      is_added = TRUE;
+    }
+  }
+  assert_true (is_added);
+}
+
 static void
 diff_disarms_from_the_last_rule_to_the_first (void **state G_GNUC_UNUSED)
 {
@@ -892,6 +924,7 @@ main (void)
     cmocka_unit_test (diff_replaces_servers_without_mixing_old_and_new),
     cmocka_unit_test (diff_moves_a_server_to_another_gateway_without_a_gap),
     cmocka_unit_test (diff_deletes_a_stale_uplink_route_before_an_exemption_looks_it_up),
+    cmocka_unit_test (diff_deletes_a_stale_management_route_before_a_rule_looks_it_up),
     cmocka_unit_test (diff_disarms_from_the_last_rule_to_the_first),
     cmocka_unit_test (diff_no_step_opens_anything),
     cmocka_unit_test (diff_puts_back_what_was_removed),

@@ -1398,7 +1398,6 @@ static void
 pair_that_was_once_wrong_is_right (void **state G_GNUC_UNUSED)
 {
   static const guint32 seeds[] = {
-    20263029, /* a run killed while disarming has left a table of ManagementFrom= that no rule looks up */
     20266790, /* the way past a shield of an unarmed tunnel, while DNS may still use it */
   };
   Options options = { .failures = FAILURES };
