@@ -8,7 +8,8 @@ import subprocess
 import time
 
 from . import netns, nm
-from .bench_hosts import (PACE, WG_QUICK_STEPS, BenchHost, Far, build_pace, directory, median, openvpn_profile, ratios)
+from .bench_hosts import (CONGESTION_CONTROL, PACE, WG_QUICK_STEPS, BenchHost, Far, build_pace, directory, median,
+                          openvpn_profile, ratios)
 from .container import PROFILE
 from .machine import VPN, Machine
 from .runner import check
@@ -28,6 +29,7 @@ UNDO = {"article": "ip rule delete table 1000\nip rule delete table main suppres
 COUNTS = ((0, 0), (1, 1), (10, 10), (100, 100), (1000, 10), (1000, 1000), (1000, 0))
 QUICK = ((0, 0), (10, 10), (20, 10))
 PROCESSOR = 1
+STREAMS = 45    # how often each is measured: with 15, the median of their ratios still varied by two per cent
 SETTLED_S = 4  # ks_stamp_settled_s, and a second for its fractions
 SWITCHED_S = 0.3  # after the kill switch has been turned on or off, until nothing runs any more because of it
 NOTHING, CHANGE = "nothing to do", "puts a rule back"
@@ -130,6 +132,7 @@ class _Pair:
     def __init__(self):
         self.machines = {"without": Machine(killswitch=False), "with": Machine(killswitch=True)}
         for machine in self.machines.values():
+            machine.host.sysctl(ipv4__tcp_congestion_control=CONGESTION_CONTROL)
             machine.nm.add_profile(WIREGUARD, WIREGUARD_PROFILE)
             machine.lab.internet.start("pace-sink", build_pace(), "sink")
         self.machines["with"].arm()
@@ -228,7 +231,7 @@ def _tunnels(quick):
     rounds = 1 if quick else 7
     figures = {"openvpn_s": pair.measure(rounds, _openvpn), "wireguard_s": None}
     for family, address in (("IPv4", "10.8.0.1"), ("IPv6", "fd08::1")):
-        figures[f"stream {family}"] = _toggled(pair.machines["with"], 1 if quick else 15, _stream(address, 20 if quick else 300))
+        figures[f"stream {family}"] = _toggled(pair.machines["with"], 1 if quick else STREAMS, _stream(address, 20 if quick else 300))
     if pair.has_wireguard():
         pair.machines["with"].nm.modify(WIREGUARD, "connection.zone", "killswitch")
         for machine in pair.machines.values():

@@ -23,6 +23,8 @@ from .netns import TARGET, TARGET6
 
 SERVER, SERVER6, SERVER_PORT = "203.0.113.10", "2001:db8:113::10", 1194
 MARK = 51820
+# Each namespace may have it; others, such as BBR, wait for timers, and a stream is then sometimes twice as dear.
+CONGESTION_CONTROL = "reno"
 WG_PORT = 51821     # of the article's tunnel: its source port
 PACE = os.path.join(netns.ROOT, "build", "pace")
 
@@ -200,7 +202,8 @@ class BenchHost:
         self.far = far
         self.host = netns.Namespace(f"bench{number}", where)
         self.host.sysctl(ipv6__conf__all__accept_dad=0, ipv6__conf__default__accept_dad=0, ipv4__ip_forward=1,
-                         ipv6__conf__all__forwarding=1, ipv4__conf__default__rp_filter=0, ipv4__conf__all__rp_filter=0)
+                         ipv6__conf__all__forwarding=1, ipv4__conf__default__rp_filter=0, ipv4__conf__all__rp_filter=0,
+                         ipv4__tcp_congestion_control=CONGESTION_CONTROL)
         self.box = far.attach(self.host, number)
         self.host.ip(f"""
             address add 192.168.50.2/24 dev eth0

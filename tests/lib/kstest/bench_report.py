@@ -95,8 +95,8 @@ It runs in network namespaces, a container and a virtual machine of its own; not
 
 - Every figure is compared with another one measured alternately in the same run: `x 1.10` takes 10 % more. Figures are
   medians. Packets are sent with a real-time priority, since the machine does other things meanwhile. Differences of one or
-  two per cent are noise. The two ends of a TCP stream share one processor, so what both cost is measured; a stream may still run at
-  either of two speeds, whatever kill switch there is, and a ratio far from 1 says no more than that.
+  two per cent are noise. The two ends of a TCP stream share one processor, so what both cost is measured; its congestion control
+  is Reno, as BBR waits for timers.
 - "Processor" means processor time rather than elapsed time: other programs that run meanwhile do not count.
 - Machine: {machine}
 
