@@ -625,7 +625,6 @@ new_section_of_an_idle_host_has_devices_noticed (void **state G_GNUC_UNUSED)
   close (all[2]);
 }
 
-/* Main changes all the time: it is followed, more and more slowly, and what is ours is put back at once. */
 /* Microseconds of a processor, of this process. */
 static gint64
 processor_time (void)
@@ -636,6 +635,7 @@ processor_time (void)
   return time.tv_sec * G_USEC_PER_SEC + time.tv_nsec / 1000;
 }
 
+/* Main changes all the time: it is followed, more and more slowly, and what is ours is put back at once. */
 static void
 heal_does_not_run_after_every_change_of_a_storm (void **state G_GNUC_UNUSED)
 {
