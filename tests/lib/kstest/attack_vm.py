@@ -215,6 +215,7 @@ class AttackVm:
     def _send(self, cases, state, bound_seen=()):
         """Send the probes of all CASES ({name: probes}) as nobody and root, those of row 12 from behind the host."""
         wire = self.machine.wire
+        self.machine.run("ip neighbour flush nud incomplete")   # see attack_machine.py
         mark = wire.mark()
         jobs, sent = [], {}
         for uid, where in ((NOBODY, []), (0, []), (0, ["ip", "netns", "exec", "behind"])):
