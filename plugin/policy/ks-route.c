@@ -111,8 +111,9 @@ ks_route_equal (const KsRoute *a, const KsRoute *b)
   return ks_route_compare (a, b) == 0;
 }
 
-const char *
-ks_route_type_word (guint8 type)
+/* What precedes the destination; "" for unicast. */
+static const char *
+type_word (guint8 type)
 {
   switch (type) {
   case RTN_UNICAST:
@@ -138,6 +139,15 @@ ks_route_type_word (guint8 type)
   }
 }
 
+char *
+ks_route_format_destination (const KsRoute *self)
+{
+  g_autofree char *dst = ks_prefix_format (&self->dst);
+  g_autofree char *src = ks_prefix_is_set (&self->src) ? ks_prefix_format (&self->src) : NULL;
+
+  return g_strconcat (type_word (self->type), dst, src ? " from " : NULL, src, NULL);
+}
+
 static void
 format_nexthop (GString *out, const KsNexthop *hop)
 {
@@ -155,15 +165,9 @@ format_nexthop (GString *out, const KsNexthop *hop)
 char *
 ks_route_format (const KsRoute *self)
 {
-  g_autofree char *dst = ks_prefix_format (&self->dst);
-  GString *out = g_string_new (NULL);
+  g_autofree char *destination = ks_route_format_destination (self);
+  GString *out = g_string_new (destination);
 
-  g_string_append_printf (out, "%s%s", ks_route_type_word (self->type), dst);
-  if (ks_prefix_is_set (&self->src)) {
-    g_autofree char *src = ks_prefix_format (&self->src);
-
-    g_string_append_printf (out, " from %s", src);
-  }
   for (guint i = 0; i < self->n_nexthops; i++) {
     if (self->n_nexthops > 1)
       g_string_append (out, " nexthop");

@@ -49,7 +49,7 @@ gboolean ks_route_equal (const KsRoute *a, const KsRoute *b);
 /* A GCompareFunc of KsRoute. */
 int ks_route_compare (gconstpointer a, gconstpointer b);
 
-/* What precedes the destination in the arguments of `ip route add`: "blackhole "; "" for unicast. */
-const char *ks_route_type_word (guint8 type);
+/* The first words after `ip [-6] route add`: "blackhole default from 2001:db8::/64" (transfer full). */
+char *ks_route_format_destination (const KsRoute *self);
 /* The words after `ip [-6] route add`, with ifN for interface index N (transfer full). */
 char *ks_route_format (const KsRoute *self);

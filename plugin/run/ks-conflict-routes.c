@@ -29,15 +29,9 @@ format_nexthop (const KsConflictSearch *s, const KsRoute *route, const KsNexthop
 static char *
 format_route (const KsConflictSearch *s, const KsRoute *route)
 {
-  g_autofree char *dst = ks_prefix_format (&route->dst);
-  GString *out = g_string_new (ks_route_type_word (route->type));
+  g_autofree char *destination = ks_route_format_destination (route);
+  GString *out = g_string_new (destination);
 
-  g_string_append (out, dst);
-  if (ks_prefix_is_set (&route->src)) {
-    g_autofree char *src = ks_prefix_format (&route->src);
-
-    g_string_append_printf (out, " from %s", src);
-  }
   if (route->n_nexthops == 1)
     format_nexthop (s, route, &route->nexthops[0], out);
   if (route->table != RT_TABLE_MAIN)
