@@ -831,6 +831,19 @@ let_nobody_in (void)
   write_config ("");
 }
 
+/* What the former numbers have has to go, once its replacement is in place. */
+static void
+let_numbers_be_other (void)
+{
+  write_config ("Priority=9300\nTable=183\nTunnelTable=184\nUplinkTable=185\nServersTable=186\nManagementTable=8400\n");
+}
+
+static void
+let_numbers_be_usual (void)
+{
+  write_config ("");
+}
+
 #define SECTION "[vpn other]\nInterface=tun1\nProtocol=udp\nPort=1234\n"
 
 static void
@@ -884,6 +897,12 @@ static const Transition lan = {
 static const Transition management = {
   { "ManagementFrom=", let_management_in, "sync" },
   { "without ManagementFrom=", let_nobody_in, "sync" },
+  TRUE,
+  TRUE,
+};
+static const Transition numbers = {
+  { "other numbers", let_numbers_be_other, "sync" },
+  { "the usual numbers", let_numbers_be_usual, "sync" },
   TRUE,
   TRUE,
 };
@@ -1223,6 +1242,17 @@ every_fault_with_management_from_outside (void **state G_GNUC_UNUSED)
   go (&management.there);
   armed = kernel_state ();
   assert_non_null (strstr (armed, "priority 8308 from 192.168.50.2 to 198.51.100.0/24 lookup 8300"));
+}
+
+static void
+every_fault_while_numbers_change (void **state G_GNUC_UNUSED)
+{
+  for (int with_guard = 0; with_guard < 2; with_guard++) {
+    START_OR_SKIP (with_guard != 0);
+    go (&arming.there);
+    try_every_fault (&numbers);
+    finish ();
+  }
 }
 
 /* Between any two steps both VPNs are armed. */
@@ -1600,6 +1630,7 @@ main (void)
     cmocka_unit_test_teardown (every_fault_while_armed_by_the_rules_alone, teardown),
     cmocka_unit_test_teardown (every_fault_while_armed_with_the_guard, teardown),
     cmocka_unit_test_teardown (every_fault_with_management_from_outside, teardown),
+    cmocka_unit_test_teardown (every_fault_while_numbers_change, teardown),
     cmocka_unit_test_teardown (every_fault_while_a_vpn_moves_inside_another, teardown),
     cmocka_unit_test_teardown (every_fault_while_a_vpn_stays_inside_another, teardown),
     cmocka_unit_test_teardown (every_fault_with_a_section, teardown),
